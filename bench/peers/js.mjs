@@ -1,0 +1,5 @@
+/** Sluice on `node:net`. */
+
+import { sluice } from './sluice.mjs'
+
+export const peer = sluice('js')

@@ -1,0 +1,110 @@
+/** Sluice through its command line, one worker, a rule on every connection. */
+
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { ADDON_MISSING, findAddon } from '../lib/addon.mjs'
+import { freePort } from '../lib/network.mjs'
+import { startPinned, temporaryDirectory } from '../lib/processes.mjs'
+import { runningPeer } from './peer.mjs'
+
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+
+/**
+ * @param {'native' | 'js'} engine
+ * @returns {import('./peer.mjs').Peer}
+ */
+export function sluice(engine) {
+  return {
+    name: engine,
+    missing() {
+      if (!existsSync(MAIN)) return `no ${MAIN}: npm run build`
+      if (engine === 'native' && findAddon() === undefined) return ADDON_MISSING
+      return undefined
+    },
+    version: () => `${sluiceVersion()} ${engine} on node ${process.version}`,
+    async start({ core, upstream, options }) {
+      const directory = temporaryDirectory()
+      const port = await freePort()
+      const trigger = await freePort()
+      const config = join(directory, 'sluice.config.mjs')
+      writeFileSync(config, configuration(port, trigger, upstream.port, options))
+      const started = startPinned(core, process.execPath, [
+        MAIN,
+        'run',
+        '--engine',
+        engine,
+        '--workers',
+        '1',
+        '-c',
+        config,
+      ])
+      const running = await runningPeer(started, port)
+      return { ...running, block: () => touch(trigger) }
+    },
+  }
+}
+
+/**
+ * The rule does what the other peers' rule does. The second frontend's rule
+ * blocks the thread that runs the policy.
+ * @param {number} port
+ * @param {number} trigger
+ * @param {number} upstream
+ * @param {import('../lib/options.mjs').Options} options
+ */
+function configuration(port, trigger, upstream, { block, spin }) {
+  const blocking = spin
+    ? `for (const end = performance.now() + ${block * 1000}; performance.now() < end; );`
+    : `Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${block * 1000})`
+  return `
+function notFromTestNet(conn) {
+  if (conn.src.startsWith('192.0.2.')) return { kind: 'reject', how: 'close' }
+}
+function block() {
+  ${blocking}
+  return { kind: 'reject', how: 'close' }
+}
+export default {
+  global: { workers: 1 },
+  timeouts: { client: '1h', server: '1h', connect: '5s' },
+  log: { level: 'error' },
+  frontends: {
+    front: {
+      bind: { address: '127.0.0.1:${port}', backlog: 4096 },
+      backend: 'back',
+      tcpRequest: { connection: [notFromTestNet] },
+      log: { sample: 0 },
+    },
+    trigger: {
+      bind: '127.0.0.1:${trigger}',
+      backend: 'back',
+      tcpRequest: { connection: [block] },
+      log: { sample: 0 },
+    },
+  },
+  backends: { back: { servers: { a: '127.0.0.1:${upstream}' } } },
+}
+`
+}
+
+/**
+ * Connects and leaves: the connection alone makes the rule run.
+ * @param {number} port
+ * @returns {Promise<void>}
+ */
+function touch(port) {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: '127.0.0.1' })
+    socket.on('connect', () => resolve())
+    socket.on('error', reject)
+    socket.unref()
+  })
+}
+
+/** @returns {string} */
+function sluiceVersion() {
+  const file = new URL('../../package.json', import.meta.url)
+  return `sluice ${JSON.parse(readFileSync(file, 'utf8')).version}`
+}

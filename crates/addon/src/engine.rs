@@ -1,0 +1,197 @@
+//! The engine as an object of one environment.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use napi::bindgen_prelude::{Function, Int32Array};
+use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use napi::{Env, Status};
+use napi_derive::napi;
+use sluice_engine::engine::{Engine, EngineParts};
+use sluice_engine::listener::ListenSpec;
+use sluice_engine::memory::Words;
+use sluice_engine::route::Route;
+
+use crate::specs::{NativeListenSpec, NativeRouteSpec};
+
+/// Outcome of listen(): `errno` is 0, or the step that failed is named.
+#[napi(object, object_from_js = false)]
+pub struct NativeListenResult {
+    /// Number of the listener.
+    pub listener: u32,
+    /// Local address, '' for unix sockets.
+    pub address: String,
+    /// Local port.
+    pub port: u32,
+    /// errno, or 0.
+    pub errno: i32,
+    /// System call that failed, or ''.
+    pub step: String,
+}
+
+type Shared = Arc<Mutex<Option<Engine>>>;
+
+/// A running engine. Lives until `stop()`, the end of its environment, or its
+/// collection, whichever comes first.
+#[napi]
+pub struct NativeEngine {
+    engine: Shared,
+    /// Keeps the shared memory in place; dropped after the threads are joined.
+    _memory: Vec<Int32Array>,
+}
+
+#[napi]
+impl NativeEngine {
+    /// Starts one worker for each memory. `doorbell` is called on the
+    /// environment's thread when there are events; it must not throw.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(
+        env: Env,
+        memories: Vec<Int32Array>,
+        table: Int32Array,
+        maxconn: u32,
+        doorbell: Function<'_, (), ()>,
+    ) -> napi::Result<Self> {
+        napi::bindgen_prelude::retain_current_module_for_unload_safety();
+        let bell = doorbell
+            .build_threadsafe_function::<()>()
+            .weak::<true>()
+            .callee_handled::<false>()
+            .build()?;
+        let parts = EngineParts {
+            memories: memories.iter().map(words).collect(),
+            table: words(&table),
+            maxconn: maxconn as usize,
+            doorbell: Arc::new(move || {
+                // Refused only while the environment goes away.
+                let _ = bell.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            }),
+        };
+        let engine = Engine::start(parts)
+            .map_err(|error| napi::Error::new(Status::GenericFailure, error.to_string()))?;
+        let engine: Shared = Arc::new(Mutex::new(Some(engine)));
+        // Added after the doorbell, so it runs before Node closes that: the
+        // threads are joined while everything they use is still there.
+        env.add_env_cleanup_hook(engine.clone(), |engine| drop(lock(&engine).take()))?;
+        let mut memory = memories;
+        memory.push(table);
+        Ok(Self {
+            engine,
+            _memory: memory,
+        })
+    }
+
+    /// Binds and listens.
+    #[napi(catch_unwind)]
+    pub fn listen(&self, spec: NativeListenSpec) -> napi::Result<NativeListenResult> {
+        let spec = ListenSpec::try_from(spec)?;
+        self.with(|engine| match engine.listen(spec) {
+            Ok((listener, local)) => NativeListenResult {
+                listener,
+                address: local
+                    .map(|local| local.ip().to_string())
+                    .unwrap_or_default(),
+                port: local.map_or(0, |local| u32::from(local.port())),
+                errno: 0,
+                step: String::new(),
+            },
+            Err(error) => NativeListenResult {
+                listener: 0,
+                address: String::new(),
+                port: 0,
+                errno: error.error.raw_os_error(),
+                step: error.step.to_owned(),
+            },
+        })
+    }
+
+    /// Closes a listener; returns how many LISTENER_CLOSED events will come.
+    #[napi(catch_unwind)]
+    pub fn unlisten(&self, listener: u32) -> napi::Result<u32> {
+        self.with(|engine| engine.unlisten(listener) as u32)
+    }
+
+    /// Stops or resumes accepting.
+    #[napi(catch_unwind)]
+    pub fn pause(&self, listener: u32, paused: bool) -> napi::Result<()> {
+        self.with(|engine| engine.pause(listener, paused))
+    }
+
+    /// Registers a way out.
+    #[napi(catch_unwind)]
+    pub fn route(&self, spec: NativeRouteSpec) -> napi::Result<i32> {
+        let route = Route::try_from(spec)?;
+        self.with(|engine| engine.route(route))
+    }
+
+    /// Forgets a way out.
+    #[napi(catch_unwind)]
+    pub fn unroute(&self, route: i32) -> napi::Result<()> {
+        self.with(|engine| engine.unroute(route))
+    }
+
+    /// Wakes a sleeping worker.
+    #[napi(catch_unwind)]
+    pub fn wake(&self, worker: u32) -> napi::Result<()> {
+        self.with(|engine| engine.wake(worker as usize))
+    }
+
+    /// Makes a worker panic, for tests.
+    #[napi(catch_unwind)]
+    pub fn test_panic(&self, worker: u32) -> napi::Result<()> {
+        self.with(|engine| engine.panic(worker as usize))
+    }
+
+    /// connections, stale, late, pipes, buffers, wakes, events, ring full.
+    #[napi(catch_unwind)]
+    pub fn stats(&self) -> napi::Result<Vec<f64>> {
+        self.with(|engine| {
+            let stats = engine.stats();
+            [
+                stats.connections,
+                stats.stale,
+                stats.late,
+                stats.pipes,
+                stats.buffers,
+                stats.wakes,
+                stats.events,
+                stats.ring_full,
+            ]
+            .map(|count| count as f64)
+            .to_vec()
+        })
+    }
+
+    /// The engine's clock in milliseconds.
+    #[napi(catch_unwind)]
+    pub fn now(&self) -> napi::Result<u32> {
+        self.with(|engine| engine.now())
+    }
+
+    /// Ends every connection and joins the threads. Harmless when repeated.
+    #[napi(catch_unwind)]
+    pub fn stop(&self) {
+        drop(lock(&self.engine).take());
+    }
+
+    fn with<T>(&self, action: impl FnOnce(&mut Engine) -> T) -> napi::Result<T> {
+        match lock(&self.engine).as_mut() {
+            Some(engine) => Ok(action(engine)),
+            None => Err(napi::Error::new(
+                Status::GenericFailure,
+                "the engine has stopped",
+            )),
+        }
+    }
+}
+
+fn lock(engine: &Shared) -> MutexGuard<'_, Option<Engine>> {
+    engine.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn words(array: &Int32Array) -> Words {
+    // SAFETY: the array is a view of a SharedArrayBuffer: its memory never
+    // moves, is aligned, and lives as long as a reference to it, which
+    // `NativeEngine` keeps until the threads are joined; JavaScript accesses
+    // it through Atomics or under the ring protocol.
+    unsafe { Words::new(array.as_ptr(), array.len()) }
+}

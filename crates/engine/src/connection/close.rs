@@ -1,0 +1,144 @@
+//! The close operations: data layer first, then ctrl layer, then fd.
+//!
+//! What is wanted and what is done are kept apart (`close_op`). A step that
+//! cannot be done yet, such as the data layer's shutw while payload waits, stays
+//! wanted; [`Connection::run_close_steps`] is called again when the obstacle is
+//! gone, and finishes it. From the notes:
+//!
+//! ```text
+//! shutw: data_shutw; if shutr is done already: data_close, ctrl_shutw, ctrl_close
+//! shutr: data_shutr; if shutw is done already: data_close, ctrl_shutr, ctrl_close
+//! ```
+
+use rustix::net::Shutdown;
+use sluice_wire::flags::{close_op, conn_flag};
+use sluice_wire::states::conn_state;
+
+use super::Connection;
+
+/// Distance between a wanted bit and its done bit.
+const DONE: i32 = 4;
+
+impl Connection {
+    /// Wants both layers' write side shut, after everything written before.
+    pub fn want_shutw(&mut self) {
+        self.close_ops |= close_op::DSHW | close_op::CSHW;
+    }
+
+    /// Wants both layers' read side shut: the peer's FIN was read, or nobody
+    /// will read any more.
+    pub fn want_shutr(&mut self) {
+        self.close_ops |= close_op::DSHR | close_op::CSHR;
+    }
+
+    /// Does every wanted step that can be done now. `drained` says that nothing
+    /// waits to be written to this connection. Returns true where both
+    /// directions are shut: the fd may be closed.
+    pub fn run_close_steps(&mut self, drained: bool) -> bool {
+        let obstacle = !drained && !self.write_dead;
+        if self.wants(close_op::DSHW) && !obstacle {
+            // The raw data layer has nothing to say before the ctrl layer's FIN.
+            self.done(close_op::DSHW, conn_flag::DATA_SHUTW);
+        }
+        if self.wants(close_op::DSHR) {
+            self.done(close_op::DSHR, conn_flag::DATA_SHUTR);
+        }
+        if self.wants(close_op::CSHR) && self.close_ops & close_op::DSHR_DONE != 0 {
+            self.done(close_op::CSHR, conn_flag::CTRL_SHUTR | conn_flag::SHR);
+        }
+        if self.wants(close_op::CSHW) && self.close_ops & close_op::DSHW_DONE != 0 {
+            if !self.write_dead {
+                self.shut(Shutdown::Write);
+            }
+            self.done(close_op::CSHW, conn_flag::CTRL_SHUTW | conn_flag::SHW);
+            self.write_dead = true;
+        }
+        let both = close_op::CSHR_DONE | close_op::CSHW_DONE;
+        self.close_ops & both == both
+    }
+
+    /// Closes data, ctrl and fd at once, whatever waits.
+    pub fn close_now(&mut self) {
+        self.want_shutr();
+        self.want_shutw();
+        self.write_dead = true;
+        self.run_close_steps(true);
+        self.fd = None;
+        self.flags &= !(conn_flag::FD_ALLOCATED | conn_flag::WANT_READ | conn_flag::WANT_WRITE);
+        self.state = conn_state::CLOSED;
+    }
+
+    fn wants(&self, op: i32) -> bool {
+        self.close_ops & op != 0 && self.close_ops & (op << DONE) == 0
+    }
+
+    fn done(&mut self, op: i32, flags: i32) {
+        self.close_ops |= op << DONE;
+        self.flags |= flags;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, recv, send, socketpair};
+    use rustix::net::{RecvFlags, SendFlags};
+
+    fn pair() -> (Connection, rustix::fd::OwnedFd) {
+        let (ours, theirs) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            None,
+        )
+        .expect("socketpair");
+        let mut connection = Connection::empty();
+        connection.fd = Some(ours);
+        (connection, theirs)
+    }
+
+    #[test]
+    fn a_shutw_is_retained_while_bytes_wait_and_finished_later() {
+        let (mut connection, theirs) = pair();
+        connection.want_shutw();
+        assert!(!connection.run_close_steps(false));
+        assert_eq!(connection.close_ops, close_op::DSHW | close_op::CSHW);
+        let mut byte = [0; 1];
+        assert_eq!(
+            recv(&theirs, &mut byte, RecvFlags::empty()).map(|(_, count)| count),
+            Err(rustix::io::Errno::AGAIN)
+        );
+        assert!(!connection.run_close_steps(true));
+        assert_ne!(connection.flags & conn_flag::SHW, 0);
+        assert_eq!(
+            recv(&theirs, &mut byte, RecvFlags::empty()).map(|(_, count)| count),
+            Ok(0)
+        );
+    }
+
+    #[test]
+    fn reading_goes_on_after_an_asynchronous_ctrl_shutw() {
+        let (mut connection, theirs) = pair();
+        connection.want_shutw();
+        connection.run_close_steps(true);
+        send(&theirs, b"late", SendFlags::empty()).expect("send");
+        let mut bytes = [0; 8];
+        let count = crate::stream::forward::read(&mut connection, &mut bytes).expect("read");
+        assert_eq!(&bytes[..count], b"late");
+    }
+
+    #[test]
+    fn a_double_shutdown_is_harmless_and_both_directions_allow_the_close() {
+        let (mut connection, _theirs) = pair();
+        connection.want_shutw();
+        connection.want_shutw();
+        assert!(!connection.run_close_steps(true));
+        connection.want_shutr();
+        assert!(connection.run_close_steps(true));
+        assert!(connection.run_close_steps(true));
+        connection.close_now();
+        connection.close_now();
+        assert!(connection.fd.is_none());
+        assert_eq!(connection.close_ops, 0xff);
+    }
+}

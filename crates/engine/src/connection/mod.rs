@@ -1,0 +1,336 @@
+//! A connection: fd + ctrl layer + data layer + flags.
+//!
+//! Connections know nothing of sessions. Two of them are linked by `peer` while
+//! payload is forwarded, and either can be detached from the other.
+
+pub mod close;
+pub mod slots;
+
+use std::sync::Arc;
+
+use rustix::fd::OwnedFd;
+use rustix::net::Shutdown;
+use sluice_wire::flags::{conn_flag, step};
+use sluice_wire::states::conn_state;
+
+use crate::handshake::socks;
+use crate::route::Route;
+use crate::stream::buffer::Buffer;
+use crate::stream::pipe::Pipe;
+
+/// No slot.
+pub const NONE: u32 = u32::MAX;
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// A client: the connection was accepted.
+    Client,
+    /// A server: the connection was made by us.
+    Server,
+}
+
+/// What the engine does with the connection's readiness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// An engine-side handshake is in progress.
+    Handshake,
+    /// TypeScript was asked about this handshake bit.
+    Ask(i32),
+    /// TypeScript looks at the buffered payload.
+    Inspect,
+    /// TypeScript holds the connection: queued, or between two connects.
+    Held,
+    /// An outgoing connection is being made.
+    Connecting,
+    /// Payload is forwarded.
+    Stream,
+    /// Payload goes to and comes from an applet.
+    Applet,
+    /// The last chunk is being sent.
+    LastChunk,
+    /// The last chunk is sent; the client's FIN is awaited, so that no reset destroys it.
+    Linger,
+    /// Held silently until its time is over.
+    Tarpit,
+}
+
+/// What the connection's timer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deadline {
+    /// Nothing.
+    None,
+    /// The handshakes that the engine does alone.
+    Handshake,
+    /// TypeScript's answer.
+    Verdict,
+    /// The inspect delay.
+    Inspect,
+    /// The outgoing connection.
+    Connect,
+    /// Inactivity; the real deadline follows from `last_io`.
+    Idle,
+    /// The client's FIN after a last chunk.
+    Linger,
+    /// The end of a tarpit.
+    Tarpit,
+}
+
+/// How the poller watches the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// Not at all yet.
+    No,
+    /// For reading.
+    Read,
+    /// For reading and writing.
+    ReadWrite,
+    /// For writing: what was read already waits for room on the other side.
+    Write,
+}
+
+/// What few connections have.
+#[derive(Debug, Default)]
+pub struct Extra {
+    /// Most bytes an inspection may buffer.
+    pub inspect_limit: usize,
+    /// Length last reported to an inspection, so that nothing is reported twice.
+    pub inspect_reported: Option<(usize, i32)>,
+    /// Number of the INSPECT command, echoed in its BYTES events.
+    pub inspect_epoch: i32,
+    /// True once the inspect delay has passed.
+    pub inspect_expired: bool,
+    /// TLVs of the PROXY header, until TypeScript has seen them.
+    pub tlvs: Vec<u8>,
+    /// Bytes on their way out that are no forwarded payload: handshakes, last
+    /// chunks, an applet's output.
+    pub out: Option<Buffer>,
+    /// Shut the write side once `out` is empty.
+    pub fin: bool,
+    /// Payload bytes an applet is ready to take.
+    pub credit: usize,
+    /// True once an applet was told of the client's FIN.
+    pub eof_told: bool,
+    /// State of the SOCKS handshake.
+    pub socks: Option<socks::State>,
+    /// TLVs to add to an outgoing PROXY v2 header.
+    pub proxy_tlvs: Vec<u8>,
+}
+
+/// One connection. See the crate's LIFECYCLE.md for its states.
+#[derive(Debug)]
+pub struct Connection {
+    /// The socket, while it is open.
+    pub fd: Option<OwnedFd>,
+    /// Generation of the slot; never 0.
+    pub generation: i32,
+    /// `conn_flag` bits.
+    pub flags: i32,
+    /// `close_op` bits.
+    pub close_ops: i32,
+    /// Pending handshake bits.
+    pub handshakes: i32,
+    /// Handshake bits that TypeScript has answered.
+    pub answered: i32,
+    /// `conn_state`.
+    pub state: i32,
+    /// Reason word; the first one stays.
+    pub reason: i32,
+    /// errno behind the reason.
+    pub errno: i32,
+    /// Who is at the other end.
+    pub side: Side,
+    /// What readiness is used for.
+    pub mode: Mode,
+    /// What the timer means.
+    pub deadline_kind: Deadline,
+    /// How the poller watches.
+    pub watch: Watch,
+    /// A read may find something.
+    pub readable: bool,
+    /// A write may find room.
+    pub writable: bool,
+    /// The poller announced the peer's FIN.
+    pub read_closed: bool,
+    /// The poller announced an error or the end of both directions.
+    pub hangup: bool,
+    /// The peer has sent urgent data, at whose mark reads and splices stop.
+    pub urgent: bool,
+    /// Everything was read, up to the FIN or an error.
+    pub eof: bool,
+    /// Nothing can be written any more.
+    pub write_dead: bool,
+    /// Reads are large: splice.
+    pub bulk: bool,
+    /// TCP_NODELAY is set.
+    pub nodelay: bool,
+    /// A verdict was late and the default is to open: nothing is asked any more.
+    pub opened: bool,
+    /// In the worker's list of connections that have more to do.
+    pub runnable: bool,
+    /// Slot of the other side, or [`NONE`].
+    pub peer: u32,
+    /// Listener, for accepted connections.
+    pub listener: u32,
+    /// `connect_flag` bits of the command that made this connection.
+    pub connect_flags: i32,
+    /// Clock at accept or connect.
+    pub opened_at: u64,
+    /// Clock when payload began to flow, or 0.
+    pub established_at: u64,
+    /// Clock of the last byte.
+    pub last_io: u64,
+    /// Clock at which `deadline_kind` strikes.
+    pub deadline: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Bytes received that were not delivered to the other side yet.
+    pub rx: Option<Buffer>,
+    /// The same, in a pipe. Never together with `rx`.
+    pub pipe: Option<Pipe>,
+    /// Route of an outgoing connection.
+    pub route: Option<Arc<Route>>,
+    /// What few connections have.
+    pub extra: Option<Box<Extra>>,
+}
+
+impl Connection {
+    /// A free slot.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            fd: None,
+            generation: 1,
+            flags: 0,
+            close_ops: 0,
+            handshakes: 0,
+            answered: 0,
+            state: conn_state::CLOSED,
+            reason: 0,
+            errno: 0,
+            side: Side::Client,
+            mode: Mode::Held,
+            deadline_kind: Deadline::None,
+            watch: Watch::No,
+            readable: true,
+            writable: true,
+            read_closed: false,
+            hangup: false,
+            urgent: false,
+            eof: false,
+            write_dead: false,
+            bulk: false,
+            nodelay: false,
+            opened: false,
+            runnable: false,
+            peer: NONE,
+            listener: NONE,
+            connect_flags: 0,
+            opened_at: 0,
+            established_at: 0,
+            last_io: 0,
+            deadline: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            rx: None,
+            pipe: None,
+            route: None,
+            extra: None,
+        }
+    }
+
+    /// The rarely used part, made on first use.
+    pub fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// True where bytes of this connection wait to be delivered.
+    #[must_use]
+    pub fn pending(&self) -> bool {
+        self.rx.is_some() || self.pipe.is_some()
+    }
+
+    /// True while it may send: its FIN has not come, and nothing of it waits to
+    /// be delivered first.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        !self.eof && !self.pending()
+    }
+
+    /// True where bytes of ours wait to be sent: a handshake's, an applet's.
+    #[must_use]
+    pub fn sends(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.out.is_some())
+    }
+
+    /// Number of buffered bytes.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.rx.as_ref().map_or(0, Buffer::len)
+    }
+
+    /// Keeps the first reason.
+    pub fn blame(&mut self, reason: i32, errno: i32) {
+        if self.reason == 0 {
+            self.reason = reason;
+            self.errno = errno;
+        }
+        self.flags |= conn_flag::ERR;
+    }
+
+    /// Sets a two-bit step, given its low bit.
+    pub fn set_step(&mut self, low: i32, value: i32) {
+        self.flags &= !(low | low << 1);
+        self.flags |= low * value;
+    }
+
+    /// Reads a two-bit step, given its low bit.
+    #[must_use]
+    pub fn step(&self, low: i32) -> i32 {
+        (self.flags / low) & 0b11
+    }
+
+    /// True while a two-bit step is wanted and not completed.
+    #[must_use]
+    pub fn step_pending(&self, low: i32) -> bool {
+        self.step(low) & step::WANTED != 0
+    }
+
+    /// shutdown() in one direction; errors mean that the peer was faster.
+    fn shut(&self, how: Shutdown) {
+        if let Some(fd) = &self.fd {
+            let _ = rustix::net::shutdown(fd, how);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_bit_steps_follow_the_notes() {
+        let mut connection = Connection::empty();
+        let low = conn_flag::PROXY_OUT_STARTED;
+        assert_eq!(connection.step(low), step::NOT_WANTED);
+        connection.set_step(low, step::WANTED);
+        assert!(connection.step_pending(low));
+        assert_eq!(connection.flags, conn_flag::PROXY_OUT_PENDING);
+        connection.set_step(low, step::STARTED);
+        assert!(connection.step_pending(low));
+        connection.set_step(low, step::COMPLETED);
+        assert!(!connection.step_pending(low));
+        assert_eq!(connection.flags, conn_flag::PROXY_OUT_STARTED);
+    }
+
+    #[test]
+    fn an_idle_connection_stays_small() {
+        assert!(
+            size_of::<Connection>() <= 256,
+            "{}",
+            size_of::<Connection>()
+        );
+    }
+}

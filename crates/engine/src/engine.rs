@@ -1,0 +1,283 @@
+//! The engine as a program uses it: workers, listeners, routes.
+
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use sluice_wire::events::event;
+use sluice_wire::ring_layout::{WORKER_WORDS, control, layout};
+
+use crate::connection::slots::clock;
+use crate::listener::{ListenAddress, ListenError, ListenSpec, Listener, open};
+use crate::memory::Words;
+use crate::poller::Poller;
+use crate::ring::Events;
+use crate::route::Route;
+use crate::stats::{Stats, WorkerStats};
+use crate::worker::{Control, Limits, Mailbox, Worker, WorkerParts};
+
+/// What an engine is made from.
+pub struct EngineParts {
+    /// Memory of each worker, `WORKER_WORDS` long: one thread is started for each.
+    pub memories: Vec<Words>,
+    /// Connection records of all workers, in equal parts.
+    pub table: Words,
+    /// Accepted connections at once, in all workers.
+    pub maxconn: usize,
+    /// Called from worker threads when there are events; must not block.
+    pub doorbell: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// A running engine. Dropping it stops it.
+pub struct Engine {
+    mailboxes: Vec<Arc<Mailbox>>,
+    threads: Vec<JoinHandle<()>>,
+    listeners: Vec<Option<Arc<Listener>>>,
+    routes: Vec<bool>,
+    started: Instant,
+}
+
+impl Engine {
+    /// Starts the worker threads.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel refuses a poller or a thread, or the memory has the
+    /// wrong size; nothing stays running.
+    pub fn start(parts: EngineParts) -> std::io::Result<Self> {
+        let workers = parts.memories.len();
+        let bad = |what: &str| std::io::Error::new(std::io::ErrorKind::InvalidInput, what);
+        if workers == 0
+            || parts
+                .memories
+                .iter()
+                .any(|memory| memory.len() < WORKER_WORDS)
+        {
+            return Err(bad("each worker needs WORKER_WORDS words of memory"));
+        }
+        let words = layout::CONNECTION_WORDS as usize;
+        let slots = parts.table.len() / words / workers;
+        if slots < 2 {
+            return Err(bad("the connection table is too small"));
+        }
+        let limits = Arc::new(Limits {
+            maxconn: parts.maxconn,
+            open: AtomicUsize::new(0),
+        });
+        let started = Instant::now();
+        let mut engine = Self {
+            mailboxes: Vec::new(),
+            threads: Vec::new(),
+            listeners: Vec::new(),
+            routes: Vec::new(),
+            started,
+        };
+        for (index, memory) in parts.memories.into_iter().enumerate() {
+            let (poller, waker) = Poller::new()?;
+            let mailbox = Arc::new(Mailbox {
+                messages: Mutex::default(),
+                full: AtomicBool::new(false),
+                waker,
+                stats: WorkerStats::default(),
+            });
+            let worker = WorkerParts {
+                memory,
+                table: parts.table,
+                first_word: index * slots * words,
+                slots,
+                poller,
+                mailbox: mailbox.clone(),
+                limits: limits.clone(),
+                doorbell: parts.doorbell.clone(),
+                started,
+            };
+            engine.mailboxes.push(mailbox);
+            let thread = std::thread::Builder::new()
+                .name(format!("sluice-{index}"))
+                .spawn(move || run_worker(worker, index))?;
+            engine.threads.push(thread);
+        }
+        Ok(engine)
+    }
+
+    /// Binds and listens; every worker accepts. Returns the listener's number
+    /// and the actual address (`None` for unix sockets).
+    ///
+    /// # Errors
+    ///
+    /// The step that failed and why.
+    pub fn listen(&mut self, spec: ListenSpec) -> Result<(u32, Option<SocketAddr>), ListenError> {
+        let opened = open(&spec, self.mailboxes.len())?;
+        let id = self.listeners.len() as u32;
+        let local = opened.local;
+        let specific = |address: &SocketAddr| !address.ip().is_unspecified();
+        let listener = Arc::new(Listener {
+            id,
+            fixed_dst: local.filter(|it| specific(it) && !spec.transparent),
+            tcp: local.is_some(),
+            open: AtomicUsize::new(0),
+            paused: AtomicBool::new(false),
+            spec,
+        });
+        self.listeners.push(Some(listener.clone()));
+        for (mailbox, socket) in self.mailboxes.iter().zip(opened.sockets) {
+            let shared = opened.shared;
+            mailbox.send(Control::Listen {
+                listener: listener.clone(),
+                socket,
+                shared,
+            });
+        }
+        Ok((id, local))
+    }
+
+    /// Closes a listener's sockets; each worker answers with LISTENER_CLOSED.
+    /// Returns how many answers will come.
+    pub fn unlisten(&mut self, id: u32) -> usize {
+        let Some(listener) = self.listeners.get_mut(id as usize).and_then(Option::take) else {
+            return 0;
+        };
+        if let ListenAddress::Unix { path, .. } = &listener.spec.address {
+            let _ = std::fs::remove_file(path);
+        }
+        self.mailboxes
+            .iter()
+            .for_each(|mailbox| mailbox.send(Control::Unlisten(id)));
+        self.mailboxes.len()
+    }
+
+    /// Stops or resumes accepting.
+    pub fn pause(&self, id: u32, paused: bool) {
+        if let Some(Some(listener)) = self.listeners.get(id as usize) {
+            listener.paused.store(paused, Ordering::Relaxed);
+            self.mailboxes
+                .iter()
+                .for_each(|mailbox| mailbox.waker.wake());
+        }
+    }
+
+    /// Registers a way out. Commands sent after this call may name it.
+    pub fn route(&mut self, route: Route) -> i32 {
+        let id = self
+            .routes
+            .iter()
+            .position(|used| !used)
+            .unwrap_or(self.routes.len());
+        if id == self.routes.len() {
+            self.routes.push(true);
+        } else {
+            self.routes[id] = true;
+        }
+        let route = Arc::new(route);
+        for mailbox in &self.mailboxes {
+            mailbox.send(Control::Route(id, route.clone()));
+        }
+        id as i32
+    }
+
+    /// Forgets a way out; connections that use it keep it.
+    pub fn unroute(&mut self, id: i32) {
+        let Ok(id) = usize::try_from(id) else { return };
+        if let Some(used) = self.routes.get_mut(id) {
+            *used = false;
+            self.mailboxes
+                .iter()
+                .for_each(|mailbox| mailbox.send(Control::Unroute(id)));
+        }
+    }
+
+    /// Wakes a worker that sleeps, after commands were written.
+    pub fn wake(&self, worker: usize) {
+        if let Some(mailbox) = self.mailboxes.get(worker) {
+            mailbox.waker.wake();
+        }
+    }
+
+    /// Makes a worker panic, to test that it is survived.
+    pub fn panic(&self, worker: usize) {
+        if let Some(mailbox) = self.mailboxes.get(worker) {
+            mailbox.send(Control::Panic);
+        }
+    }
+
+    /// What is counted, over all workers.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        for mailbox in &self.mailboxes {
+            let stats = &mailbox.stats;
+            let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+            sum.connections += get(&stats.connections);
+            sum.stale += get(&stats.stale);
+            sum.late += get(&stats.late);
+            sum.pipes += get(&stats.pipes);
+            sum.buffers += get(&stats.buffers);
+            sum.wakes += get(&stats.wakes);
+            sum.events += get(&stats.events);
+            sum.ring_full += get(&stats.ring_full);
+        }
+        sum
+    }
+
+    /// Milliseconds since the start, the clock of every record, in 31 bits.
+    #[must_use]
+    pub fn now(&self) -> u32 {
+        clock(self.started.elapsed().as_millis() as u64) as u32
+    }
+
+    /// Ends every connection and joins the threads. Events written on the way
+    /// stay in the rings.
+    pub fn stop(&mut self) {
+        for listener in self.listeners.iter_mut().filter_map(Option::take) {
+            if let ListenAddress::Unix { path, .. } = &listener.spec.address {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+        self.mailboxes
+            .iter()
+            .for_each(|mailbox| mailbox.send(Control::Stop));
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+        self.mailboxes.clear();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Mailbox {
+    fn send(&self, message: Control) {
+        self.messages
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(message);
+        self.full.store(true, Ordering::SeqCst);
+        self.waker.wake();
+    }
+}
+
+/// A worker's thread. Whatever ends it before it is told to end is reported as
+/// ENGINE_FATAL: a proxy must not limp.
+fn run_worker(parts: WorkerParts, index: usize) {
+    let (memory, doorbell) = (parts.memory, parts.doorbell.clone());
+    let mut worker = Worker::new(parts);
+    if matches!(catch_unwind(AssertUnwindSafe(|| worker.run())), Ok(Ok(()))) {
+        return;
+    }
+    // The ring's writer may be in any state; the last published head is sound.
+    drop(catch_unwind(AssertUnwindSafe(|| drop(worker))));
+    let mut events = Events::resume(memory);
+    events.emit([event::ENGINE_FATAL, index as i32, 0, 0, 0, 0, 0, 0]);
+    events.publish();
+    memory
+        .word(control::EVENT_WAKE as usize)
+        .store(1, Ordering::SeqCst);
+    doorbell();
+}

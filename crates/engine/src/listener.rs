@@ -1,0 +1,335 @@
+//! Listening sockets and what every connection accepted from them starts with.
+
+use std::net::SocketAddr;
+use std::os::fd::{FromRawFd, RawFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+use rustix::fd::OwnedFd;
+use rustix::io::{Errno, Result};
+use rustix::net::{AddressFamily, SocketAddrUnix, bind, listen, sockopt};
+
+use crate::sys;
+
+/// Where to listen.
+#[derive(Clone, Debug)]
+pub enum ListenAddress {
+    /// A TCP address. `v6only` counts for IPv6 alone.
+    Tcp {
+        /// Address and port; port 0 picks a free one.
+        address: SocketAddr,
+        /// Refuse IPv4 on `[::]`.
+        v6only: bool,
+    },
+    /// A unix socket; a stale file is replaced.
+    Unix {
+        /// Path of the socket.
+        path: PathBuf,
+        /// Permissions, or the process's umask.
+        mode: Option<u32>,
+    },
+    /// A socket that the process inherited and that listens already.
+    Inherited(RawFd),
+}
+
+/// What a listener does. Times are in milliseconds; 0 means none.
+#[derive(Clone, Debug)]
+pub struct ListenSpec {
+    /// Where.
+    pub address: ListenAddress,
+    /// Length of the accept queue.
+    pub backlog: i32,
+    /// Connections at once.
+    pub maxconn: usize,
+    /// TCP_DEFER_ACCEPT in seconds, or 0.
+    pub defer_accept: i32,
+    /// TCP Fast Open queue, or 0.
+    pub fast_open: i32,
+    /// Accept for foreign addresses.
+    pub transparent: bool,
+    /// Report the destination before NAT.
+    pub original_dst: bool,
+    /// Handshake bits of every connection.
+    pub handshakes: i32,
+    /// Those that TypeScript is asked about.
+    pub ask: i32,
+    /// Reply of HH_HEALTH.
+    pub health_reply: Vec<u8>,
+    /// From accept to the session, for what the engine does alone.
+    pub handshake_timeout: u64,
+    /// For one answer of TypeScript.
+    pub verdict_timeout: u64,
+    /// Route where a verdict is late, or -1 to close.
+    pub fallback_route: i32,
+    /// Client inactivity.
+    pub client_timeout: u64,
+    /// Client inactivity once either side is shut.
+    pub client_fin_timeout: u64,
+}
+
+/// A listener as all workers share it.
+#[derive(Debug)]
+pub struct Listener {
+    /// Its number.
+    pub id: u32,
+    /// What it does.
+    pub spec: ListenSpec,
+    /// Local address where it is a specific one: saves a getsockname() per connection.
+    pub fixed_dst: Option<SocketAddr>,
+    /// True for TCP sockets.
+    pub tcp: bool,
+    /// Connections now, in all workers.
+    pub open: AtomicUsize,
+    /// Paused by the operator.
+    pub paused: AtomicBool,
+}
+
+/// A step of opening a listener that failed.
+#[derive(Debug)]
+pub struct ListenError {
+    /// Name of the system call or check.
+    pub step: &'static str,
+    /// Why.
+    pub error: Errno,
+}
+
+/// The sockets of a listener: one for each worker, or one for all.
+#[derive(Debug)]
+pub struct Opened {
+    /// One a worker, in order.
+    pub sockets: Vec<Arc<OwnedFd>>,
+    /// True where they are all the same socket.
+    pub shared: bool,
+    /// Actual address, for TCP.
+    pub local: Option<SocketAddr>,
+}
+
+/// Binds and listens.
+///
+/// # Errors
+///
+/// The step that failed and why; nothing stays open.
+pub fn open(spec: &ListenSpec, workers: usize) -> std::result::Result<Opened, ListenError> {
+    match &spec.address {
+        ListenAddress::Tcp { address, v6only } => {
+            let mut address = *address;
+            let mut sockets = Vec::with_capacity(workers);
+            for _ in 0..workers {
+                let socket = open_tcp(spec, &address, *v6only, workers > 1)?;
+                if let Some(local) = sys::local_address(&socket) {
+                    address.set_port(local.port());
+                }
+                sockets.push(Arc::new(socket));
+            }
+            Ok(Opened {
+                sockets,
+                shared: false,
+                local: Some(address),
+            })
+        }
+        ListenAddress::Unix { path, mode } => {
+            let socket = open_unix(spec, path, *mode)?;
+            Ok(share(socket, workers))
+        }
+        ListenAddress::Inherited(fd) => {
+            let socket = at("dup", duplicate(*fd))?;
+            if !at("getsockopt", sockopt::socket_acceptconn(&socket))? {
+                return Err(ListenError {
+                    step: "inherited socket",
+                    error: Errno::INVAL,
+                });
+            }
+            at("fcntl", rustix::io::ioctl_fionbio(&socket, true))?;
+            Ok(share(socket, workers))
+        }
+    }
+}
+
+fn share(socket: OwnedFd, workers: usize) -> Opened {
+    let local = sys::local_address(&socket);
+    let socket = Arc::new(socket);
+    Opened {
+        sockets: vec![socket; workers],
+        shared: workers > 1,
+        local,
+    }
+}
+
+fn open_tcp(
+    spec: &ListenSpec,
+    address: &SocketAddr,
+    v6only: bool,
+    reuse_port: bool,
+) -> std::result::Result<OwnedFd, ListenError> {
+    let socket = at("socket", sys::stream_socket(sys::family_of(address)))?;
+    at("SO_REUSEADDR", sockopt::set_socket_reuseaddr(&socket, true))?;
+    if reuse_port {
+        at("SO_REUSEPORT", sockopt::set_socket_reuseport(&socket, true))?;
+    }
+    if address.is_ipv6() {
+        at("IPV6_V6ONLY", sockopt::set_ipv6_v6only(&socket, v6only))?;
+    }
+    if spec.transparent {
+        at(
+            "IP_TRANSPARENT",
+            sys::set_transparent(&socket, address.is_ipv4()),
+        )?;
+    }
+    // Accepted sockets inherit it on Linux: one system call less for each.
+    at("TCP_NODELAY", sockopt::set_tcp_nodelay(&socket, true))?;
+    at("bind", bind(&socket, address))?;
+    if spec.defer_accept > 0 {
+        at(
+            "TCP_DEFER_ACCEPT",
+            sys::set_defer_accept(&socket, spec.defer_accept),
+        )?;
+    }
+    at("listen", listen(&socket, spec.backlog))?;
+    if spec.fast_open > 0 {
+        at("TCP_FASTOPEN", sys::set_fast_open(&socket, spec.fast_open))?;
+    }
+    Ok(socket)
+}
+
+fn open_unix(
+    spec: &ListenSpec,
+    path: &std::path::Path,
+    mode: Option<u32>,
+) -> std::result::Result<OwnedFd, ListenError> {
+    let address = at("path", SocketAddrUnix::new(path))?;
+    let socket = at("socket", sys::stream_socket(AddressFamily::UNIX))?;
+    match bind(&socket, &address) {
+        Err(Errno::ADDRINUSE) => {
+            // A socket file that nobody listens on is left over from a crash.
+            let stat = at("stat", rustix::fs::stat(path))?;
+            let is_socket = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_socket();
+            let probe = at("socket", sys::stream_socket(AddressFamily::UNIX))?;
+            let refused = rustix::net::connect(&probe, &address) == Err(Errno::CONNREFUSED);
+            if !is_socket || !refused {
+                return Err(ListenError {
+                    step: "bind",
+                    error: Errno::ADDRINUSE,
+                });
+            }
+            at("unlink", rustix::fs::unlink(path))?;
+            at("bind", bind(&socket, &address))?;
+        }
+        outcome => at("bind", outcome)?,
+    }
+    if let Some(mode) = mode {
+        at(
+            "chmod",
+            rustix::fs::chmod(path, rustix::fs::Mode::from_raw_mode(mode as _)),
+        )?;
+    }
+    at("listen", listen(&socket, spec.backlog))?;
+    Ok(socket)
+}
+
+/// Duplicates an inherited descriptor, so that closing ours leaves theirs.
+fn duplicate(fd: RawFd) -> Result<OwnedFd> {
+    if fd < 0 {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: plain system call; a bad number is an EBADF.
+    let copy = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) };
+    if copy < 0 {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: `copy` is a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+fn at<T>(step: &'static str, outcome: Result<T>) -> std::result::Result<T, ListenError> {
+    outcome.map_err(|error| ListenError { step, error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A specification with every option off.
+    fn spec(address: ListenAddress) -> ListenSpec {
+        ListenSpec {
+            address,
+            backlog: 16,
+            maxconn: 16,
+            defer_accept: 0,
+            fast_open: 0,
+            transparent: false,
+            original_dst: false,
+            handshakes: 0,
+            ask: 0,
+            health_reply: Vec::new(),
+            handshake_timeout: 0,
+            verdict_timeout: 0,
+            fallback_route: -1,
+            client_timeout: 0,
+            client_fin_timeout: 0,
+        }
+    }
+
+    #[test]
+    fn workers_share_a_free_port() {
+        let address = "127.0.0.1:0".parse().expect("address");
+        let opened = open(
+            &spec(ListenAddress::Tcp {
+                address,
+                v6only: false,
+            }),
+            3,
+        )
+        .expect("listen");
+        assert_eq!(opened.sockets.len(), 3);
+        assert!(opened.local.is_some_and(|local| local.port() != 0));
+    }
+
+    #[test]
+    fn a_port_in_use_is_named_with_its_step() {
+        let address = "127.0.0.1:0".parse().expect("address");
+        let first = open(
+            &spec(ListenAddress::Tcp {
+                address,
+                v6only: false,
+            }),
+            1,
+        )
+        .expect("listen");
+        let address = first.local.expect("address");
+        let error = open(
+            &spec(ListenAddress::Tcp {
+                address,
+                v6only: false,
+            }),
+            1,
+        )
+        .expect_err("the port is taken");
+        assert_eq!((error.step, error.error), ("bind", Errno::ADDRINUSE));
+    }
+
+    #[test]
+    fn a_stale_unix_socket_is_replaced_and_a_live_one_is_not() {
+        let path = std::env::temp_dir().join(format!("sluice-{}.sock", std::process::id()));
+        let address = ListenAddress::Unix {
+            path: path.clone(),
+            mode: Some(0o600),
+        };
+        let first = open(&spec(address.clone()), 1).expect("listen");
+        let error = open(&spec(address.clone()), 1).expect_err("somebody listens");
+        assert_eq!(error.error, Errno::ADDRINUSE);
+        drop(first);
+        let second = open(&spec(address), 2).expect("a stale file is replaced");
+        assert!(second.shared);
+        let _ = std::fs::remove_file(path);
+    }
+
+    #[test]
+    fn an_inherited_fd_must_listen() {
+        assert!(open(&spec(ListenAddress::Inherited(-1)), 1).is_err());
+        let socket = sys::stream_socket(AddressFamily::INET).expect("socket");
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&socket);
+        let error = open(&spec(ListenAddress::Inherited(fd)), 1).expect_err("it does not listen");
+        assert_eq!(error.error, Errno::INVAL);
+    }
+}

@@ -1,0 +1,379 @@
+//! The event ring (to TypeScript) and the command ring (from TypeScript).
+//!
+//! One producer and one consumer each. Positions are free-running 31-bit
+//! counters. A full event ring is back-pressure: events wait in a queue whose
+//! length is bounded by the number of connections, and [`Events::congested`]
+//! tells the worker to stop accepting and inspecting.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{Ordering, fence};
+
+use sluice_wire::ring_layout::{
+    COMMAND_RING, COMMAND_SLAB, EVENT_RING, EVENT_SLAB, control, layout,
+};
+
+use crate::memory::Words;
+
+const RECORD: usize = layout::RECORD_WORDS as usize;
+
+/// One event or command: kind, slot, generation, five operands.
+pub type Record = [i32; RECORD];
+
+/// Writer of the event ring.
+#[derive(Debug)]
+pub struct Events {
+    memory: Words,
+    head: i32,
+    /// Last tail that was read: everything before it is consumed.
+    tail: i32,
+    rung: i32,
+    waiting: VecDeque<Record>,
+    slab: Slab,
+    /// Times that the ring or the slab was full.
+    pub full: u64,
+    /// Events written.
+    pub written: u64,
+    /// Doorbells rung.
+    pub wakes: u64,
+}
+
+impl Events {
+    /// Writes into a worker's memory.
+    #[must_use]
+    pub fn new(memory: Words) -> Self {
+        Self {
+            memory,
+            head: 0,
+            tail: 0,
+            rung: 0,
+            waiting: VecDeque::new(),
+            slab: Slab::new(layout::EVENT_SLAB_BYTES as usize),
+            full: 0,
+            written: 0,
+            wakes: 0,
+        }
+    }
+
+    /// Goes on where the last published event ended, for a writer whose
+    /// predecessor died.
+    #[must_use]
+    pub fn resume(memory: Words) -> Self {
+        let head = memory.get(control::EVENT_HEAD as usize);
+        let mut events = Self {
+            head,
+            rung: head,
+            ..Self::new(memory)
+        };
+        events.refresh();
+        events
+    }
+
+    /// Queues an event and returns its position, for [`Events::consumed`].
+    pub fn emit(&mut self, record: Record) -> i32 {
+        let position = advance(self.head, self.waiting.len() as i32);
+        if self.waiting.is_empty() && self.room() > 0 {
+            self.write(record);
+        } else {
+            self.full += 1;
+            self.waiting.push_back(record);
+        }
+        position
+    }
+
+    /// Queues an event that carries bytes: `offset` and `length` become
+    /// operands `at` and `at + 1`. Returns false, with nothing done, where the
+    /// slab is full: the caller keeps the bytes and tries again after a tick.
+    pub fn emit_bytes(&mut self, mut record: Record, at: usize, bytes: &[u8]) -> bool {
+        let position = advance(self.head, self.waiting.len() as i32);
+        let Some(offset) = self.slab.allocate(bytes.len(), position) else {
+            self.full += 1;
+            return false;
+        };
+        self.memory.write_bytes(EVENT_SLAB, offset, bytes);
+        record[at] = offset as i32;
+        record[at + 1] = bytes.len() as i32;
+        self.emit(record);
+        true
+    }
+
+    /// Reads the consumer's position, frees slab bytes and writes what waited.
+    pub fn refresh(&mut self) {
+        self.tail = self
+            .memory
+            .word(control::EVENT_TAIL as usize)
+            .load(Ordering::Acquire);
+        let tail = self.tail;
+        self.slab.release(|position| passed(tail, position));
+        while !self.waiting.is_empty() && self.room() > 0 {
+            if let Some(record) = self.waiting.pop_front() {
+                self.write(record);
+            }
+        }
+    }
+
+    /// True once the consumer has read the event at `position`.
+    #[must_use]
+    pub fn consumed(&self, position: i32) -> bool {
+        passed(self.tail, position)
+    }
+
+    /// True while new work for TypeScript should be held back.
+    #[must_use]
+    pub fn congested(&self) -> bool {
+        !self.waiting.is_empty() || self.room() < layout::EVENT_CAPACITY / 4
+    }
+
+    /// Publishes what was written; true where the doorbell must be rung.
+    pub fn publish(&mut self) -> bool {
+        if self.rung == self.head {
+            return false;
+        }
+        self.rung = self.head;
+        self.memory
+            .word(control::EVENT_HEAD as usize)
+            .store(self.head, Ordering::Release);
+        fence(Ordering::SeqCst);
+        let ring = self
+            .memory
+            .word(control::EVENT_WAKE as usize)
+            .swap(1, Ordering::AcqRel)
+            == 0;
+        self.wakes += u64::from(ring);
+        ring
+    }
+
+    fn room(&self) -> i32 {
+        layout::EVENT_CAPACITY - distance(self.tail, self.head)
+    }
+
+    fn write(&mut self, record: Record) {
+        let index = (self.head & (layout::EVENT_CAPACITY - 1)) as usize;
+        let base = EVENT_RING + index * RECORD;
+        for (offset, word) in record.into_iter().enumerate() {
+            self.memory.put(base + offset, word);
+        }
+        self.head = advance(self.head, 1);
+        self.written += 1;
+    }
+}
+
+/// Reader of the command ring.
+#[derive(Debug)]
+pub struct Commands {
+    memory: Words,
+    tail: i32,
+    head: i32,
+}
+
+impl Commands {
+    /// Reads from a worker's memory.
+    #[must_use]
+    pub fn new(memory: Words) -> Self {
+        Self {
+            memory,
+            tail: 0,
+            head: 0,
+        }
+    }
+
+    /// Looks for new commands; true where there are some.
+    pub fn poll(&mut self) -> bool {
+        self.head = self
+            .memory
+            .word(control::COMMAND_HEAD as usize)
+            .load(Ordering::Acquire);
+        self.head != self.tail
+    }
+
+    /// The next of the commands that [`Commands::poll`] saw.
+    pub fn take(&mut self) -> Option<Record> {
+        if self.head == self.tail {
+            return None;
+        }
+        let index = (self.tail & (layout::COMMAND_CAPACITY - 1)) as usize;
+        let base = COMMAND_RING + index * RECORD;
+        let record = std::array::from_fn(|offset| self.memory.get(base + offset));
+        self.tail = advance(self.tail, 1);
+        Some(record)
+    }
+
+    /// Appends the bytes of a command to `out`; false where the range is bad.
+    /// Must be called before [`Commands::finish`].
+    pub fn bytes(&self, offset: i32, length: i32, out: &mut Vec<u8>) -> bool {
+        match (usize::try_from(offset), usize::try_from(length)) {
+            (Ok(offset), Ok(length))
+                if offset.saturating_add(length) <= layout::COMMAND_SLAB_BYTES as usize =>
+            {
+                self.memory.read_bytes(COMMAND_SLAB, offset, length, out)
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives the consumed records back; true where TypeScript waits for room.
+    pub fn finish(&mut self) -> bool {
+        self.memory
+            .word(control::COMMAND_TAIL as usize)
+            .store(self.tail, Ordering::SeqCst);
+        self.memory
+            .word(control::COMMANDS_WAITING as usize)
+            .swap(0, Ordering::SeqCst)
+            != 0
+    }
+}
+
+/// Ring allocator for the bytes of events. A piece is contiguous and freed in
+/// order, when the event at its position has been consumed.
+#[derive(Debug)]
+struct Slab {
+    capacity: usize,
+    head: usize,
+    used: usize,
+    pieces: VecDeque<(i32, usize)>,
+}
+
+impl Slab {
+    fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            head: 0,
+            used: 0,
+            pieces: VecDeque::new(),
+        }
+    }
+
+    fn allocate(&mut self, length: usize, position: i32) -> Option<usize> {
+        let to_end = self.capacity - self.head;
+        let skip = if length > to_end { to_end } else { 0 };
+        if self.used + skip + length > self.capacity {
+            return None;
+        }
+        let offset = if skip > 0 { 0 } else { self.head };
+        self.head = (offset + length) % self.capacity;
+        self.used += skip + length;
+        self.pieces.push_back((position, skip + length));
+        Some(offset)
+    }
+
+    fn release(&mut self, consumed: impl Fn(i32) -> bool) {
+        while let Some(&(position, length)) = self.pieces.front() {
+            if !consumed(position) {
+                break;
+            }
+            self.used -= length;
+            self.pieces.pop_front();
+        }
+        if self.pieces.is_empty() {
+            self.head = 0;
+        }
+    }
+}
+
+fn advance(position: i32, by: i32) -> i32 {
+    position.wrapping_add(by) & layout::POSITION_MASK
+}
+
+fn distance(from: i32, to: i32) -> i32 {
+    to.wrapping_sub(from) & layout::POSITION_MASK
+}
+
+/// True where `tail` is behind `position` in the stream: the record there is consumed.
+fn passed(tail: i32, position: i32) -> bool {
+    let ahead = distance(position, tail);
+    ahead > 0 && ahead < layout::POSITION_MASK / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluice_wire::ring_layout::WORKER_WORDS;
+
+    fn memory() -> (Vec<i32>, Words) {
+        let backing = vec![0_i32; WORKER_WORDS];
+        // SAFETY: the vector is returned with the view and outlives it in every test.
+        let words = unsafe { Words::new(backing.as_ptr(), backing.len()) };
+        (backing, words)
+    }
+
+    fn consume(words: Words, count: i32) {
+        let tail = words.get(control::EVENT_TAIL as usize);
+        words.put(control::EVENT_TAIL as usize, advance(tail, count));
+    }
+
+    #[test]
+    fn nothing_is_lost_when_the_ring_is_full() {
+        let (_backing, words) = memory();
+        let mut events = Events::new(words);
+        let total = layout::EVENT_CAPACITY + 100;
+        for n in 0..total {
+            events.emit([1, n, 0, 0, 0, 0, 0, 0]);
+        }
+        assert!(events.congested());
+        assert!(events.publish());
+        let mut seen = 0;
+        while seen < total {
+            let head = words.get(control::EVENT_HEAD as usize);
+            let tail = words.get(control::EVENT_TAIL as usize);
+            for position in 0..distance(tail, head) {
+                let index = (advance(tail, position) & (layout::EVENT_CAPACITY - 1)) as usize;
+                assert_eq!(words.get(EVENT_RING + index * RECORD + 1), seen);
+                seen += 1;
+            }
+            consume(words, distance(tail, head));
+            events.refresh();
+            events.publish();
+        }
+        assert!(!events.congested());
+    }
+
+    #[test]
+    fn one_doorbell_until_the_wake_word_is_cleared() {
+        let (_backing, words) = memory();
+        let mut events = Events::new(words);
+        events.emit([1, 0, 0, 0, 0, 0, 0, 0]);
+        assert!(events.publish());
+        events.emit([1, 1, 0, 0, 0, 0, 0, 0]);
+        assert!(!events.publish());
+        assert!(!events.publish());
+        words.put(control::EVENT_WAKE as usize, 0);
+        events.emit([1, 2, 0, 0, 0, 0, 0, 0]);
+        assert!(events.publish());
+    }
+
+    #[test]
+    fn slab_bytes_are_freed_by_consumption_and_never_overlap() {
+        let (_backing, words) = memory();
+        let mut events = Events::new(words);
+        let chunk = vec![7_u8; 60_000];
+        let mut accepted = 0;
+        while events.emit_bytes([2, accepted, 0, 0, 0, 0, 0, 0], 3, &chunk) {
+            accepted += 1;
+        }
+        assert_eq!(accepted, layout::EVENT_SLAB_BYTES / 60_000);
+        consume(words, 2);
+        events.refresh();
+        assert!(events.emit_bytes([2, accepted, 0, 0, 0, 0, 0, 0], 3, &chunk));
+        consume(words, accepted - 2);
+        events.refresh();
+        assert!(events.consumed(0));
+        assert!(!events.consumed(accepted));
+    }
+
+    #[test]
+    fn positions_wrap() {
+        assert_eq!(advance(layout::POSITION_MASK, 1), 0);
+        assert!(passed(1, layout::POSITION_MASK));
+        assert!(!passed(layout::POSITION_MASK, 1));
+        assert!(!passed(5, 5));
+    }
+
+    #[test]
+    fn a_command_with_a_bad_range_is_refused() {
+        let (_backing, words) = memory();
+        let commands = Commands::new(words);
+        let mut out = Vec::new();
+        assert!(!commands.bytes(-1, 4, &mut out));
+        assert!(!commands.bytes(layout::COMMAND_SLAB_BYTES - 2, 4, &mut out));
+        assert!(commands.bytes(0, 4, &mut out));
+    }
+}

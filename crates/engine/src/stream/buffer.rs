@@ -1,0 +1,132 @@
+//! Byte buffers, lent by a pool only while bytes wait in them.
+
+/// Capacity of a pooled buffer in bytes.
+pub const BUFFER_SIZE: usize = 16 * 1024;
+/// Buffers that a pool keeps for later.
+const KEEP: usize = 256;
+
+/// Bytes that wait: appended at the back, consumed at the front.
+#[derive(Debug)]
+pub struct Buffer {
+    data: Vec<u8>,
+    start: usize,
+}
+
+impl Buffer {
+    /// The bytes that wait.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.data.get(self.start..).unwrap_or(&[])
+    }
+
+    /// Number of bytes that wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.data.len() - self.start
+    }
+
+    /// True where nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends bytes. The caller bounds the length.
+    pub fn append(&mut self, bytes: &[u8]) {
+        if self.start > 0 && self.data.len() + bytes.len() > self.data.capacity() {
+            self.data.drain(..self.start);
+            self.start = 0;
+        }
+        self.data.extend_from_slice(bytes);
+    }
+
+    /// Drops up to `count` bytes at the front.
+    pub fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.data.len());
+    }
+}
+
+/// Lends buffers and counts those that are out.
+#[derive(Debug, Default)]
+pub struct BufferPool {
+    free: Vec<Vec<u8>>,
+    borrowed: usize,
+}
+
+impl BufferPool {
+    /// A buffer that holds a copy of `bytes`.
+    pub fn lend(&mut self, bytes: &[u8]) -> Buffer {
+        self.borrowed += 1;
+        let mut data = self
+            .free
+            .pop()
+            .unwrap_or_else(|| Vec::with_capacity(BUFFER_SIZE));
+        data.extend_from_slice(bytes);
+        Buffer { data, start: 0 }
+    }
+
+    /// Takes a buffer back, if there is one.
+    pub fn give_back(&mut self, buffer: &mut Option<Buffer>) {
+        let Some(Buffer { mut data, .. }) = buffer.take() else {
+            return;
+        };
+        self.borrowed -= 1;
+        if self.free.len() < KEEP && data.capacity() <= BUFFER_SIZE {
+            data.clear();
+            self.free.push(data);
+        }
+    }
+
+    /// Appends `bytes` to the buffer in `place`, lending one where there is none.
+    pub fn append(&mut self, place: &mut Option<Buffer>, bytes: &[u8]) {
+        match place {
+            Some(buffer) => buffer.append(bytes),
+            None => *place = Some(self.lend(bytes)),
+        }
+    }
+
+    /// Drops `count` bytes of the buffer in `place`, and the buffer once it is empty.
+    pub fn consume(&mut self, place: &mut Option<Buffer>, count: usize) {
+        if let Some(buffer) = place {
+            buffer.consume(count);
+            if buffer.is_empty() {
+                self.give_back(place);
+            }
+        }
+    }
+
+    /// Buffers that are out.
+    #[must_use]
+    pub fn borrowed(&self) -> usize {
+        self.borrowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_goes_back_when_its_last_byte_is_consumed() {
+        let mut pool = BufferPool::default();
+        let mut place = None;
+        pool.append(&mut place, b"hello ");
+        pool.append(&mut place, b"world");
+        pool.consume(&mut place, 6);
+        assert_eq!(place.as_ref().map(Buffer::bytes), Some(&b"world"[..]));
+        assert_eq!(pool.borrowed(), 1);
+        pool.consume(&mut place, 99);
+        assert!(place.is_none());
+        assert_eq!(pool.borrowed(), 0);
+    }
+
+    #[test]
+    fn consumed_room_is_used_again() {
+        let mut pool = BufferPool::default();
+        let mut buffer = pool.lend(&[1; BUFFER_SIZE]);
+        buffer.consume(BUFFER_SIZE - 10);
+        buffer.append(&[2; BUFFER_SIZE - 10]);
+        assert_eq!(buffer.len(), BUFFER_SIZE);
+        assert_eq!(buffer.data.capacity(), BUFFER_SIZE);
+    }
+}

@@ -1,0 +1,299 @@
+//! Moves payload from one connection to the other, one direction at a time.
+//!
+//! Bytes are read into the worker's scratch memory and written at once; what
+//! the target does not take waits in a lent buffer, and nothing more is read
+//! until it is gone. A read that fills the scratch memory means bulk: from then
+//! on the direction uses splice through a lent pipe, until a read finds little.
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use crate::connection::Connection;
+use crate::stream::buffer::BufferPool;
+use crate::stream::pipe::PipePool;
+
+/// Bytes of one read; a read that fills it switches to splice.
+pub const SCRATCH_SIZE: usize = 16 * 1024;
+/// Bytes moved before other connections get their turn.
+const BUDGET: usize = 64 * 1024;
+/// Bytes of one splice.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const SPLICE_MAX: usize = 1024 * 1024;
+/// A splice that moves less than this goes back to reading.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const SPLICE_WORTH: usize = 8 * 1024;
+
+/// What forwarding needs besides the two connections.
+#[derive(Debug)]
+pub struct Mover {
+    /// Lent buffers.
+    pub buffers: BufferPool,
+    /// Lent pipes.
+    pub pipes: PipePool,
+    /// Scratch memory of [`SCRATCH_SIZE`] bytes.
+    pub scratch: Box<[u8]>,
+}
+
+impl Default for Mover {
+    fn default() -> Self {
+        Self {
+            buffers: BufferPool::default(),
+            pipes: PipePool::default(),
+            scratch: vec![0; SCRATCH_SIZE].into_boxed_slice(),
+        }
+    }
+}
+
+/// How one direction stands after [`forward`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Waits for the source to become readable.
+    Idle,
+    /// Waits for the target to become writable; bytes wait.
+    Blocked,
+    /// The budget is used up; more can be moved at once.
+    More,
+    /// The source has sent its FIN and everything has been written.
+    Finished,
+    /// Reading failed.
+    ReadError(Errno),
+    /// Writing failed.
+    WriteError(Errno),
+}
+
+/// Moves what can be moved from `source` to `target`.
+pub fn forward(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> Flow {
+    let mut moved = 0;
+    loop {
+        match flush(source, target, mover) {
+            Flow::Finished => {}
+            flow => return flow,
+        }
+        if source.eof {
+            return Flow::Finished;
+        }
+        if !source.readable {
+            return Flow::Idle;
+        }
+        if moved >= BUDGET {
+            return Flow::More;
+        }
+        let step = if source.bulk && !source.urgent {
+            splice(source, mover)
+        } else {
+            copy(source, target, mover)
+        };
+        match step {
+            Step::Moved(count) => moved += count,
+            Step::Flow(flow) => return flow,
+        }
+    }
+}
+
+enum Step {
+    Moved(usize),
+    Flow(Flow),
+}
+
+/// Writes what waits; `Finished` where nothing waits any more.
+pub fn flush(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> Flow {
+    while let Some(buffer) = &source.rx {
+        if !target.writable {
+            return Flow::Blocked;
+        }
+        match write(target, buffer.bytes(), false) {
+            Ok(count) => mover.buffers.consume(&mut source.rx, count),
+            Err(Errno::AGAIN) => {
+                target.writable = false;
+                return Flow::Blocked;
+            }
+            Err(error) => return Flow::WriteError(error),
+        }
+    }
+    flush_pipe(source, target, mover)
+}
+
+fn copy(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> Step {
+    let count = match read(source, &mut mover.scratch) {
+        Ok(0) => return Step::Moved(0),
+        Ok(count) => count,
+        Err(Errno::AGAIN) => return Step::Flow(Flow::Idle),
+        Err(error) => return Step::Flow(Flow::ReadError(error)),
+    };
+    let bytes = mover.scratch.get(..count).unwrap_or(&[]);
+    source.bulk = count == SCRATCH_SIZE && cfg!(any(target_os = "linux", target_os = "android"));
+    let written = if target.writable {
+        write(target, bytes, source.eof)
+    } else {
+        Err(Errno::AGAIN)
+    };
+    match written {
+        Ok(written) if written == count => {}
+        Ok(written) => {
+            // A short write means a full socket: the next one would block.
+            target.writable = false;
+            source.rx = Some(mover.buffers.lend(bytes.get(written..).unwrap_or(&[])));
+        }
+        Err(Errno::AGAIN) => {
+            target.writable = false;
+            source.rx = Some(mover.buffers.lend(bytes));
+        }
+        Err(error) => return Step::Flow(Flow::WriteError(error)),
+    }
+    Step::Moved(count)
+}
+
+/// Reads into `into`, keeping track of readiness, FIN and the byte count.
+/// 0 means that the FIN was read; AGAIN that nothing is there.
+pub fn read(source: &mut Connection, into: &mut [u8]) -> Result<usize, Errno> {
+    let room = into.len();
+    let Some(fd) = &source.fd else {
+        return Err(Errno::BADF);
+    };
+    loop {
+        return match recv(fd, &mut *into, RecvFlags::empty()) {
+            Ok((_, 0)) => {
+                source.eof = true;
+                source.readable = false;
+                Ok(0)
+            }
+            Ok((_, count)) => {
+                source.bytes_in += count as u64;
+                // Urgent data ends a read early: then only AGAIN means that nothing is there.
+                if count < room && !source.urgent {
+                    // The FIN was announced before this read, so a short read has
+                    // seen everything that came before it.
+                    source.eof = source.read_closed && !source.hangup;
+                    source.readable = source.hangup || (source.read_closed && !source.eof);
+                }
+                Ok(count)
+            }
+            Err(Errno::INTR) => continue,
+            Err(error) => {
+                source.readable = false;
+                Err(error)
+            }
+        };
+    }
+}
+
+/// Writes bytes, keeping track of the byte count. TCP_NODELAY is set before
+/// the second write: a connection with one write each way never needs it.
+/// `last` says that a FIN follows at once: it then shares the last segment.
+pub fn write(target: &mut Connection, bytes: &[u8], last: bool) -> Result<usize, Errno> {
+    let Some(fd) = &target.fd else {
+        return Err(Errno::PIPE);
+    };
+    if target.bytes_out > 0 && !target.nodelay {
+        target.nodelay = true;
+        let _ = rustix::net::sockopt::set_tcp_nodelay(fd, true);
+    }
+    let flags = if last {
+        SendFlags::NOSIGNAL | SendFlags::MORE
+    } else {
+        SendFlags::NOSIGNAL
+    };
+    loop {
+        return match send(fd, bytes, flags) {
+            Ok(count) => {
+                target.bytes_out += count as u64;
+                Ok(count)
+            }
+            Err(Errno::INTR) => continue,
+            Err(error) => Err(error),
+        };
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn splice(source: &mut Connection, mover: &mut Mover) -> Step {
+    use rustix::pipe::{SpliceFlags, splice};
+    let pipe = match &mut source.pipe {
+        Some(pipe) => pipe,
+        None => match mover.pipes.lend() {
+            Ok(pipe) => source.pipe.insert(pipe),
+            Err(_) => {
+                source.bulk = false;
+                return Step::Moved(0);
+            }
+        },
+    };
+    let Some(fd) = &source.fd else {
+        return Step::Flow(Flow::ReadError(Errno::BADF));
+    };
+    let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+    match splice(fd, None, &pipe.writer, None, SPLICE_MAX, flags) {
+        Ok(0) => {
+            // The FIN, or the mark of urgent data before one: a read tells.
+            source.bulk = false;
+            mover.pipes.give_back(&mut source.pipe);
+            Step::Moved(0)
+        }
+        Ok(count) => {
+            pipe.pending += count;
+            source.bytes_in += count as u64;
+            source.bulk = count >= SPLICE_WORTH;
+            Step::Moved(count)
+        }
+        Err(Errno::INTR) => Step::Moved(0),
+        Err(Errno::AGAIN) => {
+            source.readable = false;
+            mover.pipes.give_back(&mut source.pipe);
+            Step::Flow(Flow::Idle)
+        }
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            // This kind of socket cannot be spliced.
+            source.bulk = false;
+            mover.pipes.give_back(&mut source.pipe);
+            Step::Moved(0)
+        }
+        Err(error) => {
+            source.readable = false;
+            mover.pipes.give_back(&mut source.pipe);
+            Step::Flow(Flow::ReadError(error))
+        }
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn flush_pipe(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> Flow {
+    use rustix::pipe::{SpliceFlags, splice};
+    while let Some(pipe) = &mut source.pipe {
+        if pipe.pending == 0 {
+            mover.pipes.give_back(&mut source.pipe);
+            break;
+        }
+        if !target.writable {
+            return Flow::Blocked;
+        }
+        let Some(fd) = &target.fd else {
+            return Flow::WriteError(Errno::PIPE);
+        };
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        match splice(&pipe.reader, None, fd, None, pipe.pending, flags) {
+            Ok(0) => return Flow::WriteError(Errno::PIPE),
+            Ok(count) => {
+                pipe.pending -= count;
+                target.bytes_out += count as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                target.writable = false;
+                return Flow::Blocked;
+            }
+            Err(error) => return Flow::WriteError(error),
+        }
+    }
+    Flow::Finished
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn splice(source: &mut Connection, _mover: &mut Mover) -> Step {
+    source.bulk = false;
+    Step::Moved(0)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn flush_pipe(_source: &mut Connection, _target: &mut Connection, _mover: &mut Mover) -> Flow {
+    Flow::Finished
+}

@@ -1,0 +1,279 @@
+//! Accepting, and holding back: at a limit, while TypeScript is behind, and
+//! when the kernel has no descriptors left.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::acceptfrom_with;
+use sluice_wire::events::event;
+use sluice_wire::flags::{conn_flag, step};
+use sluice_wire::handshakes::handshake;
+use sluice_wire::states::conn_state;
+
+use super::{LISTENER_TOKEN, LocalListener, Worker, record};
+use crate::connection::{Deadline, Mode, Side, Watch};
+use crate::listener::{ListenAddress, Listener};
+use crate::poller::ListenInterest;
+use crate::sys;
+
+/// Connections accepted from one listener before others get their turn.
+const ACCEPT_BATCH: usize = 64;
+/// Rest after accept() failed for want of resources, in milliseconds.
+const ACCEPT_REST: u64 = 100;
+
+impl Worker {
+    pub(super) fn add_listener(
+        &mut self,
+        listener: Arc<Listener>,
+        socket: Arc<OwnedFd>,
+        shared: bool,
+    ) {
+        let id = listener.id as usize;
+        for list in [self.listeners.len(), self.specs.len()] {
+            if list <= id {
+                self.listeners.resize_with(id + 1, || None);
+                self.specs.resize_with(id + 1, || None);
+            }
+        }
+        self.specs[id] = Some(listener.clone());
+        self.listeners[id] = Some(LocalListener {
+            listener,
+            socket,
+            shared,
+            watched: false,
+            expected: 1,
+            rests_until: 0,
+        });
+        self.resume_listeners();
+    }
+
+    /// Watches listeners again whose obstacle is gone, and stops watching
+    /// those that the operator paused.
+    pub(super) fn resume_listeners(&mut self) {
+        for id in 0..self.listeners.len() {
+            let Some(local) = &self.listeners[id] else {
+                continue;
+            };
+            let watched = local.watched;
+            if watched && !local.listener.paused.load(Ordering::Relaxed) {
+                continue;
+            }
+            self.watch_listener(id, self.may_accept(id));
+        }
+    }
+
+    fn may_accept(&self, id: usize) -> bool {
+        let Some(Some(local)) = self.listeners.get(id) else {
+            return false;
+        };
+        let listener = &local.listener;
+        !listener.paused.load(Ordering::Relaxed)
+            && local.rests_until <= self.now
+            && listener.open.load(Ordering::Relaxed) < listener.spec.maxconn
+            && self.limits.open.load(Ordering::Relaxed) < self.limits.maxconn
+            && self.slots.room(2)
+            && !self.events.congested()
+    }
+
+    fn watch_listener(&mut self, id: usize, watch: bool) {
+        let Some(Some(local)) = self.listeners.get_mut(id) else {
+            return;
+        };
+        if local.watched == watch {
+            return;
+        }
+        let outcome = if watch {
+            let how = if local.shared {
+                ListenInterest::Shared
+            } else {
+                ListenInterest::Own
+            };
+            self.poller
+                .add_listener(&*local.socket, LISTENER_TOKEN | id as u64, how)
+        } else {
+            self.poller.remove(&*local.socket)
+        };
+        local.watched = if outcome.is_ok() {
+            watch
+        } else {
+            local.watched
+        };
+    }
+
+    /// Accepts what is expected to wait. Asking until the kernel says EAGAIN
+    /// costs a call a wake-up; what is left over wakes the worker again.
+    pub(super) fn accept(&mut self, id: usize) {
+        let expected = match self.listeners.get(id) {
+            Some(Some(local)) => local.expected,
+            _ => return,
+        };
+        for accepted in 0..expected {
+            if !self.may_accept(id) {
+                self.events.full += u64::from(self.events.congested());
+                self.watch_listener(id, false);
+                return;
+            }
+            let Some(Some(local)) = self.listeners.get_mut(id) else {
+                return;
+            };
+            match acceptfrom_with(&*local.socket, sys::SOCKET_FLAGS) {
+                Ok((socket, address)) => {
+                    let listener = local.listener.clone();
+                    self.open_client(&listener, socket, sys::ip_address(address));
+                }
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(Errno::AGAIN) => {
+                    local.expected = accepted.max(1);
+                    return;
+                }
+                Err(error) => {
+                    self.rest(id, error);
+                    return;
+                }
+            }
+        }
+        if let Some(Some(local)) = self.listeners.get_mut(id) {
+            local.expected = (expected + 1 + expected / 4).min(ACCEPT_BATCH);
+        }
+    }
+
+    /// Accepts what waits, before the socket is closed: the kernel would reset
+    /// connections that it has accepted and whose bytes it has acknowledged.
+    /// An inherited socket lives on elsewhere, with its queue.
+    pub(super) fn accept_last(&mut self, id: usize) {
+        while self.may_accept(id) {
+            let Some(Some(local)) = self.listeners.get(id) else {
+                return;
+            };
+            if matches!(local.listener.spec.address, ListenAddress::Inherited(_)) {
+                return;
+            }
+            let listener = local.listener.clone();
+            match acceptfrom_with(&*local.socket, sys::SOCKET_FLAGS) {
+                Ok((socket, address)) => {
+                    self.open_client(&listener, socket, sys::ip_address(address));
+                }
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Out of descriptors or memory: serve on, accept later, say so once a rest.
+    fn rest(&mut self, id: usize, error: Errno) {
+        self.mover.pipes.shrink();
+        if let Some(Some(local)) = self.listeners.get_mut(id) {
+            local.rests_until = self.now + ACCEPT_REST;
+        }
+        self.watch_listener(id, false);
+        let operands = [error.raw_os_error(), 0, 0, 0, 0];
+        self.events
+            .emit(record(event::LISTENER_PAUSED, id as i32, 0, operands));
+    }
+
+    fn open_client(
+        &mut self,
+        listener: &Listener,
+        socket: OwnedFd,
+        src: Option<std::net::SocketAddr>,
+    ) {
+        let spec = &listener.spec;
+        let mut dst = listener.fixed_dst;
+        if dst.is_none() && listener.tcp {
+            dst = sys::local_address(&socket);
+        }
+        if spec.original_dst
+            && let Some(src) = src
+        {
+            dst = sys::original_destination(&socket, src.is_ipv4()).or(dst);
+        }
+        // `may_accept` saw room for two.
+        let Some(slot) = self.slots.take() else {
+            return;
+        };
+        listener.open.fetch_add(1, Ordering::Relaxed);
+        self.limits.open.fetch_add(1, Ordering::Relaxed);
+        let connection = self.slots.get_mut(slot);
+        connection.fd = Some(socket);
+        connection.side = Side::Client;
+        connection.mode = Mode::Handshake;
+        connection.listener = listener.id;
+        connection.handshakes = spec.handshakes | handshake::ACCEPT_SESSION;
+        connection.state = conn_state::ACCEPTED;
+        connection.flags = conn_flag::FD_ALLOCATED
+            | conn_flag::CTRL_INIT
+            | conn_flag::CTRL_CONNECTED
+            | conn_flag::DATA_INIT
+            | conn_flag::DATA_CONNECTED
+            | conn_flag::WANT_READ;
+        if spec.handshakes & handshake::ACCEPT_PROXY != 0 {
+            connection.set_step(conn_flag::PROXY_IN_STARTED, step::WANTED);
+        }
+        // Inherited from a TCP listener on Linux, unknown to unix sockets.
+        connection.nodelay = !listener.tcp || cfg!(target_os = "linux");
+        connection.opened_at = self.now;
+        connection.last_io = self.now;
+        if spec.handshake_timeout > 0 {
+            connection.deadline = self.now + spec.handshake_timeout;
+            connection.deadline_kind = Deadline::Handshake;
+            let deadline = connection.deadline;
+            self.timers.schedule(slot, deadline);
+        }
+        self.slots.mirror_open(slot, src, dst);
+        self.run_incoming(slot);
+    }
+
+    /// Starts to watch connections whose verdict takes longer than usual, so
+    /// that a client's reset is noticed. Verdicts that come at once save the
+    /// extra wake-up.
+    pub(super) fn watch_unwatched(&mut self) {
+        while let Some(&(slot, generation, since)) = self.unwatched.front() {
+            let found = self.slots.find(slot as i32, generation);
+            let waits = found.is_some_and(|slot| self.slots.get(slot).watch == Watch::No);
+            if waits && self.now.saturating_sub(since) < super::RETRY {
+                return;
+            }
+            self.unwatched.pop_front();
+            if waits {
+                self.watch(slot, Watch::Read);
+            }
+        }
+    }
+
+    /// Makes the poller watch this much.
+    pub(super) fn watch(&mut self, slot: u32, wanted: Watch) {
+        use crate::poller::Interest;
+        let connection = self.slots.get_mut(slot);
+        let Some(fd) = &connection.fd else { return };
+        let token = (connection.generation as u64) << 32 | u64::from(slot);
+        let interest = match wanted {
+            Watch::No => return,
+            Watch::Read => Interest::Read,
+            Watch::ReadWrite => Interest::ReadWrite,
+            Watch::Write => Interest::Write,
+        };
+        let outcome = match (connection.watch, wanted) {
+            (Watch::No, _) => self.poller.add(fd, token, interest),
+            // Watching more than is wanted is cheaper than watching less.
+            (now, wanted) if now == wanted => return,
+            (Watch::ReadWrite, Watch::Read) => return,
+            (Watch::Write, Watch::Read) => self.poller.modify(fd, token, Interest::ReadWrite),
+            _ => self.poller.modify(fd, token, interest),
+        };
+        let wanted = match (connection.watch, wanted) {
+            (Watch::Write, Watch::Read) => Watch::ReadWrite,
+            _ => wanted,
+        };
+        match outcome {
+            Ok(()) => connection.watch = wanted,
+            Err(error) => {
+                // Without readiness the connection would hang for ever.
+                connection.hangup = true;
+                connection.errno = error.raw_os_error();
+                self.run_again(slot);
+            }
+        }
+    }
+}

@@ -1,0 +1,473 @@
+//! Handshakes of accepted connections: the loop over pending bits, lowest
+//! first, and the steps that the engine does alone.
+
+use rustix::io::Errno;
+use sluice_wire::commands::close_mode;
+use sluice_wire::errors::{by, code, phase, reason};
+use sluice_wire::events::{bytes_flag, event};
+use sluice_wire::flags::{conn_flag, step};
+use sluice_wire::handshakes::handshake;
+use sluice_wire::ring_layout::layout;
+
+use super::{Worker, record};
+use crate::connection::{Connection, Deadline, Mode, Watch};
+use crate::handshake::proxy_in::{self, Endpoint, Status};
+use crate::stream::forward::{read, write};
+use crate::sys;
+
+/// Bits that only TypeScript can do; without a question they are done.
+const POLICY_BITS: i32 =
+    handshake::MONITOR_IN | handshake::TCP_RULES | handshake::TLS | handshake::CUSTOM;
+/// Time for a last chunk to be sent and acknowledged by a FIN, in milliseconds.
+const LAST_CHUNK_TIMEOUT: u64 = 5_000;
+/// Bytes that are read and thrown away after a last chunk.
+const LINGER_LIMIT: u64 = 1 << 20;
+
+impl Worker {
+    /// Runs pending handshakes until one has to wait.
+    pub(super) fn run_incoming(&mut self, slot: u32) {
+        loop {
+            let Some(listener) = self.listener_of(slot) else {
+                return;
+            };
+            let (ask, verdict_timeout) = (listener.spec.ask, listener.spec.verdict_timeout);
+            let fallback = listener.spec.fallback_route;
+            let connection = self.slots.get_mut(slot);
+            let bit = connection.handshakes & connection.handshakes.wrapping_neg();
+            if bit == handshake::HEALTH {
+                let reply = listener_reply(self, slot);
+                self.start_last_chunk(slot, &reply, reason(by::PROXY, phase::HEALTH, code::HEALTH));
+                return;
+            }
+            if connection.opened && bit == handshake::ACCEPT_SESSION {
+                return self.connect(slot, fallback, 0, Vec::new());
+            }
+            let asks = ask & bit != 0 || bit == handshake::ACCEPT_SESSION;
+            if asks && !connection.opened && connection.answered & bit == 0 {
+                self.ask(slot, bit, verdict_timeout);
+                return;
+            }
+            match bit {
+                handshake::ACCEPT_PROXY => {
+                    if !self.accept_proxy(slot) {
+                        return;
+                    }
+                }
+                bit if bit & POLICY_BITS != 0 => connection.handshakes &= !bit,
+                // Answered but not cleared: TypeScript still owes the target.
+                _ => return,
+            }
+            self.slots.mirror(slot);
+        }
+    }
+
+    fn ask(&mut self, slot: u32, bit: i32, verdict_timeout: u64) {
+        let connection = self.slots.get_mut(slot);
+        connection.mode = Mode::Ask(bit);
+        connection.deadline_kind = Deadline::None;
+        let tlvs = connection
+            .extra
+            .as_mut()
+            .map(|extra| std::mem::take(&mut extra.tlvs));
+        let (generation, listener) = (connection.generation, connection.listener as i32);
+        if connection.watch == Watch::No {
+            self.unwatched.push_back((slot, generation, self.now));
+        }
+        if verdict_timeout > 0 {
+            self.set_deadline(slot, Deadline::Verdict, self.now + verdict_timeout);
+        }
+        let operands = record(
+            event::HANDSHAKE,
+            slot as i32,
+            generation,
+            [listener, bit, 0, 0, 0],
+        );
+        match tlvs {
+            Some(tlvs) if !tlvs.is_empty() => {
+                if !self.events.emit_bytes(operands, 5, &tlvs) {
+                    // No room: asked again when there is some.
+                    let connection = self.slots.get_mut(slot);
+                    connection.extra().tlvs = tlvs;
+                    connection.mode = Mode::Handshake;
+                    self.run_when_room(slot);
+                }
+            }
+            _ => {
+                self.events.emit(operands);
+            }
+        }
+    }
+
+    /// Reads and parses the PROXY header; true once it is done.
+    fn accept_proxy(&mut self, slot: u32) -> bool {
+        loop {
+            let connection = self.slots.get_mut(slot);
+            connection.set_step(conn_flag::PROXY_IN_STARTED, step::STARTED);
+            let parsed = match &connection.rx {
+                Some(buffer) => parse_proxy(buffer.bytes()),
+                None => Parsed::Partial,
+            };
+            match parsed {
+                Parsed::Complete {
+                    length,
+                    addresses,
+                    tlvs,
+                } => {
+                    self.mover.buffers.consume(&mut connection.rx, length);
+                    connection.handshakes &= !handshake::ACCEPT_PROXY;
+                    connection.set_step(conn_flag::PROXY_IN_STARTED, step::COMPLETED);
+                    if !tlvs.is_empty() {
+                        connection.extra().tlvs = tlvs;
+                    }
+                    if let Some((src, dst)) = addresses {
+                        self.slots.mirror_addresses(slot, src, dst);
+                    }
+                    return true;
+                }
+                Parsed::Error(code) => {
+                    connection.blame(reason(by::CLIENT, phase::ACCEPT_PROXY, code), 0);
+                    self.end(slot);
+                    return false;
+                }
+                Parsed::Partial => {
+                    if !self.read_more(slot, proxy_in::MAX_V2 + 1024, phase::ACCEPT_PROXY) {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads payload into the connection's buffer, up to `limit` bytes in all.
+    /// False where it has to wait or has ended.
+    fn read_more(&mut self, slot: u32, limit: usize, phase: i32) -> bool {
+        let connection = self.slots.get_mut(slot);
+        if connection.eof {
+            connection.blame(reason(by::CLIENT, phase, code::ABORTED), 0);
+            self.end(slot);
+            return false;
+        }
+        let room = limit
+            .saturating_sub(connection.buffered())
+            .min(self.mover.scratch.len());
+        if !connection.readable || room == 0 {
+            connection.mode = Mode::Handshake;
+            self.watch(slot, Watch::Read);
+            return false;
+        }
+        match read(connection, &mut self.mover.scratch[..room]) {
+            Ok(0) => true,
+            Ok(count) => {
+                self.mover
+                    .buffers
+                    .append(&mut connection.rx, &self.mover.scratch[..count]);
+                true
+            }
+            Err(Errno::AGAIN) => {
+                connection.mode = Mode::Handshake;
+                self.watch(slot, Watch::Read);
+                false
+            }
+            Err(error) => {
+                let reason = reason(by::CLIENT, phase, sys::code_of(error));
+                connection.blame(reason, error.raw_os_error());
+                self.end(slot);
+                false
+            }
+        }
+    }
+
+    /// Buffers payload for TypeScript and tells of it what is new.
+    pub(super) fn inspect(&mut self, slot: u32) {
+        let connection = self.slots.get_mut(slot);
+        let limit = connection.extra().inspect_limit;
+        while connection.readable && !connection.eof && connection.buffered() < limit {
+            let room = (limit - connection.buffered()).min(self.mover.scratch.len());
+            match read(connection, &mut self.mover.scratch[..room]) {
+                Ok(0) => {}
+                Ok(count) => {
+                    self.mover
+                        .buffers
+                        .append(&mut connection.rx, &self.mover.scratch[..count]);
+                }
+                Err(Errno::AGAIN) => break,
+                Err(error) => {
+                    let phase = phase_of(connection);
+                    let reason = reason(by::CLIENT, phase, sys::code_of(error));
+                    connection.blame(reason, error.raw_os_error());
+                    self.end(slot);
+                    return;
+                }
+            }
+        }
+        self.slots.mirror_bytes(slot);
+        self.watch(slot, Watch::Read);
+        self.report_inspection(slot);
+    }
+
+    /// Sends a BYTES event where something changed since the last one.
+    pub(super) fn report_inspection(&mut self, slot: u32) {
+        let connection = self.slots.get_mut(slot);
+        let length = connection.buffered();
+        let (eof, generation) = (connection.eof, connection.generation);
+        let extra = connection.extra();
+        let mut flags = 0;
+        if eof {
+            flags |= bytes_flag::EOF;
+        }
+        if length >= extra.inspect_limit {
+            flags |= bytes_flag::FULL;
+        }
+        if extra.inspect_expired {
+            flags |= bytes_flag::EXPIRED;
+        }
+        let nothing = length == 0 && flags == 0;
+        if nothing || extra.inspect_reported == Some((length, flags)) {
+            return;
+        }
+        let bytes = connection
+            .rx
+            .as_ref()
+            .map_or(&[][..], |buffer| buffer.bytes());
+        let epoch = connection
+            .extra
+            .as_ref()
+            .map_or(0, |extra| extra.inspect_epoch);
+        let operands = record(
+            event::BYTES,
+            slot as i32,
+            generation,
+            [0, 0, flags, epoch, 0],
+        );
+        if !self.events.emit_bytes(operands, 3, bytes) {
+            self.run_when_room(slot);
+            return;
+        }
+        let extra = connection.extra();
+        extra.inspect_expired = false;
+        extra.inspect_reported = Some((length, flags & !bytes_flag::EXPIRED));
+        if flags != 0 {
+            let timeout = self
+                .listener_of(slot)
+                .map_or(0, |it| it.spec.verdict_timeout);
+            if timeout > 0 {
+                self.set_deadline(slot, Deadline::Verdict, self.now + timeout);
+            }
+        }
+    }
+
+    /// A SEND command while policy is asked: the bytes are in `command_bytes`. They are
+    /// few, and a socket that has sent next to nothing takes them at once; a client
+    /// whose socket does not has let its window shut, and is not waited for.
+    pub(super) fn handshake_send(&mut self, slot: u32) {
+        let bytes = std::mem::take(&mut self.command_bytes);
+        let connection = self.slots.get_mut(slot);
+        let written = write(connection, &bytes, false);
+        let length = bytes.len();
+        self.command_bytes = bytes;
+        let (code, errno) = match written {
+            Ok(count) if count == length => {
+                self.slots.mirror_bytes(slot);
+                return;
+            }
+            Ok(_) | Err(Errno::AGAIN) => (code::CLIENT_TIMEOUT, 0),
+            Err(error) => (sys::code_of(error), error.raw_os_error()),
+        };
+        let phase = phase_of(connection);
+        connection.blame(reason(by::CLIENT, phase, code), errno);
+        self.end(slot);
+    }
+
+    /// A client whose connection waits for something else: has it gone?
+    pub(super) fn check_client(&mut self, slot: u32) {
+        let connection = self.slots.get_mut(slot);
+        // In a tarpit a FIN is a client that leaves: nobody will answer what it sent before.
+        let leaves = connection.mode == Mode::Tarpit && connection.read_closed;
+        if !connection.hangup && !leaves {
+            return;
+        }
+        let error = connection.fd.as_ref().and_then(sys::take_error);
+        let code = error.map_or(code::ABORTED, sys::code_of);
+        let phase = match connection.mode {
+            // What was going on is the server's side of it.
+            Mode::Connecting => {
+                let server = connection.peer;
+                phase_of(self.slots.get(server))
+            }
+            _ => phase_of(connection),
+        };
+        let connection = self.slots.get_mut(slot);
+        let errno = error.map_or(0, Errno::raw_os_error);
+        connection.blame(reason(by::CLIENT, phase, code), errno);
+        self.end(slot);
+    }
+
+    /// Sends `bytes`, then closes: `HH_SEND_LAST_CHUNK`.
+    pub(super) fn start_last_chunk(&mut self, slot: u32, bytes: &[u8], reason: i32) {
+        let connection = self.slots.get_mut(slot);
+        connection.reason = reason;
+        connection.mode = Mode::LastChunk;
+        connection.handshakes = handshake::SEND_LAST_CHUNK;
+        connection.set_step(conn_flag::LAST_CHUNK_STARTED, step::STARTED);
+        self.mover.buffers.give_back(&mut connection.rx);
+        let extra = connection.extra.get_or_insert_default();
+        self.mover.buffers.give_back(&mut extra.out);
+        if !bytes.is_empty() {
+            extra.out = Some(self.mover.buffers.lend(bytes));
+        }
+        self.set_deadline(slot, Deadline::Linger, self.now + LAST_CHUNK_TIMEOUT);
+        self.send_last_chunk(slot);
+    }
+
+    pub(super) fn send_last_chunk(&mut self, slot: u32) {
+        match self.flush_out(slot) {
+            Ok((_, true)) => {
+                let connection = self.slots.get_mut(slot);
+                connection.set_step(conn_flag::LAST_CHUNK_STARTED, step::COMPLETED);
+                connection.handshakes = 0;
+                connection.mode = Mode::Linger;
+                connection.want_shutw();
+                connection.run_close_steps(true);
+                self.slots.mirror(slot);
+                self.watch(slot, Watch::Read);
+                self.linger(slot);
+            }
+            Ok((_, false)) => self.watch(slot, Watch::ReadWrite),
+            Err(_) => self.end(slot),
+        }
+    }
+
+    /// Reads and forgets, so that unread payload does not turn the close into a
+    /// reset that overtakes the last chunk.
+    pub(super) fn linger(&mut self, slot: u32) {
+        let connection = self.slots.get_mut(slot);
+        while connection.readable && !connection.eof && connection.bytes_in < LINGER_LIMIT {
+            match read(connection, &mut self.mover.scratch) {
+                Ok(_) => {}
+                Err(Errno::AGAIN) => return,
+                Err(_) => connection.eof = true,
+            }
+        }
+        if connection.eof || connection.bytes_in >= LINGER_LIMIT {
+            self.end(slot);
+        }
+    }
+
+    /// Writes what is in `extra.out`: bytes written now, and whether it is empty.
+    pub(super) fn flush_out(&mut self, slot: u32) -> Result<(usize, bool), Errno> {
+        let connection = self.slots.get_mut(slot);
+        let Some(mut extra) = connection.extra.take() else {
+            return Ok((0, true));
+        };
+        let mut total = 0;
+        let mut outcome = Ok(());
+        while let Some(buffer) = &extra.out {
+            if !connection.writable {
+                break;
+            }
+            match write(connection, buffer.bytes(), false) {
+                Ok(count) => {
+                    total += count;
+                    self.mover.buffers.consume(&mut extra.out, count);
+                }
+                Err(Errno::AGAIN) => connection.writable = false,
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+        }
+        let empty = extra.out.is_none();
+        connection.extra = Some(extra);
+        outcome.map(|()| (total, empty))
+    }
+
+    /// A CLOSE command.
+    pub(super) fn close(&mut self, slot: u32, reason: i32, mode: i32, hold: u64) {
+        let connection = self.slots.get_mut(slot);
+        connection.reason = reason;
+        match mode {
+            close_mode::TARPIT => {
+                connection.mode = Mode::Tarpit;
+                self.set_deadline(slot, Deadline::Tarpit, self.now + hold);
+                self.watch(slot, Watch::Read);
+                self.check_client(slot);
+                return;
+            }
+            close_mode::RESET => {
+                if let Some(fd) = &connection.fd {
+                    let now = std::time::Duration::ZERO;
+                    let _ = rustix::net::sockopt::set_socket_linger(fd, Some(now));
+                }
+            }
+            _ => {}
+        }
+        self.end(slot);
+    }
+}
+
+/// Phase of a connection, from what it waits for.
+pub(super) fn phase_of(connection: &Connection) -> i32 {
+    match connection.mode {
+        Mode::Handshake | Mode::Ask(_) | Mode::Inspect => {
+            match connection.handshakes & connection.handshakes.wrapping_neg() {
+                handshake::HEALTH => phase::HEALTH,
+                handshake::MONITOR_IN => phase::MONITOR_IN,
+                handshake::ACCEPT_PROXY => phase::ACCEPT_PROXY,
+                handshake::TCP_RULES => phase::TCP_RULES,
+                handshake::TLS => phase::TLS,
+                handshake::CUSTOM => phase::CUSTOM,
+                _ if connection.mode == Mode::Inspect => phase::CONTENT,
+                _ => phase::ACCEPT_SESSION,
+            }
+        }
+        Mode::Held => phase::QUEUE,
+        Mode::Tarpit => phase::ACCEPT_SESSION,
+        Mode::Connecting => match connection.handshakes & connection.handshakes.wrapping_neg() {
+            handshake::SOCKS => phase::SOCKS,
+            handshake::SEND_PROXY => phase::SEND_PROXY,
+            handshake::TLS_OUT => phase::TLS_OUT,
+            _ => phase::CONNECT,
+        },
+        Mode::Stream | Mode::Applet => phase::DATA,
+        Mode::LastChunk | Mode::Linger => phase::SEND_LAST_CHUNK,
+    }
+}
+
+fn listener_reply(worker: &Worker, slot: u32) -> Vec<u8> {
+    worker
+        .listener_of(slot)
+        .map_or_else(Vec::new, |listener| listener.spec.health_reply.clone())
+}
+
+enum Parsed {
+    Complete {
+        length: usize,
+        addresses: Option<(Option<std::net::SocketAddr>, Option<std::net::SocketAddr>)>,
+        tlvs: Vec<u8>,
+    },
+    Partial,
+    Error(i32),
+}
+
+fn parse_proxy(bytes: &[u8]) -> Parsed {
+    match proxy_in::parse(bytes) {
+        Ok(Status::Partial) => Parsed::Partial,
+        Ok(Status::Complete(header)) => {
+            let address = |endpoint: Endpoint| match endpoint {
+                Endpoint::Inet(address) => Some(address),
+                Endpoint::Unix => None,
+            };
+            Parsed::Complete {
+                length: header.length,
+                addresses: header
+                    .addresses
+                    .map(|it| (address(it.src), address(it.dst))),
+                tlvs: header.tlvs.to_vec(),
+            }
+        }
+        Err(error) => Parsed::Error(error.code()),
+    }
+}
+
+const _: () = assert!(layout::MAX_CHUNK as usize <= layout::EVENT_SLAB_BYTES as usize / 4);

@@ -1,0 +1,497 @@
+//! A worker: one thread, one loop, its own connections.
+//!
+//! ```text
+//! loop: control messages, commands ─ timers ─ what has more to do ─ doorbell ─ poller ─ readiness
+//! ```
+//!
+//! A worker shares nothing but counters with other workers. It never blocks
+//! outside its poller, and never waits for TypeScript.
+
+mod accept;
+mod applet;
+mod commands;
+mod incoming;
+mod outgoing;
+mod session;
+mod timeouts;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::time::Instant;
+
+use rustix::fd::OwnedFd;
+use sluice_wire::errors::{by, code, phase, reason};
+use sluice_wire::events::event;
+use sluice_wire::ring_layout::control;
+
+use crate::connection::slots::{Slots, clock};
+use crate::connection::{Mode, NONE, Side};
+use crate::listener::Listener;
+use crate::memory::Words;
+use crate::poller::{Poller, Readiness, WAKE_TOKEN, Waker};
+use crate::ring::{Commands, Events, Record};
+use crate::route::Route;
+use crate::stats::WorkerStats;
+use crate::stream::forward::Mover;
+use crate::timer::Timers;
+
+/// Token bit of listeners.
+const LISTENER_TOKEN: u64 = 1 << 63;
+/// How often a worker looks again while it is held back, in milliseconds.
+const RETRY: u64 = 2;
+
+/// A message from the program to a worker. Rare: commands about connections
+/// go through the ring.
+#[derive(Debug)]
+pub enum Control {
+    /// Accept from this socket. `shared`: other workers have it too.
+    Listen {
+        /// The listener.
+        listener: Arc<Listener>,
+        /// This worker's socket.
+        socket: Arc<OwnedFd>,
+        /// Other workers accept from the same socket.
+        shared: bool,
+    },
+    /// Close a listener's socket.
+    Unlisten(u32),
+    /// Register a way out.
+    Route(usize, Arc<Route>),
+    /// Forget a way out.
+    Unroute(usize),
+    /// End every connection and return.
+    Stop,
+    /// Panic, to test that a panic is survived.
+    Panic,
+}
+
+/// What a worker and the program share.
+#[derive(Debug)]
+pub struct Mailbox {
+    /// Messages that wait.
+    pub messages: std::sync::Mutex<Vec<Control>>,
+    /// True where there are some.
+    pub full: AtomicBool,
+    /// Wakes the worker.
+    pub waker: Waker,
+    /// What the worker counts.
+    pub stats: WorkerStats,
+}
+
+/// Limits of the whole process.
+#[derive(Debug)]
+pub struct Limits {
+    /// Accepted connections at once.
+    pub maxconn: usize,
+    /// Accepted connections now, in all workers.
+    pub open: AtomicUsize,
+}
+
+/// A listener as one worker has it.
+#[derive(Debug)]
+struct LocalListener {
+    listener: Arc<Listener>,
+    socket: Arc<OwnedFd>,
+    shared: bool,
+    watched: bool,
+    /// Connections to expect from one wake-up, from those before.
+    expected: usize,
+    /// Clock until which accepting rests after an error.
+    rests_until: u64,
+}
+
+/// One worker's state.
+pub struct Worker {
+    memory: Words,
+    poller: Poller,
+    mailbox: Arc<Mailbox>,
+    limits: Arc<Limits>,
+    doorbell: Arc<dyn Fn() + Send + Sync>,
+    events: Events,
+    commands: Commands,
+    slots: Slots,
+    timers: Timers,
+    mover: Mover,
+    listeners: Vec<Option<LocalListener>>,
+    /// Specifications by listener; they outlive the sockets, as connections do.
+    specs: Vec<Option<Arc<Listener>>>,
+    routes: Vec<Option<Arc<Route>>>,
+    /// Connections with more to do at once.
+    runnable: Vec<u32>,
+    /// Connections that wait for room in the event slab.
+    starved: Vec<u32>,
+    /// Accepted connections that are not watched yet, with the clock at accept.
+    unwatched: VecDeque<(u32, i32, u64)>,
+    due: Vec<u32>,
+    command_bytes: Vec<u8>,
+    started: Instant,
+    now: u64,
+    /// The poller was passed over in the last turn.
+    skipped: bool,
+    stopping: bool,
+}
+
+/// What a worker is made from.
+pub struct WorkerParts {
+    /// Rings and slabs.
+    pub memory: Words,
+    /// Connection records of all workers.
+    pub table: Words,
+    /// First word of this worker's records.
+    pub first_word: usize,
+    /// Slots of this worker.
+    pub slots: usize,
+    /// Its poller.
+    pub poller: Poller,
+    /// Its mailbox.
+    pub mailbox: Arc<Mailbox>,
+    /// Limits of the process.
+    pub limits: Arc<Limits>,
+    /// Rung when there are events for TypeScript.
+    pub doorbell: Arc<dyn Fn() + Send + Sync>,
+    /// Zero of the clock.
+    pub started: Instant,
+}
+
+impl Worker {
+    /// A worker that has not run yet.
+    #[must_use]
+    pub fn new(parts: WorkerParts) -> Self {
+        Self {
+            memory: parts.memory,
+            poller: parts.poller,
+            mailbox: parts.mailbox,
+            limits: parts.limits,
+            doorbell: parts.doorbell,
+            events: Events::new(parts.memory),
+            commands: Commands::new(parts.memory),
+            slots: Slots::new(parts.table, parts.first_word, parts.slots),
+            timers: Timers::new(0),
+            mover: Mover::default(),
+            listeners: Vec::new(),
+            specs: Vec::new(),
+            routes: Vec::new(),
+            runnable: Vec::new(),
+            starved: Vec::new(),
+            unwatched: VecDeque::new(),
+            due: Vec::new(),
+            command_bytes: Vec::new(),
+            started: parts.started,
+            now: 1,
+            skipped: false,
+            stopping: false,
+        }
+    }
+
+    /// Runs until it is stopped.
+    ///
+    /// # Errors
+    ///
+    /// Where the poller itself fails: the worker cannot go on.
+    pub fn run(&mut self) -> rustix::io::Result<()> {
+        let mut ready = Vec::with_capacity(256);
+        loop {
+            self.tick();
+            self.events.refresh();
+            let events = &self.events;
+            self.slots.thaw(|position| events.consumed(position));
+            // Commands first, then messages: a command may name a route whose
+            // message was sent before it, so messages are read after the ring's
+            // head is known and before its records are.
+            let commands = self.commands.poll();
+            self.read_messages();
+            if commands {
+                self.run_commands();
+            }
+            if self.stopping {
+                self.end_everything();
+                self.ring();
+                return Ok(());
+            }
+            self.run_timers();
+            self.run_runnable();
+            self.resume_listeners();
+            self.watch_unwatched();
+            self.ring();
+            self.wait(&mut ready)?;
+            self.tick();
+            // Servers' answers first, then clients' requests: each peer is
+            // woken for a run of messages rather than for every other one.
+            for side in [Side::Server, Side::Client] {
+                for &(token, readiness) in &ready {
+                    if self.side_of(token) == side {
+                        self.on_ready(token, readiness);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads the clock.
+    fn tick(&mut self) {
+        // Never 0: 0 means "never" in records.
+        self.now = (self.started.elapsed().as_millis() as u64).max(1);
+        self.memory.put(control::CLOCK as usize, clock(self.now));
+    }
+
+    /// Publishes events and rings the doorbell where nobody has yet.
+    fn ring(&mut self) {
+        if self.events.publish() {
+            (self.doorbell)();
+            // Where TypeScript shares this core it answers before this thread
+            // would be asleep; elsewhere the yield returns at once.
+            std::thread::yield_now();
+        }
+        let stats = &self.mailbox.stats;
+        stats
+            .connections
+            .store(self.slots.open() as u64, Ordering::Relaxed);
+        stats
+            .pipes
+            .store(self.mover.pipes.borrowed() as u64, Ordering::Relaxed);
+        stats
+            .buffers
+            .store(self.mover.buffers.borrowed() as u64, Ordering::Relaxed);
+        stats.wakes.store(self.events.wakes, Ordering::Relaxed);
+        stats.events.store(self.events.written, Ordering::Relaxed);
+        stats.ring_full.store(self.events.full, Ordering::Relaxed);
+    }
+
+    /// Waits for readiness. Commands that came meanwhile go first, but not
+    /// twice in a row: readiness must not wait for a busy policy.
+    fn wait(&mut self, ready: &mut Vec<(u64, Readiness)>) -> rustix::io::Result<()> {
+        ready.clear();
+        let mut timeout = self.timeout();
+        if timeout != Some(0) && !self.fall_asleep() {
+            self.wake_up();
+            if !self.skipped {
+                self.skipped = true;
+                return Ok(());
+            }
+            timeout = Some(0);
+        }
+        self.skipped = false;
+        let outcome = self.poller.wait(timeout, ready);
+        self.wake_up();
+        outcome
+    }
+
+    /// True where commands or messages wait.
+    fn has_work(&mut self) -> bool {
+        self.commands.poll() || self.mailbox.full.load(Ordering::SeqCst)
+    }
+
+    /// Announces sleep; false where work came in meanwhile (Dekker with the
+    /// side that writes work and then reads SLEEPING).
+    fn fall_asleep(&mut self) -> bool {
+        self.memory
+            .word(control::SLEEPING as usize)
+            .store(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        !self.has_work()
+    }
+
+    fn wake_up(&self) {
+        self.memory
+            .word(control::SLEEPING as usize)
+            .store(0, Ordering::SeqCst);
+    }
+
+    fn timeout(&self) -> Option<u32> {
+        if !self.runnable.is_empty() {
+            return Some(0);
+        }
+        let mut timeout = self.timers.next(self.now);
+        let held_back = !self.starved.is_empty()
+            || !self.unwatched.is_empty()
+            || self.listeners.iter().flatten().any(|local| !local.watched)
+            || self.events.congested();
+        if held_back {
+            timeout = Some(timeout.map_or(RETRY, |ms| ms.min(RETRY)));
+        }
+        // A day at most: what is due later is looked at again.
+        timeout.map(|ms| ms.min(86_400_000) as u32)
+    }
+
+    fn read_messages(&mut self) {
+        if !self.mailbox.full.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        let messages = match self.mailbox.messages.lock() {
+            Ok(mut messages) => std::mem::take(&mut *messages),
+            Err(poisoned) => std::mem::take(&mut *poisoned.into_inner()),
+        };
+        for message in messages {
+            match message {
+                Control::Listen {
+                    listener,
+                    socket,
+                    shared,
+                } => {
+                    self.add_listener(listener, socket, shared);
+                }
+                Control::Unlisten(id) => {
+                    self.accept_last(id as usize);
+                    self.remove_listener(id);
+                }
+                Control::Route(id, route) => {
+                    if self.routes.len() <= id {
+                        self.routes.resize_with(id + 1, || None);
+                    }
+                    self.routes[id] = Some(route);
+                }
+                Control::Unroute(id) => {
+                    if let Some(route) = self.routes.get_mut(id) {
+                        *route = None;
+                    }
+                }
+                Control::Stop => self.stopping = true,
+                Control::Panic => panic!("asked to panic by a test"),
+            }
+        }
+    }
+
+    /// Side of a connection's token; anything else counts as a client's.
+    fn side_of(&self, token: u64) -> Side {
+        if token & LISTENER_TOKEN != 0 {
+            return Side::Client;
+        }
+        match self.slots.find(token as u32 as i32, (token >> 32) as i32) {
+            Some(slot) => self.slots.get(slot).side,
+            None => Side::Client,
+        }
+    }
+
+    fn on_ready(&mut self, token: u64, readiness: Readiness) {
+        if token == WAKE_TOKEN {
+            return;
+        }
+        if token & LISTENER_TOKEN != 0 {
+            self.accept((token & !LISTENER_TOKEN) as usize);
+            return;
+        }
+        // An event of this batch may belong to a connection that was closed,
+        // or even replaced, earlier in the same batch: the generation tells.
+        let Some(slot) = self.slots.find(token as u32 as i32, (token >> 32) as i32) else {
+            return;
+        };
+        let connection = self.slots.get_mut(slot);
+        connection.readable |= readiness.readable;
+        connection.writable |= readiness.writable;
+        connection.read_closed |= readiness.read_closed;
+        connection.hangup |= readiness.hangup;
+        connection.urgent |= readiness.urgent;
+        self.advance(slot);
+    }
+
+    /// Does what the connection's mode and readiness allow.
+    fn advance(&mut self, slot: u32) {
+        let connection = self.slots.get(slot);
+        let client = match connection.side {
+            Side::Client => slot,
+            Side::Server => connection.peer,
+        };
+        match connection.mode {
+            Mode::Stream => self.pump(client),
+            Mode::Connecting => match connection.side {
+                Side::Server => self.advance_connect(client),
+                Side::Client => self.check_client(client),
+            },
+            Mode::Handshake => self.run_incoming(slot),
+            Mode::Inspect => self.inspect(slot),
+            Mode::Applet => self.pump_applet(slot),
+            Mode::LastChunk => self.send_last_chunk(slot),
+            Mode::Linger => self.linger(slot),
+            Mode::Ask(_) | Mode::Held | Mode::Tarpit => self.check_client(slot),
+        }
+    }
+
+    fn run_runnable(&mut self) {
+        if !self.runnable.is_empty() {
+            for slot in std::mem::take(&mut self.runnable) {
+                let connection = self.slots.get_mut(slot);
+                if connection.runnable {
+                    connection.runnable = false;
+                    self.advance(slot);
+                }
+            }
+        }
+        if !self.starved.is_empty() {
+            for slot in std::mem::take(&mut self.starved) {
+                let connection = self.slots.get_mut(slot);
+                if connection.runnable {
+                    connection.runnable = false;
+                    self.advance(slot);
+                }
+            }
+        }
+    }
+
+    /// Looks at the connection again in the next turn.
+    fn run_again(&mut self, slot: u32) {
+        let connection = self.slots.get_mut(slot);
+        if !connection.runnable {
+            connection.runnable = true;
+            self.runnable.push(slot);
+        }
+    }
+
+    /// Looks at the connection again when the event slab may have room.
+    fn run_when_room(&mut self, slot: u32) {
+        let connection = self.slots.get_mut(slot);
+        if !connection.runnable {
+            connection.runnable = true;
+            self.starved.push(slot);
+        }
+    }
+
+    fn emit(&mut self, kind: i32, slot: u32, operands: [i32; 5]) -> i32 {
+        let generation = self.slots.get(slot).generation;
+        self.events
+            .emit(record(kind, slot as i32, generation, operands))
+    }
+
+    fn end_everything(&mut self) {
+        for id in 0..self.listeners.len() {
+            self.remove_listener(id as u32);
+        }
+        for slot in 0..self.slots.used() {
+            let connection = self.slots.get_mut(slot);
+            if connection.side == Side::Client
+                && connection.state != sluice_wire::states::conn_state::CLOSED
+            {
+                connection.blame(reason(by::PROXY, phase::CLOSE, code::SHUTDOWN), 0);
+                self.end(slot);
+            }
+        }
+    }
+
+    fn remove_listener(&mut self, id: u32) {
+        let Some(place) = self.listeners.get_mut(id as usize) else {
+            return;
+        };
+        let Some(local) = place.take() else { return };
+        if local.watched {
+            let _ = self.poller.remove(&*local.socket);
+        }
+        drop(local);
+        self.events
+            .emit(record(event::LISTENER_CLOSED, id as i32, 0, [0; 5]));
+    }
+
+    /// The listener that accepted a connection.
+    fn listener_of(&self, slot: u32) -> Option<&Arc<Listener>> {
+        let id = self.slots.get(slot).listener;
+        if id == NONE {
+            None
+        } else {
+            self.specs.get(id as usize)?.as_ref()
+        }
+    }
+}
+
+fn record(kind: i32, slot: i32, generation: i32, operands: [i32; 5]) -> Record {
+    let [a, b, c, d, e] = operands;
+    [kind, slot, generation, a, b, c, d, e]
+}

@@ -1,0 +1,195 @@
+//! Deadlines. One entry in the wheel serves a client's whole session; what it
+//! means changes with the session's mode.
+
+use sluice_wire::errors::{by, code, phase, reason};
+use sluice_wire::events::event;
+
+use super::Worker;
+use super::incoming::phase_of;
+use crate::connection::{Deadline, Mode, NONE};
+
+impl Worker {
+    pub(super) fn set_deadline(&mut self, slot: u32, kind: Deadline, at: u64) {
+        let connection = self.slots.get_mut(slot);
+        connection.deadline_kind = kind;
+        connection.deadline = at;
+        self.timers.schedule(slot, at);
+    }
+
+    /// Starts the deadline of the handshakes that the engine does alone.
+    pub(super) fn set_handshake_deadline(&mut self, slot: u32) {
+        let timeout = self
+            .listener_of(slot)
+            .map_or(0, |it| it.spec.handshake_timeout);
+        if timeout > 0 {
+            // A rule may have taken its time: the handshake gets at least a moment.
+            let opened_at = self.slots.get(slot).opened_at;
+            let at = (opened_at + timeout).max(self.now + timeout / 4);
+            self.set_deadline(slot, Deadline::Handshake, at);
+        }
+    }
+
+    /// Starts or updates the inactivity deadline.
+    pub(super) fn set_idle_deadline(&mut self, client: u32) {
+        self.slots.get_mut(client).deadline_kind = Deadline::Idle;
+        if let Some((at, _)) = self.idle_deadline(client) {
+            self.timers.schedule(client, at);
+        }
+    }
+
+    /// When inactivity ends the session, and which time-out that is. A side is
+    /// held responsible only while it is expected to act: while it is read from
+    /// and has not sent its FIN, or while bytes wait for it.
+    fn idle_deadline(&self, client: u32) -> Option<(u64, i32)> {
+        let connection = self.slots.get(client);
+        let spec = &self.listener_of(client)?.spec;
+        let server = (connection.peer != NONE).then(|| self.slots.get(connection.peer));
+        let half_closed = connection.eof
+            || connection.write_dead
+            || server.is_some_and(|server| server.eof || server.write_dead);
+        let pick = |normal: u64, fin: u64| if half_closed && fin > 0 { fin } else { normal };
+        let mut found = None;
+        let mut consider = |timeout: u64, last_io: u64, code: i32| {
+            if timeout > 0 && found.is_none_or(|(at, _)| last_io + timeout < at) {
+                found = Some((last_io + timeout, code));
+            }
+        };
+        let code = |timeout: u64, normal: i32, fin: i32| {
+            if half_closed && timeout > 0 {
+                fin
+            } else {
+                normal
+            }
+        };
+        let route = server.and_then(|server| server.route.as_ref());
+        if let (Some(server), Some(route)) = (server, route)
+            && route.tunnel_timeout > 0
+            && !half_closed
+            && connection.bytes_in > 0
+            && server.bytes_in > 0
+        {
+            let last_io = connection.last_io.max(server.last_io);
+            consider(route.tunnel_timeout, last_io, code::TUNNEL_TIMEOUT);
+            return found;
+        }
+        let bytes_for_client = match server {
+            Some(server) => server.pending(),
+            None => connection.sends(),
+        };
+        if bytes_for_client || connection.is_read() {
+            let fin = spec.client_fin_timeout;
+            consider(
+                pick(spec.client_timeout, fin),
+                connection.last_io,
+                code(fin, code::CLIENT_TIMEOUT, code::CLIENT_FIN_TIMEOUT),
+            );
+        }
+        if let (Some(server), Some(route)) = (server, route)
+            && (connection.pending() || server.is_read())
+        {
+            let fin = route.server_fin_timeout;
+            consider(
+                pick(route.server_timeout, fin),
+                server.last_io,
+                code(fin, code::SERVER_TIMEOUT, code::SERVER_FIN_TIMEOUT),
+            );
+        }
+        found
+    }
+
+    pub(super) fn run_timers(&mut self) {
+        let mut due = std::mem::take(&mut self.due);
+        due.clear();
+        self.timers.expire(self.now, &mut due);
+        for &slot in &due {
+            self.on_timer(slot);
+        }
+        self.due = due;
+    }
+
+    fn on_timer(&mut self, slot: u32) {
+        let connection = self.slots.get(slot);
+        let (kind, deadline) = (connection.deadline_kind, connection.deadline);
+        if kind == Deadline::Idle {
+            return self.on_idle(slot);
+        }
+        if kind == Deadline::None {
+            return;
+        }
+        if deadline > self.now {
+            return self.timers.schedule(slot, deadline);
+        }
+        match kind {
+            Deadline::Verdict => self.verdict_is_late(slot),
+            Deadline::Inspect => {
+                self.slots.get_mut(slot).deadline_kind = Deadline::None;
+                self.slots.get_mut(slot).extra().inspect_expired = true;
+                self.report_inspection(slot);
+            }
+            Deadline::Connect => self.fail_connect(slot, by::TIMEOUT, code::CONNECT_TIMEOUT, 0),
+            Deadline::Handshake => {
+                let connection = self.slots.get_mut(slot);
+                let phase = phase_of(connection);
+                connection.blame(reason(by::TIMEOUT, phase, code::HANDSHAKE_TIMEOUT), 0);
+                self.end(slot);
+            }
+            Deadline::Linger | Deadline::Tarpit => self.end(slot),
+            Deadline::None | Deadline::Idle => {}
+        }
+    }
+
+    fn on_idle(&mut self, slot: u32) {
+        let Some((at, code)) = self.idle_deadline(slot) else {
+            return;
+        };
+        if at > self.now {
+            return self.timers.schedule(slot, at);
+        }
+        let connection = self.slots.get_mut(slot);
+        let half_closed = matches!(code, code::CLIENT_FIN_TIMEOUT | code::SERVER_FIN_TIMEOUT);
+        let phase = if half_closed {
+            phase::CLOSE
+        } else {
+            phase_of(connection)
+        };
+        connection.reason = 0;
+        connection.blame(reason(by::TIMEOUT, phase, code), 0);
+        self.end(slot);
+    }
+
+    /// No answer: the default is taken, and a later answer finds the
+    /// connection past the question.
+    fn verdict_is_late(&mut self, slot: u32) {
+        self.mailbox
+            .stats
+            .late
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let fallback = self
+            .listener_of(slot)
+            .map_or(-1, |it| it.spec.fallback_route);
+        let connection = self.slots.get_mut(slot);
+        let bit = match connection.mode {
+            Mode::Ask(bit) => bit,
+            _ => 0,
+        };
+        let phase = phase_of(connection);
+        let open = fallback >= 0;
+        self.emit(
+            event::VERDICT_TIMEOUT,
+            slot,
+            [bit, i32::from(open), 0, 0, 0],
+        );
+        let connection = self.slots.get_mut(slot);
+        if open {
+            // Nothing more is asked, but a PROXY header is no payload: the
+            // engine's own handshakes come first.
+            connection.opened = true;
+            connection.mode = Mode::Handshake;
+            connection.deadline_kind = Deadline::None;
+            self.set_handshake_deadline(slot);
+            return self.run_incoming(slot);
+        }
+        connection.blame(reason(by::TIMEOUT, phase, code::VERDICT_TIMEOUT), 0);
+        self.end(slot);
+    }
+}

@@ -1,0 +1,258 @@
+//! Payload: both directions, half-close, bulk, back-pressure.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener};
+use std::time::Duration;
+
+use sluice_engine::listener::{ListenAddress, ListenSpec};
+use sluice_engine::route::Destination;
+use sluice_wire::commands::{command, send_flag};
+use sluice_wire::errors::{by, code, phase};
+use sluice_wire::events::{bytes_flag, event};
+use sluice_wire::states::conn_state;
+
+use crate::support::{
+    DONE_BY_CLIENT, Harness, PATIENCE, Pattern, Session, accept, assert_reason, byte_counts, dial,
+    expect, expect_fin, listen_spec, route_to, shared,
+};
+
+const BULK: usize = 64 * 1024 * 1024;
+
+#[test]
+fn a_session_from_accept_to_its_clean_end() {
+    let _shared = shared();
+    let Session {
+        h,
+        mut client,
+        mut server,
+    } = Session::open();
+    let connected = h.next(event::CONNECTED);
+    let state = h.record(&connected, sluice_wire::ring_layout::field::STATE);
+    assert_eq!(state, conn_state::ESTABLISHED);
+    client.write_all(b"question").expect("write");
+    expect(&mut server, b"question");
+    server.write_all(b"answer").expect("write");
+    expect(&mut client, b"answer");
+    client.shutdown(Shutdown::Write).expect("shutdown");
+    expect_fin(&mut server);
+    drop(server);
+    expect_fin(&mut client);
+    let closed = h.next(event::CLOSED);
+    let (by, phase, code) = DONE_BY_CLIENT;
+    assert_reason(closed.reason(), by, phase, code);
+    assert_eq!(byte_counts(&h, &closed), (8, 6));
+    assert!(closed.operands[3] >= 0, "it had a connect time");
+    h.settle();
+}
+
+#[test]
+fn the_server_may_end_first() {
+    let _shared = shared();
+    let mut s = Session::open();
+    s.server.write_all(b"greeting").expect("write");
+    s.server.shutdown(Shutdown::Write).expect("shutdown");
+    expect(&mut s.client, b"greeting");
+    expect_fin(&mut s.client);
+    s.client.shutdown(Shutdown::Both).expect("shutdown");
+    s.ends(by::SERVER, phase::DATA, code::DONE);
+}
+
+#[test]
+fn after_either_fin_the_other_direction_goes_on() {
+    let _shared = shared();
+    let pattern = Pattern::new();
+    let total = 4 * 1024 * 1024;
+    for client_first in [true, false] {
+        let Session { h, client, server } = Session::open();
+        let (mut first, mut last) = if client_first {
+            (client, server)
+        } else {
+            (server, client)
+        };
+        first.shutdown(Shutdown::Write).expect("shutdown");
+        expect_fin(&mut last);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                pattern.write(&mut last, total);
+                last.shutdown(Shutdown::Write).expect("shutdown");
+            });
+            pattern.read(&mut first, total);
+        });
+        let side = if client_first { by::CLIENT } else { by::SERVER };
+        assert_reason(
+            h.next(event::CLOSED).reason(),
+            side,
+            phase::DATA,
+            code::DONE,
+        );
+        h.settle();
+    }
+}
+
+#[test]
+fn bulk_in_both_directions_at_once_arrives_whole() {
+    let _shared = shared();
+    let pattern = Pattern::new();
+    let Session { h, client, server } = Session::open();
+    std::thread::scope(|scope| {
+        for end in [&client, &server] {
+            scope.spawn(|| {
+                pattern.write(&mut &*end, BULK);
+                end.shutdown(Shutdown::Write).expect("shutdown");
+            });
+            scope.spawn(|| pattern.read(&mut &*end, BULK));
+        }
+    });
+    let closed = h.next(event::CLOSED);
+    assert_eq!(byte_counts(&h, &closed), (BULK as i32, BULK as i32));
+    h.settle();
+}
+
+#[test]
+fn a_slow_reader_holds_the_writer_back_and_loses_nothing() {
+    let _shared = shared();
+    let pattern = Pattern::new();
+    let Session {
+        h,
+        mut client,
+        mut server,
+    } = Session::open();
+    // Nobody reads: the writer must stop once the kernel's buffers are full.
+    server.set_nonblocking(true).expect("nonblocking");
+    let mut written = 0;
+    let mut idle = 0;
+    while idle < 20 {
+        match server.write(pattern.at(written, 65_536)) {
+            Ok(count) => {
+                written += count;
+                idle = 0;
+            }
+            Err(_) => {
+                idle += 1;
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        assert!(written < 512 * 1024 * 1024, "nothing holds the writer back");
+    }
+    let stats = h.stats();
+    assert!(
+        stats.buffers + stats.pipes <= 1,
+        "one direction waits in one place"
+    );
+    server.set_nonblocking(false).expect("blocking");
+    server.set_write_timeout(Some(PATIENCE)).expect("timeout");
+    // A late FIN behind full buffers drops nothing.
+    server.shutdown(Shutdown::Write).expect("shutdown");
+    pattern.read(&mut client, written);
+    drop(client);
+    let closed = h.next(event::CLOSED);
+    assert_reason(closed.reason(), by::SERVER, phase::DATA, code::DONE);
+    h.settle();
+}
+
+#[test]
+fn bytes_and_fin_in_one_segment_before_the_connect_are_kept() {
+    let _shared = shared();
+    let h = Harness::start();
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("upstream");
+    let (_, address) = h.listen(listen_spec());
+    h.block_policy(true);
+    let mut client = dial(address);
+    client.write_all(b"early").expect("write");
+    client.shutdown(Shutdown::Write).expect("shutdown");
+    h.route(route_to(Destination::Tcp(
+        upstream.local_addr().expect("address"),
+    )));
+    h.block_policy(false);
+    let mut server = accept(&upstream);
+    expect(&mut server, b"early");
+    expect_fin(&mut server);
+    server.write_all(b"late").expect("write");
+    drop(server);
+    expect(&mut client, b"late");
+    expect_fin(&mut client);
+    h.settle();
+}
+
+#[test]
+fn unix_sockets_on_both_sides() {
+    use std::os::unix::net::{UnixListener, UnixStream};
+    let _shared = shared();
+    let folder = std::env::temp_dir().join(format!("sluice-unix-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("folder");
+    let (front, back) = (folder.join("front"), folder.join("back"));
+    let upstream = UnixListener::bind(&back).expect("upstream");
+    let h = Harness::start();
+    h.route(route_to(Destination::Unix(back)));
+    let address = ListenAddress::Unix {
+        path: front.clone(),
+        mode: Some(0o600),
+    };
+    let (listener, _) = h.listen(ListenSpec {
+        address,
+        ..listen_spec()
+    });
+    let mut client = UnixStream::connect(&front).expect("connect");
+    let (mut server, _) = upstream.accept().expect("accept");
+    let pattern = Pattern::new();
+    let total = 8 * 1024 * 1024;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            pattern.write(&mut client, total);
+            client.shutdown(Shutdown::Write).expect("shutdown");
+        });
+        pattern.read(&mut server, total);
+    });
+    server.write_all(b"thanks").expect("write");
+    drop(server);
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).expect("read");
+    assert_eq!(rest, b"thanks");
+    let (by, phase, code) = DONE_BY_CLIENT;
+    assert_reason(h.next(event::CLOSED).reason(), by, phase, code);
+    h.settle();
+    assert_eq!(h.unlisten(listener), 1);
+    let _ = h.next(event::LISTENER_CLOSED);
+    assert!(!front.exists(), "the socket file is gone");
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+#[test]
+fn an_applet_gets_no_more_than_its_credit_and_sends_until_its_fin() {
+    let _shared = shared();
+    const CREDIT: i32 = 1000;
+    let h = Harness::with(
+        1,
+        Box::new(|told, commands| match told.kind {
+            event::HANDSHAKE => commands.send(told, command::APPLET, [CREDIT, 0, 0, 0, 0]),
+            event::DATA if told.operands[2] & bytes_flag::EOF != 0 => {
+                let fin = [0, 0, send_flag::FIN, 0, 0];
+                commands.send_bytes(told, command::SEND, fin, 0, b"");
+            }
+            event::DATA => {
+                assert!(told.bytes.len() <= CREDIT as usize);
+                commands.send_bytes(told, command::SEND, [0; 5], 0, &told.bytes);
+                let count = told.bytes.len() as i32;
+                commands.send(told, command::CREDIT, [count, 0, 0, 0, 0]);
+            }
+            _ => {}
+        }),
+    );
+    let (_, address) = h.listen(listen_spec());
+    let mut client = dial(address);
+    let pattern = Pattern::new();
+    let total = 300_000;
+    let mut reader = client.try_clone().expect("clone");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            pattern.write(&mut client, total);
+            client.shutdown(Shutdown::Write).expect("shutdown");
+        });
+        pattern.read(&mut reader, total);
+    });
+    let (by, phase, code) = DONE_BY_CLIENT;
+    assert_reason(h.next(event::CLOSED).reason(), by, phase, code);
+    let sent: i32 = h.all(event::SENT).iter().map(|it| it.operands[0]).sum();
+    assert_eq!(sent as usize, total);
+    h.settle();
+}

@@ -1,0 +1,9 @@
+//! The engine through its public API, with shared memory made here and a tiny
+//! policy that answers through the rings as TypeScript does.
+
+mod faults;
+mod forward;
+mod lifecycle;
+mod peers;
+mod support;
+mod timeouts;

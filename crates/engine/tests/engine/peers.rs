@@ -1,0 +1,156 @@
+//! The other ends of connections: clients, servers, and what they send.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::support::PATIENCE;
+
+/// Connects with time-outs that make a test fail instead of hang.
+#[must_use]
+pub fn dial(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("connect");
+    patient(&stream);
+    stream
+}
+
+#[must_use]
+pub fn accept(listener: &TcpListener) -> TcpStream {
+    let (stream, _) = listener.accept().expect("accept");
+    patient(&stream);
+    stream
+}
+
+fn patient(stream: &TcpStream) {
+    stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    stream.set_write_timeout(Some(PATIENCE)).expect("timeout");
+    stream.set_nodelay(true).expect("nodelay");
+}
+
+/// Closes with RST.
+pub fn reset(stream: TcpStream) {
+    let now = Some(Duration::ZERO);
+    rustix::net::sockopt::set_socket_linger(stream.as_fd(), now).expect("linger");
+    drop(stream);
+}
+
+/// Reads exactly these bytes.
+pub fn expect(stream: &mut impl Read, bytes: &[u8]) {
+    let mut read = vec![0; bytes.len()];
+    stream.read_exact(&mut read).expect("bytes");
+    assert_eq!(read, bytes);
+}
+
+/// The next thing to read is the FIN.
+pub fn expect_fin(stream: &mut impl Read) {
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).expect("a FIN");
+    assert_eq!(rest, b"");
+}
+
+/// Reading ends with a reset.
+pub fn expect_reset(stream: &mut impl Read) {
+    let mut rest = Vec::new();
+    let error = stream.read_to_end(&mut rest).expect_err("a reset");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+/// Bytes that differ everywhere: position `n` of every stream holds the same byte.
+pub struct Pattern(Vec<u8>);
+
+impl Pattern {
+    /// A prime, so that no buffer size divides it.
+    const PERIOD: usize = 65_521;
+
+    #[must_use]
+    pub fn new() -> Self {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut bytes = Vec::with_capacity(Self::PERIOD);
+        bytes.resize_with(Self::PERIOD, || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as u8
+        });
+        Self(bytes)
+    }
+
+    /// Up to `longest` bytes of the stream from position `at`.
+    #[must_use]
+    pub fn at(&self, at: usize, longest: usize) -> &[u8] {
+        let from = at % Self::PERIOD;
+        &self.0[from..Self::PERIOD.min(from + longest)]
+    }
+
+    pub fn write(&self, stream: &mut impl Write, total: usize) {
+        let mut done = 0;
+        while done < total {
+            let chunk = self.at(done, total - done);
+            stream.write_all(chunk).expect("write");
+            done += chunk.len();
+        }
+    }
+
+    /// Reads to the FIN and checks every byte.
+    pub fn read(&self, stream: &mut impl Read, total: usize) {
+        let mut buffer = vec![0; 256 * 1024];
+        let mut done = 0;
+        loop {
+            let count = stream.read(&mut buffer).expect("read");
+            if count == 0 {
+                break;
+            }
+            let mut checked = 0;
+            while checked < count {
+                let expected = self.at(done + checked, count - checked);
+                let got = &buffer[checked..checked + expected.len()];
+                assert!(got == expected, "wrong bytes behind {}", done + checked);
+                checked += expected.len();
+            }
+            done += count;
+        }
+        assert_eq!(done, total);
+    }
+}
+
+/// Descriptors of this process.
+#[must_use]
+pub fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("fds").count()
+}
+
+/// A server that sends back what it gets, on threads of its own, until dropped.
+pub struct Echo {
+    pub address: SocketAddr,
+    _stop: mpsc::Sender<()>,
+}
+
+impl Echo {
+    /// Serves connections one after another: for many short ones.
+    #[must_use]
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("upstream");
+        let address = listener.local_addr().expect("address");
+        let (stop, stopped) = mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if matches!(stopped.try_recv(), Err(mpsc::TryRecvError::Disconnected)) {
+                    return;
+                }
+                let Ok(mut stream) = stream else { continue };
+                let mut bytes = [0; 4096];
+                while let Ok(count @ 1..) = stream.read(&mut bytes) {
+                    if stream.write_all(&bytes[..count]).is_err() {
+                        break;
+                    }
+                }
+            }
+        });
+        Self {
+            address,
+            _stop: stop,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Command kinds: TypeScript to engine.
+
+use crate::table::constants;
+
+constants! {
+    /// Command kinds. A record is `kind, slot, generation, a, b, c, d, e`. Bytes
+    /// are `offset, length` in the command slab; the engine copies them.
+    command => "Command" {
+        /// Go on with the handshakes. a: bits to clear, b: bits to set, c: bytes to consume.
+        PROCEED = 1;
+        /// Buffer payload and send BYTES events. a: limit in bytes, b: delay in
+        /// ms (0: none), c: bytes to consume first, d: epoch for its BYTES events.
+        INSPECT = 2;
+        /// Connect to a route and forward. a: route, b: ConnectFlag, c: bytes to
+        /// consume, d: offset and e: length of extra PROXY v2 TLVs.
+        CONNECT = 3;
+        /// Hand the payload to an applet. a: first credit in bytes, b: unused, c: bytes to consume.
+        APPLET = 4;
+        /// Payload from an applet, or of a handshake while policy is asked (at most
+        /// 16 kB, no FIN). a: offset, b: length, c: SendFlag.
+        SEND = 5;
+        /// The applet consumed payload. a: bytes.
+        CREDIT = 6;
+        /// Send the last chunk, then die. a: offset, b: length, c: reason word.
+        REPLY = 7;
+        /// Close. a: reason word, b: CloseMode, c: hold time in ms for TARPIT.
+        CLOSE = 8;
+    }
+}
+
+constants! {
+    /// Options of a CONNECT command.
+    connect_flag => "ConnectFlag" {
+        /// Send a CONNECTED event.
+        WANT_CONNECTED = 1 << 0;
+    }
+}
+
+constants! {
+    /// How a CLOSE command ends the connection.
+    close_mode => "CloseMode" {
+        /// Close with FIN, after what is buffered has been sent.
+        CLOSE = 0;
+        /// Close at once with RST.
+        RESET = 1;
+        /// Hold the connection silently, then close it.
+        TARPIT = 2;
+    }
+}
+
+constants! {
+    /// Options of a SEND command.
+    send_flag => "SendFlag" {
+        /// Shut the write side after these bytes.
+        FIN = 1 << 0;
+    }
+}

@@ -1,0 +1,50 @@
+//! Event kinds: engine to TypeScript.
+
+use crate::table::constants;
+
+constants! {
+    /// Event kinds. A record is `kind, slot, generation, a, b, c, d, e`. Bytes are
+    /// `offset, length` in the event slab and valid only while the event is
+    /// dispatched.
+    event => "Event" {
+        /// A handshake that TypeScript must decide. a: listener, b: handshake
+        /// bit, c: offset and d: length of the PROXY v2 TLVs, if any.
+        HANDSHAKE = 1;
+        /// Buffered payload for an inspection. a: offset, b: length, c: BytesFlag,
+        /// d: epoch of the INSPECT command: an older one is outdated.
+        BYTES = 2;
+        /// The outgoing connection is established. a: its slot, b: milliseconds since the connect command.
+        CONNECTED = 3;
+        /// The outgoing connection failed; the client is still there. a: reason
+        /// word, b: errno or 0, c: milliseconds since the connect command.
+        CONNECT_FAILED = 4;
+        /// The connection ended; its table record is valid while this event is
+        /// dispatched. a: reason word, b: errno or 0, c: clock in ms, d: connect time in ms or -1.
+        CLOSED = 5;
+        /// A verdict came too late: the default was taken. a: handshake bit or
+        /// 0, b: 1 where the default was to open, 0 where it was to close.
+        VERDICT_TIMEOUT = 6;
+        /// Payload for an applet. a: offset, b: length, c: BytesFlag.
+        DATA = 7;
+        /// Payload of an applet left its buffer. a: bytes.
+        SENT = 8;
+        /// accept() failed and the listener pauses. slot: listener, a: errno.
+        LISTENER_PAUSED = 9;
+        /// A worker closed its part of a listener. slot: listener.
+        LISTENER_CLOSED = 10;
+        /// A worker thread died. slot: worker.
+        ENGINE_FATAL = 11;
+    }
+}
+
+constants! {
+    /// What is known about the bytes of a BYTES or DATA event.
+    bytes_flag => "BytesFlag" {
+        /// The client sent its FIN: no more bytes will come.
+        EOF = 1 << 0;
+        /// The limit is reached: no more bytes will be buffered.
+        FULL = 1 << 1;
+        /// The inspect delay has passed.
+        EXPIRED = 1 << 2;
+    }
+}

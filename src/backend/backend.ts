@@ -1,0 +1,321 @@
+/**
+ * A backend: its servers, who gets which, and who waits. Counts move when a
+ * slot is taken and when it is given back, and at no other time.
+ */
+
+import { isIPv6 } from 'node:net'
+import type { Logger } from 'pino'
+import type { Clock } from '../clock.js'
+import type { ResolvedBackend, ResolvedServer } from '../config/resolved.js'
+import type { Engine } from '../engine/engine.js'
+import type { Connection } from '../rules/types.js'
+import type { StickTable } from '../tables/stick-table.js'
+import type { Balancer } from './balance/balancer.js'
+import { createBalancer } from './balance/index.js'
+import { isLocalFailure, PassiveMark } from './passive.js'
+import { type BackendClient, FULL, NONE, type Pick, QUEUED } from './pick.js'
+import { WaitQueue } from './queue.js'
+import { NameWatch, type Resolver } from './resolve.js'
+import { routeSpec, ServerRoute } from './route.js'
+import { BackendServer, type Server } from './server.js'
+import { Stickiness } from './stickiness.js'
+
+export type { BackendClient, Pick } from './pick.js'
+export type { Resolver } from './resolve.js'
+export type { Server, ServerState, ServerStatus } from './server.js'
+
+export interface BackendDeps {
+  clock: Clock
+  engine: Engine
+  resolver: Resolver
+  log: Logger
+  /** The table that `config.stick` names. */
+  table?: StickTable | undefined
+  onServerState?: ((server: Server, from: string, to: string) => void) | undefined
+  /** ms between look-ups of host names. Default 30 s. */
+  resolveInterval?: number | undefined
+  /** Uniform in [0, 1), for balance 'random'. */
+  random?: (() => number) | undefined
+}
+
+const RESOLVE_INTERVAL = 30_000
+/** ms beyond the connect time-out until a trial without an outcome is forgotten. */
+const TRIAL_SLACK = 1_000
+/** Connect time-out that is assumed for trials where there is none. */
+const TRIAL_TIME = 5_000
+
+export class Backend {
+  readonly name: string
+  readonly config: ResolvedBackend
+  readonly servers: readonly Server[]
+  readonly #deps: BackendDeps
+  readonly #log: Logger
+  readonly #servers: readonly BackendServer[]
+  readonly #byId = new Map<number, BackendServer>()
+  readonly #balancer: Balancer<BackendServer>
+  readonly #stickiness: Stickiness | undefined
+  readonly #queue: WaitQueue<BackendClient, BackendServer>
+  readonly #watches: NameWatch[] = []
+  #active: readonly BackendServer[] = []
+  #started = false
+  #stopped = false
+  /** The queue is being served; `#again`: what happened meanwhile may let others go. */
+  #serving = false
+  #again = false
+
+  constructor(config: ResolvedBackend, deps: BackendDeps) {
+    this.name = config.name
+    this.config = config
+    this.#deps = deps
+    this.#log = deps.log.child({ backend: config.name })
+    this.#servers = config.servers.map((server) => this.#makeServer(server))
+    this.servers = this.#servers
+    for (const server of this.#servers) this.#byId.set(server.id, server)
+    this.#balancer = createBalancer(config.balance, config.servers, deps.random ?? Math.random)
+    if (config.stick && deps.table) this.#stickiness = new Stickiness(config.stick, deps.table)
+    this.#queue = new WaitQueue(deps.clock, config.maxqueue, config.timeouts.queue, (client) =>
+      this.#call('queueExpired', () => client.queueExpired()),
+    )
+    this.#activate()
+  }
+
+  /** Clients that wait for a slot. */
+  get queued(): number {
+    return this.#queue.size
+  }
+
+  /**
+   * Registers the routes and resolves host names once; those that do not
+   * resolve leave their server out, and are tried again. Precondition: the
+   * engine has started.
+   */
+  async start(): Promise<void> {
+    const pending: Promise<void>[] = []
+    for (const server of this.#servers) {
+      const { address, socks } = server.config
+      if (address.kind === 'applet') continue
+      if (address.kind === 'host' && !socks) pending.push(this.#watch(server, address.host))
+      else server.routes.set(routeSpec(server.config, this.config.timeouts))
+    }
+    await Promise.all(pending)
+    for (const server of this.#servers) server.reported = server.status
+    this.#started = true
+    this.#activate()
+  }
+
+  /**
+   * Chooses a server and takes a slot there, or puts the client into the
+   * queue. Another server than `avoid` is chosen where any has a free slot.
+   * Precondition: the client holds no slot of this backend and is not queued.
+   */
+  pick(client: BackendClient, avoid?: Server): Pick {
+    if (this.#stopped) return NONE
+    const conn = client.connection
+    const avoided = avoid as BackendServer | undefined
+    let server = this.#stuck(conn, avoided) ?? this.#balancer.pick(conn, avoided)
+    if (server === undefined) {
+      if (avoided?.active && avoided.sessions < avoided.limit) server = avoided
+      else if (this.#active.length === 0 && !this.#servers.some(({ onTrial }) => onTrial))
+        return NONE
+      else return this.#enqueue(client, undefined)
+    }
+    if (server.sessions >= server.limit) return this.#enqueue(client, server)
+    this.#take(server, conn)
+    return server.picked
+  }
+
+  /** The client leaves the queue; nothing happens where it is not in it. */
+  cancel(client: BackendClient): void {
+    this.#queue.remove(client)
+  }
+
+  /** Gives one slot back, once for each that was taken, and lets the next client have it. */
+  release(server: Server): void {
+    const freed = server as BackendServer
+    if (freed.backend !== this || freed.sessions <= 0) {
+      const err = new Error(`a slot of server '${server.name}' was given back that nobody holds`)
+      this.#log.error({ err, server: server.name }, 'internal error: double release')
+      return
+    }
+    freed.sessions--
+    if (freed.sessions === 0) freed.passive?.endTrial()
+    if (this.#queue.size > 0) this.#serveSlot(freed)
+  }
+
+  /** A connect to the server failed; said before its slot is given back. `code`: of `Code`. */
+  failed(server: Server, code: number): void {
+    if (this.#stopped) return
+    const { passive } = server as BackendServer
+    if (isLocalFailure(code)) passive?.endTrial()
+    else passive?.failed()
+  }
+
+  /** A connect to the server succeeded. */
+  succeeded(server: Server): void {
+    ;(server as BackendServer).passive?.succeeded()
+  }
+
+  /** Gives up routes, timers and the queue; whoever waits there expires. */
+  stop(): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    for (const watch of this.#watches) watch.stop()
+    for (const server of this.#servers) {
+      server.passive?.stop()
+      server.routes.close()
+    }
+    this.#queue.close()
+  }
+
+  #makeServer(config: ResolvedServer): BackendServer {
+    const { clock, engine } = this.#deps
+    const { passive, timeouts } = this.config
+    const trialTime = (timeouts.connect || TRIAL_TIME) + TRIAL_SLACK
+    const mark =
+      passive && config.address.kind !== 'applet'
+        ? new PassiveMark(passive, clock, trialTime, () => this.#changed(server))
+        : undefined
+    const changed = () => this.#changed(server)
+    const routes = new ServerRoute(engine, clock)
+    const server: BackendServer = new BackendServer(this, config, routes, mark, changed)
+    return server
+  }
+
+  #watch(server: BackendServer, host: string): Promise<void> {
+    const { clock, resolver, resolveInterval = RESOLVE_INTERVAL } = this.#deps
+    const { source } = server.config
+    const watch = new NameWatch({
+      host,
+      resolver,
+      clock,
+      interval: resolveInterval,
+      family: typeof source === 'object' ? (isIPv6(source.ip) ? 6 : 4) : undefined,
+      log: this.#log.child({ server: server.name }),
+      onAddress: (ip) => this.#useAddress(server, ip),
+    })
+    this.#watches.push(watch)
+    return watch.start()
+  }
+
+  #useAddress(server: BackendServer, ip: string): void {
+    const moved = server.routes.id >= 0
+    server.routes.set(routeSpec(server.config, this.config.timeouts, ip))
+    if (moved) {
+      this.#log.info({ server: server.name, address: ip }, 'the server has a new address')
+      // Failures were those of the old address.
+      server.passive?.succeeded()
+    }
+    this.#changed(server)
+  }
+
+  /** The server that the connection sticks to, where it can be used. */
+  #stuck(conn: Connection, avoid: BackendServer | undefined): BackendServer | undefined {
+    if (this.#stickiness === undefined) return undefined
+    const server = this.#byId.get(this.#stickiness.match(conn))
+    return server?.takesSticky && server !== avoid ? server : undefined
+  }
+
+  #take(server: BackendServer, conn: Connection): void {
+    server.take()
+    this.#stickiness?.store(conn, server.id)
+  }
+
+  #enqueue(client: BackendClient, owner: BackendServer | undefined): Pick {
+    if (this.#queue.remove(client)) {
+      const err = new Error('a client that waits in the queue asked for a server again')
+      this.#log.error({ err }, 'internal error: queued twice')
+    }
+    return this.#queue.add(client, owner) ? QUEUED : FULL
+  }
+
+  /** Something about a server changed: report it, balance anew, and serve the queue. */
+  #changed(server: BackendServer): void {
+    if (this.#stopped) return
+    if (this.#started) this.#report(server)
+    this.#activate()
+    if (!server.takesSticky) this.#queue.disown(server)
+    this.#serve()
+  }
+
+  #report(server: BackendServer): void {
+    const from = server.reported
+    const to = server.status
+    if (from === to) return
+    server.reported = to
+    const bindings = {
+      server: server.name,
+      from,
+      to,
+      sessions: server.sessions,
+      ...(to === 'down'
+        ? { failures: server.passive?.failures, backoff: server.passive?.backoff }
+        : {}),
+    }
+    if (to === 'down') this.#log.warn(bindings, 'server is down')
+    else this.#log.info(bindings, `server is ${to}`)
+    this.#call('onServerState', () => this.#deps.onServerState?.(server, from, to))
+  }
+
+  /** Whom to balance over: the usable servers, or the usable backup servers where there are none. */
+  #activate(): void {
+    const usable = this.#servers.filter(({ takesNew }) => takesNew)
+    const regular = usable.filter(({ config }) => !config.backup)
+    this.#active = regular.length > 0 ? regular : usable
+    for (const server of this.#servers) server.active = this.#active.includes(server)
+    this.#balancer.update(this.#active)
+  }
+
+  /** Gives the free slots of one server to those who wait. */
+  #serveSlot(server: BackendServer): void {
+    if (this.#serving) {
+      this.#again = true
+      return
+    }
+    this.#serving = true
+    this.#drain(server, true)
+    this.#serving = false
+    if (this.#again) this.#serve()
+  }
+
+  /** Serves everybody who can be served, as if they came now in their order. */
+  #serve(): void {
+    this.#again = this.#queue.size > 0
+    if (this.#serving) return
+    this.#serving = true
+    while (this.#again) {
+      this.#again = false
+      for (const server of this.#servers) this.#drain(server, false)
+      for (let client = this.#queue.nextCommon(); client; client = this.#queue.nextCommon()) {
+        const server = this.#balancer.pick(client.connection, undefined)
+        if (server === undefined) break
+        if (server.sessions >= server.limit) this.#queue.move(client, server)
+        else this.#hand(server, client)
+      }
+    }
+    this.#serving = false
+  }
+
+  /** `common`: also to those who wait for any server. */
+  #drain(server: BackendServer, common: boolean): void {
+    while (server.sessions < server.limit && server.takesSticky) {
+      const client = this.#queue.next(server, common && server.active)
+      if (client === undefined) return
+      this.#hand(server, client)
+    }
+  }
+
+  #hand(server: BackendServer, client: BackendClient): void {
+    this.#queue.remove(client)
+    this.#take(server, client.connection)
+    this.#call('dequeued', () => client.dequeued(server))
+  }
+
+  /** Somebody else's code must not leave the backend halfway through. */
+  #call(what: string, fn: () => void): void {
+    try {
+      fn()
+    } catch (err) {
+      this.#log.error({ err }, `internal error: ${what} threw`)
+    }
+  }
+}

@@ -1,0 +1,133 @@
+/** Host names of servers: the look-up, and watching a name for new addresses. */
+
+import { lookup } from 'node:dns/promises'
+import { isIPv6 } from 'node:net'
+import type { Logger } from 'pino'
+import type { Clock } from '../clock.js'
+
+export interface Resolver {
+  /** Every address of `host` in order of preference. Rejects where there is none. */
+  lookup(host: string): Promise<string[]>
+}
+
+/** The system's resolver (getaddrinfo: hosts file, DNS, whatever nsswitch names). */
+export const systemResolver: Resolver = {
+  async lookup(host) {
+    const found = await lookup(host, { all: true, verbatim: true })
+    return found.map(({ address }) => address)
+  },
+}
+
+/** ms that one look-up may take. */
+export const RESOLVE_DEADLINE = 5_000
+
+/** ms until a name that never resolved is tried again, doubled up to the interval. */
+const FIRST_RETRY = 1_000
+
+export interface NameWatchOptions {
+  host: string
+  resolver: Resolver
+  clock: Clock
+  /** ms between look-ups. */
+  interval: number
+  /** Only addresses of this family can be used, where it matters. */
+  family: 4 | 6 | undefined
+  /** With the server's bindings. */
+  log: Logger
+  /** Called with the first address, and with each new one. May throw: the old one is then kept. */
+  onAddress: (ip: string) => void
+}
+
+/**
+ * Keeps the address of one name. An address stays as long as the name has it:
+ * the order of answers rotates, and following it would move the server back
+ * and forth. A failure keeps the last good address and is logged once.
+ */
+export class NameWatch {
+  readonly #options: NameWatchOptions
+  #address: string | undefined
+  #failing = false
+  #retry: number
+  #stopped = false
+  #cancelTimer: (() => void) | undefined
+
+  constructor(options: NameWatchOptions) {
+    this.#options = options
+    this.#retry = Math.min(FIRST_RETRY, options.interval)
+  }
+
+  get address(): string | undefined {
+    return this.#address
+  }
+
+  /** Resolves after the first look-up, whatever it brought. */
+  start(): Promise<void> {
+    return this.#refresh()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#cancelTimer?.()
+    this.#cancelTimer = undefined
+  }
+
+  async #refresh(): Promise<void> {
+    const { host, resolver, clock } = this.#options
+    try {
+      const found = await within(clock, RESOLVE_DEADLINE, host, resolver.lookup(host))
+      if (this.#stopped) return
+      this.#use(found)
+      this.#succeeded()
+    } catch (err) {
+      if (this.#stopped) return
+      this.#failed(err)
+    }
+    this.#cancelTimer = clock.after(this.#delay(), () => void this.#refresh())
+  }
+
+  #use(found: readonly string[]): void {
+    const { host, family, onAddress } = this.#options
+    if (this.#address !== undefined && found.includes(this.#address)) return
+    const usable = found.find((ip) => family === undefined || isIPv6(ip) === (family === 6))
+    if (usable === undefined) {
+      const kind = family === undefined ? '' : ` for IPv${family}, the family of its source address`
+      throw new Error(`${host} has no address${kind}`)
+    }
+    onAddress(usable)
+    this.#address = usable
+  }
+
+  #succeeded(): void {
+    const { host, log } = this.#options
+    if (this.#failing) log.info({ host, address: this.#address }, 'the server name resolves again')
+    this.#failing = false
+  }
+
+  #failed(err: unknown): void {
+    const { host, log } = this.#options
+    if (!this.#failing) {
+      const message =
+        this.#address === undefined
+          ? 'the server name does not resolve: the server is out until it does'
+          : 'the server name does not resolve: its last address is kept'
+      log.error({ err, host, address: this.#address }, message)
+    }
+    this.#failing = true
+  }
+
+  #delay(): number {
+    const { interval } = this.#options
+    if (this.#address !== undefined) return interval
+    const delay = this.#retry
+    this.#retry = Math.min(this.#retry * 2, interval)
+    return delay
+  }
+}
+
+/** `promise`, or a rejection after `ms`. */
+function within<T>(clock: Clock, ms: number, host: string, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(ms, () => reject(new Error(`looking up ${host} took over ${ms} ms`)))
+    promise.then(resolve, reject).finally(cancel)
+  })
+}

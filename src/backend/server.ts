@@ -1,0 +1,155 @@
+/** One server of a backend: its slots, its weight and whether it may be used. */
+
+import type { Applet } from '../applet/applet.js'
+import type { ResolvedServer } from '../config/resolved.js'
+import { SluiceError } from '../errors.js'
+import type { Backend } from './backend.js'
+import type { PassiveMark } from './passive.js'
+import type { ServerRoute } from './route.js'
+
+/** What an operator asks of a server. */
+export type ServerState = 'ready' | 'drain' | 'maint'
+
+/** What a server is in effect. `drain` also where its weight is 0. */
+export type ServerStatus = 'up' | 'drain' | 'maint' | 'down' | 'half-open' | 'unresolved'
+
+export interface Server {
+  readonly name: string
+  /** Number in logs and tables (`serverId`). */
+  readonly id: number
+  readonly backend: Backend
+  readonly config: ResolvedServer
+  /** The applet that stands where the connection would. */
+  readonly applet: Applet | undefined
+  /** Slots taken now. Changed by the backend only. */
+  sessions: number
+  readonly weight: number
+  readonly state: ServerState
+  readonly status: ServerStatus
+  /** Outcomes of connects must be reported: failures are counted, or this is the trial. */
+  readonly wantsOutcome: boolean
+  /** Engine route, -1 while there is none: an applet, or a name that is not resolved. */
+  route(): number
+  setState(state: ServerState): void
+  /** 0 to 256; 0 drains. @throws SluiceError (ERR_SLUICE_ARGUMENT) */
+  setWeight(weight: number): void
+}
+
+export class BackendServer implements Server {
+  readonly name: string
+  readonly id: number
+  readonly backend: Backend
+  readonly config: ResolvedServer
+  readonly applet: Applet | undefined
+  readonly routes: ServerRoute
+  /** Undefined where passive marking is off or there is nothing to connect to. */
+  readonly passive: PassiveMark | undefined
+  /** Most sessions at once; Infinity where there is no limit. */
+  readonly limit: number
+  /** The answer of `pick` for this server, made once. */
+  readonly picked: { readonly kind: 'server'; readonly server: Server }
+  sessions = 0
+  /** Among the servers that are balanced over now. Kept by the backend. */
+  active = false
+  /** The status that was reported last. Kept by the backend. */
+  reported: ServerStatus = 'up'
+  readonly #changed: (server: BackendServer) => void
+  #weight: number
+  #state: ServerState
+
+  /** `changed` is called after every change of state or weight, not for the passive mark's. */
+  constructor(
+    backend: Backend,
+    config: ResolvedServer,
+    routes: ServerRoute,
+    passive: PassiveMark | undefined,
+    changed: (server: BackendServer) => void,
+  ) {
+    this.backend = backend
+    this.config = config
+    this.name = config.name
+    this.id = config.id
+    this.applet = config.address.kind === 'applet' ? config.address.applet : undefined
+    this.limit = config.maxconn > 0 ? config.maxconn : Number.POSITIVE_INFINITY
+    this.routes = routes
+    this.passive = passive
+    this.picked = Object.freeze({ kind: 'server', server: this })
+    this.#changed = changed
+    this.#weight = config.weight
+    this.#state = config.state
+  }
+
+  get weight(): number {
+    return this.#weight
+  }
+
+  get state(): ServerState {
+    return this.#state
+  }
+
+  get wantsOutcome(): boolean {
+    return this.passive?.counting ?? false
+  }
+
+  get status(): ServerStatus {
+    if (this.#state === 'maint') return 'maint'
+    if (!this.#reachable) return 'unresolved'
+    const passive = this.passive?.state ?? 'up'
+    if (passive !== 'up') return passive
+    return this.#state === 'drain' || this.#weight === 0 ? 'drain' : 'up'
+  }
+
+  /** Sessions that stick to it may come. */
+  get takesSticky(): boolean {
+    if (this.#state === 'maint' || !this.#reachable) return false
+    const passive = this.passive
+    return passive === undefined || passive.state === 'up' || this.#awaitsTrial
+  }
+
+  /** New sessions may come. */
+  get takesNew(): boolean {
+    return this.#state === 'ready' && this.#weight > 0 && this.takesSticky
+  }
+
+  /** It would take new sessions, but for the trial that is under way. */
+  get onTrial(): boolean {
+    return this.#state === 'ready' && this.#weight > 0 && this.passive?.trial === true
+  }
+
+  get #reachable(): boolean {
+    return this.applet !== undefined || this.routes.id >= 0
+  }
+
+  get #awaitsTrial(): boolean {
+    const passive = this.passive
+    return passive !== undefined && passive.state === 'half-open' && !passive.trial
+  }
+
+  route(): number {
+    return this.routes.id
+  }
+
+  /** `ready` also forgets the failures: the operator says that it works. */
+  setState(state: ServerState): void {
+    this.#state = state
+    if (state === 'ready') this.passive?.succeeded()
+    this.#changed(this)
+  }
+
+  setWeight(weight: number): void {
+    if (!Number.isInteger(weight) || weight < 0 || weight > 256) {
+      throw new SluiceError(
+        'ERR_SLUICE_ARGUMENT',
+        `weight of server '${this.name}' must be a whole number from 0 to 256, not ${weight}`,
+      )
+    }
+    this.#weight = weight
+    this.#changed(this)
+  }
+
+  /** Takes a slot. Precondition: one is free. */
+  take(): void {
+    this.sessions++
+    if (this.#awaitsTrial) this.passive?.startTrial()
+  }
+}

@@ -1,0 +1,49 @@
+/** What `sluice run` prints when it listens. */
+
+import type { ResolvedConfig } from '../config/resolved.js'
+import type { ListenAddresses, SluiceProxy } from '../proxy.js'
+import { packageVersion } from './version.js'
+
+type Address = ListenAddresses[string][number]
+
+/** Lines with the engine, the addresses and something to try. Precondition: the proxy runs. */
+export function banner(
+  proxy: SluiceProxy,
+  config: ResolvedConfig,
+  file: string,
+  tryIt: string | undefined,
+): string[] {
+  const { engineKind, addresses } = proxy
+  const threads = config.workers === 1 ? '1 worker' : `${config.workers} workers`
+  const engine = engineKind === 'native' ? `native engine, ${threads}` : `${engineKind} engine`
+  const lines = [`sluice ${packageVersion()}: ${file}, ${engine}, pid ${process.pid}`]
+  for (const { name, backend } of config.frontends) {
+    for (const address of formatAddresses(addresses[name] ?? [])) {
+      lines.push(`  ${name} listens on ${address} > ${backend ?? 'by policy'}`)
+    }
+  }
+  if (config.log.file !== undefined) lines.push(`  log: ${config.log.file}`)
+  if (tryIt !== undefined) lines.push(`  try: ${tryIt}`)
+  return lines
+}
+
+/** Addresses as text; a run of ports on one host is one range. */
+export function formatAddresses(addresses: readonly Address[]): string[] {
+  const lines: string[] = []
+  for (let i = 0; i < addresses.length; i++) {
+    const first = addresses[i] as Address
+    if (first.family === 'unix') {
+      lines.push(`unix:${first.address}`)
+      continue
+    }
+    let last = first
+    for (let next = addresses[i + 1]; next; next = addresses[i + 1]) {
+      if (next.address !== first.address || next.port !== last.port + 1) break
+      last = next
+      i++
+    }
+    const host = first.family === 'IPv6' ? `[${first.address}]` : first.address
+    lines.push(`${host}:${first.port}${last === first ? '' : `-${last.port}`}`)
+  }
+  return lines
+}

@@ -1,0 +1,111 @@
+/** The command line: commands, options, and help that teaches. */
+
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { check } from './check.js'
+import { init } from './init.js'
+import { run } from './run.js'
+
+const CONFIG = 'configuration (default: sluice.config.ts, .mts, .js, .mjs or .json in this folder)'
+
+const mainHelp = `
+Sluice is a programmable proxy: Rust moves the bytes, your TypeScript decides.
+
+Begin:
+  $ sluice init                  write a sluice.config.ts with comments
+  $ sluice run                   run it: two servers answer inside the process
+  $ curl http://127.0.0.1:8080/  see one of them
+
+Then:
+  $ sluice check                 every mistake of the configuration at once, with its path
+  $ sluice run --workers 2       more engine threads
+  $ sluice run --engine js       without the native addon
+
+Exit codes:
+  0    done; 'run' was stopped by a signal and has drained
+  1    the configuration is wrong or cannot be loaded
+  2    the command line is wrong
+  3    'run' could not start: an address in use, no engine
+  70   the engine or the program failed
+  130  a second SIGINT stopped 'run' at once (143: SIGTERM)
+
+Where to go next: docs/configuration.md has every option, README.md a 15-line policy.
+With DEBUG=1 errors come with their stack.`
+
+const runHelp = `
+It prints where it listens, and on a terminal one line a second of what it does.
+Log lines are JSON on stdout (or in log.file); a terminal gets them as text.
+
+SIGTERM and SIGINT stop accepting and let sessions end, at most for
+global.drainTimeout (30s). A second signal stops at once.
+
+Examples:
+  $ sluice run
+  $ sluice run -c /etc/sluice/proxy.config.ts --log-level warn
+  $ sluice run --live 2>live.txt >sessions.json`
+
+const checkHelp = `
+Nothing is opened or bound. Sockets from systemd need not be there.
+
+Examples:
+  $ sluice check
+  $ sluice check -c proxy.config.json && systemctl restart sluice`
+
+const initHelp = `
+The name's ending chooses the language: .ts, .mts, .js, .mjs or .json.
+
+Examples:
+  $ sluice init
+  $ sluice init proxy.config.mjs`
+
+const engines = ['native', 'js', 'auto']
+const levels = ['trace', 'debug', 'info', 'warn', 'error', 'silent']
+
+export function createProgram(): Command {
+  const program = new Command('sluice')
+    .description('A programmable proxy: Rust moves the bytes, TypeScript decides.')
+    .option('-v, --version', 'print the versions of sluice, its engines and their contract')
+    .addHelpText('after', mainHelp)
+    .showSuggestionAfterError()
+    .showHelpAfterError("('sluice --help' tells more)")
+    .exitOverride()
+
+  program
+    .command('run')
+    .description('run the proxy')
+    .option('-c, --config <file>', CONFIG)
+    .addOption(
+      new Option(
+        '--engine <kind>',
+        "overrides global.engine; 'auto' takes native where it loads",
+      ).choices(engines),
+    )
+    .option('--workers <n>', 'engine threads; overrides global.workers', positiveInteger)
+    .addOption(new Option('--log-level <level>', 'overrides log.level').choices(levels))
+    .option('--live', 'print what it does, also where there is no terminal (every 10 s)')
+    .option('--no-live', 'do not, not even on a terminal')
+    .addHelpText('after', runHelp)
+    .action(run)
+
+  program
+    .command('check')
+    .description('check a configuration, without starting anything')
+    .option('-c, --config <file>', CONFIG)
+    .addHelpText('after', checkHelp)
+    .action(check)
+
+  program
+    .command('init')
+    .description('write a configuration with comments')
+    .argument('[file]', 'file to write (default: sluice.config.ts)')
+    .option('--force', 'replace a file that is there')
+    .addHelpText('after', initHelp)
+    .action(init)
+
+  return program
+}
+
+function positiveInteger(text: string): number {
+  const value = Number(text)
+  if (/^\d+$/.test(text) && value >= 1 && value <= 256) return value
+  throw new InvalidArgumentError('Expected a whole number from 1 to 256.')
+}

@@ -1,0 +1,57 @@
+/** What the resolvers of the sections share. */
+
+import type { Applet } from '../applet/applet.js'
+import type { Issues } from './issues.js'
+import type { Config } from './types.js'
+import { parseDuration } from './units.js'
+
+/**
+ * A value after the shape check: what was wrong in it is undefined now, even
+ * where the type requires it.
+ */
+export type Checked<T> = { [K in keyof T]?: T[K] | undefined }
+
+/** Entries of a section that survived the shape check. */
+export function entries<T>(section: Record<string, T> | undefined): [string, Checked<T>][] {
+  return Object.entries(section ?? {}).flatMap(([name, value]): [string, Checked<T>][] =>
+    value === undefined ? [] : [[name, value]],
+  )
+}
+
+export interface Context {
+  issues: Issues
+  /** Names per section, undefined where the section itself is wrong, so that nothing can refer to it. */
+  names: {
+    tables: string[] | undefined
+    backends: string[] | undefined
+    applets: string[] | undefined
+  }
+  config: Checked<Config>
+  env: NodeJS.ProcessEnv
+  allowNoSockets: boolean
+  /** Resolved global limit of connections. */
+  maxconn: number
+}
+
+/** An applet of the configuration by its name. */
+export function namedApplet(context: Context, name: string): Applet | undefined {
+  const applets = context.config.applets
+  return applets && Object.hasOwn(applets, name) ? applets[name] : undefined
+}
+
+/** The first of `values` that is set, in ms. Preconditions: the shape check has passed them. */
+export function ms(...values: (string | undefined)[]): number | undefined {
+  const text = values.find((value) => value !== undefined)
+  return text === undefined ? undefined : parseDuration(text)
+}
+
+/** Names end up in logs, metrics and file names. */
+export function checkNames(issues: Issues, section: string[], names: string[]): void {
+  for (const name of names) {
+    if (/^[A-Za-z0-9_][A-Za-z0-9_.:-]*$/.test(name)) continue
+    issues.add(
+      [...section, name],
+      "a name has letters, digits, '_', '-', '.' and ':' only, and begins with a letter, digit or '_'.",
+    )
+  }
+}

@@ -1,0 +1,31 @@
+/** Default values, in the words of the configuration. The schema documents them, the resolver applies them. */
+
+export const defaults = {
+  workers: 1,
+  engine: 'auto',
+  verdictTimeout: '5s',
+  drainTimeout: '30s',
+  resolveInterval: '30s',
+  timeouts: {
+    client: '1m',
+    server: '1m',
+    connect: '5s',
+    handshake: '5s',
+  },
+  backlog: 4096,
+  monitorReply: 'HTTP/1.0 200 OK\r\n\r\n',
+  inspectLimit: '16kB',
+  defaultVerdict: 'close',
+  draws: 2,
+  weight: 1,
+  maxqueue: 1024,
+  retries: 3,
+  retryDelay: '1s',
+  passive: { failures: 3, backoff: '1s', maxBackoff: '1m' },
+  keyLength: 32,
+  logLevel: 'info',
+  logSample: 1,
+} as const
+
+/** Connections at once are never more than this by default, whatever the fd limit says. */
+export const MAX_DEFAULT_MAXCONN = 65_536

@@ -1,0 +1,210 @@
+/**
+ * From zod's issues to ours: one for each thing that is wrong, with its path
+ * and a suggestion.
+ */
+
+import { z } from 'zod'
+import type { ConfigIssue } from '../errors.js'
+import { type FieldMeta, type LeafParams, REQUIRED } from './fields.js'
+import { BROKEN_APPLET } from './policy-schema.js'
+import { suggest } from './suggest.js'
+import { show } from './units.js'
+
+export type Path = readonly (string | number)[]
+
+/** Collects what is wrong, in order. */
+export class Issues {
+  readonly list: ConfigIssue[] = []
+
+  add(path: Path, message: string, suggestion?: string): void {
+    this.list.push({ path: formatPath(path), message, ...(suggestion ? { suggestion } : {}) })
+  }
+
+  /** Whether anything below `path` was told: what follows from it need not be. */
+  hasBelow(path: Path): boolean {
+    return this.list.some((issue) => issue.path.startsWith(`${formatPath(path)}.`))
+  }
+
+  /** A name that should be one of `names` and is not. */
+  unknownName(path: Path, kind: string, name: string, names: readonly string[]): void {
+    const near = suggest(name, names)
+    const few = names.length > 0 && names.length <= 5
+    const known = names.length === 0 ? 'none is defined' : `there is ${names.map(show).join(', ')}`
+    const rest = near || !(few || names.length === 0) ? '' : ` (${known})`
+    this.add(path, `there is no ${kind} named ${show(name)}${rest}.`, near)
+  }
+}
+
+/** `frontends.web.bind[0].address`; keys that are no plain words stand in brackets. */
+export function formatPath(path: Path): string {
+  let text = ''
+  for (const key of path) {
+    if (typeof key === 'number') text += `[${key}]`
+    else if (/^[\w-]+$/.test(key)) text += text === '' ? key : `.${key}`
+    else text += `[${JSON.stringify(key)}]`
+  }
+  return text
+}
+
+/**
+ * Checks `input` against the schema. Answers with the input less everything
+ * that is wrong, so that references can still be checked: a wrong value is
+ * undefined, an unknown key is gone.
+ */
+export function checkShape(schema: z.ZodType, input: unknown, issues: Issues): unknown {
+  const result = schema.safeParse(input)
+  if (result.success) return input
+  let rest = input
+  const all = flatten(result.error.issues, schema, input, [])
+  const meant = new Set(
+    all.flatMap(({ path, suggestion, unknownKey }) =>
+      unknownKey && suggestion ? formatPath([...path.slice(0, -1), suggestion]) : [],
+    ),
+  )
+  for (const found of all) {
+    // A key that is missing because it is misspelt is told once.
+    if (found.message === REQUIRED && meant.has(formatPath(found.path))) continue
+    issues.add(found.path, found.message, found.suggestion)
+    rest = without(rest, found.path, found.unknownKey)
+  }
+  return rest
+}
+
+interface Found {
+  path: Path
+  message: string
+  suggestion?: string | undefined
+  unknownKey: boolean
+}
+
+function flatten(
+  zodIssues: readonly z.core.$ZodIssue[],
+  schema: z.ZodType,
+  input: unknown,
+  base: Path,
+): Found[] {
+  return zodIssues.flatMap((issue): Found[] => {
+    const local = issue.path.filter((key) => typeof key !== 'symbol')
+    const path = [...base, ...local]
+    const value = valueAt(input, local)
+    switch (issue.code) {
+      case 'unrecognized_keys': {
+        // A broken applet looks like a server with unknown keys.
+        if ((value as { kind?: unknown }).kind === 'applet') {
+          return [{ path, message: BROKEN_APPLET, unknownKey: false }]
+        }
+        const known = schemasAt(schema, local).flatMap(keysOf)
+        return issue.keys.map((key) => ({
+          path: [...path, key],
+          message: 'is unknown.',
+          suggestion: suggest(key, known),
+          unknownKey: true,
+        }))
+      }
+      case 'invalid_union': {
+        const branch = chooseBranch(issue.errors)
+        const branchSchema = schemasAt(schema, local)
+        if (branch) {
+          return branchSchema.length === 0
+            ? []
+            : flatten(branch, z.union(branchSchema as [z.ZodType]), value, path)
+        }
+        const expected =
+          schemasAt(schema, local, false).map(expectedOf).find(Boolean) ?? 'something else'
+        return [{ path, message: mismatch(expected, value, path), unknownKey: false }]
+      }
+      case 'invalid_type':
+        return [
+          {
+            path,
+            message: mismatch(issue.expected === 'array' ? 'a list' : 'an object', value, path),
+            unknownKey: false,
+          },
+        ]
+      case 'custom': {
+        const { suggestion } = (issue.params ?? {}) as Partial<LeafParams>
+        return [{ path, message: issue.message, suggestion, unknownKey: false }]
+      }
+      default:
+        return [{ path, message: `${issue.message}.`, unknownKey: false }]
+    }
+  })
+}
+
+function mismatch(expected: string, value: unknown, path: Path): string {
+  return value === undefined && path.length > 0
+    ? REQUIRED
+    : `expected ${expected}, got ${show(value)}.`
+}
+
+/** The branch of a union that was meant: of the right type, with the fewest issues. */
+function chooseBranch(branches: z.core.$ZodIssue[][]): z.core.$ZodIssue[] | undefined {
+  const weight = (issues: z.core.$ZodIssue[]) =>
+    issues.reduce(
+      (sum, issue) => sum + (issue.code === 'unrecognized_keys' ? issue.keys.length : 1),
+      0,
+    )
+  return branches
+    .filter((issues) => !issues.some(isMismatch))
+    .sort((a, b) => weight(a) - weight(b))[0]
+}
+
+function isMismatch(issue: z.core.$ZodIssue): boolean {
+  if (issue.path.length > 0) return false
+  if (issue.code === 'invalid_type') return true
+  if (issue.code === 'invalid_union') return issue.errors.every((branch) => branch.some(isMismatch))
+  return issue.code === 'custom' && (issue.params as LeafParams | undefined)?.mismatch === true
+}
+
+/** Every schema that may apply at a path; with `open`, unions stand for their branches. */
+function schemasAt(schema: z.ZodType, path: Path, open = true): z.ZodType[] {
+  let at = [schema]
+  for (const key of path) {
+    at = at.flatMap(openUnion).flatMap((one) => {
+      if (one instanceof z.ZodObject) return (one.shape[key] as z.ZodType | undefined) ?? []
+      if (one instanceof z.ZodRecord) return one.valueType as z.ZodType
+      if (one instanceof z.ZodArray) return one.element as z.ZodType
+      return []
+    })
+  }
+  return open ? at.flatMap(openUnion) : at.map(unwrap)
+}
+
+function unwrap(schema: z.ZodType): z.ZodType {
+  return schema instanceof z.ZodOptional ? unwrap(schema.unwrap() as z.ZodType) : schema
+}
+
+function openUnion(schema: z.ZodType): z.ZodType[] {
+  const inner = unwrap(schema)
+  return inner instanceof z.ZodUnion ? (inner.options as z.ZodType[]).flatMap(openUnion) : [inner]
+}
+
+function expectedOf(schema: z.ZodType): string | undefined {
+  return (schema.meta() as FieldMeta | undefined)?.expected
+}
+
+function keysOf(schema: z.ZodType): string[] {
+  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : []
+}
+
+function valueAt(input: unknown, path: Path): unknown {
+  return path.reduce<unknown>(
+    (value, key) =>
+      typeof value === 'object' && value !== null
+        ? (value as Record<string, unknown>)[key]
+        : undefined,
+    input,
+  )
+}
+
+/** A copy of `input` where the value at `path` is undefined, or the key is gone. Copies only along the path. */
+function without(input: unknown, path: Path, remove: boolean): unknown {
+  const [key, ...rest] = path
+  if (key === undefined) return undefined
+  if (typeof input !== 'object' || input === null) return input
+  const copy = (Array.isArray(input) ? [...input] : { ...input }) as Record<string, unknown>
+  if (rest.length > 0) copy[key] = without(copy[key], rest, remove)
+  else if (remove) delete copy[key]
+  else if (key in copy) copy[key] = undefined
+  return copy
+}

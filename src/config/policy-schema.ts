@@ -1,0 +1,137 @@
+/**
+ * Schema of what policies bring along: rules, handshake handlers and applets.
+ * Functions are opaque; only their frames are checked.
+ */
+
+import { z } from 'zod'
+import {
+  either,
+  fn,
+  type LeafParams,
+  leaf,
+  object,
+  oneOf,
+  optional,
+  required,
+  text,
+} from './fields.js'
+import { suggest } from './suggest.js'
+import { readDuration, show } from './units.js'
+
+const verdictKinds = [
+  'accept',
+  'reject',
+  'tarpit',
+  'reply',
+  'track',
+  'setVar',
+  'backend',
+  'expectProxy',
+  'priority',
+  'more',
+]
+
+const verdict = leaf(
+  ['object'],
+  { type: 'Verdict', expected: 'a verdict' },
+  (value: { kind?: unknown }) => {
+    if (!('kind' in value)) return { message: 'expected a verdict, got an object.', mismatch: true }
+    if (typeof value.kind === 'string' && verdictKinds.includes(value.kind)) return undefined
+    const near = typeof value.kind === 'string' ? suggest(value.kind, verdictKinds) : undefined
+    return {
+      message: `expected a verdict, got an object whose kind is ${show(value.kind)}.`,
+      ...(near ? { suggestion: near } : {}),
+    }
+  },
+)
+
+interface NamedRule {
+  name: string
+  run: unknown
+  deadline?: number | string
+  onError?: 'close' | 'open'
+}
+
+/** Milliseconds as a number, or a duration. */
+const milliseconds = leaf(
+  ['string', 'number'],
+  { type: 'number | Duration', expected: "milliseconds or a duration such as '250ms'" },
+  (value: number | string) => checkMilliseconds(value),
+)
+
+const namedRule = object<NamedRule>({
+  name: required(text(), 'Name in logs and errors.'),
+  run: required(fn('(conn) => verdict'), 'The rule itself.'),
+  deadline: optional(milliseconds, 'Longest time for an answer.', 'global.verdictTimeout'),
+  onError: optional(
+    oneOf('close', 'open'),
+    'When it throws, rejects or is late.',
+    'defaultVerdict',
+  ),
+})
+
+/** A rule: a function, a verdict, or a function with a name and options. */
+export const rule = either(
+  'a rule: a function, a verdict, or { name, run, deadline, onError }',
+  fn('(conn) => verdict'),
+  verdict,
+  namedRule,
+).meta({ type: 'Rule', expected: 'a rule: a function, a verdict, or { name, run }' })
+
+export const BROKEN_APPLET = 'expected an applet, as defineApplet(name, serve) makes it.'
+
+export const applet = leaf(
+  ['object'],
+  { type: 'Applet', expected: 'an applet' },
+  (value: { kind?: unknown; name?: unknown; serve?: unknown }) => {
+    const { kind, name, serve } = value
+    if (kind === 'applet' && typeof name === 'string' && typeof serve === 'function')
+      return undefined
+    return { message: BROKEN_APPLET, ...(kind === 'applet' ? {} : { mismatch: true }) }
+  },
+)
+
+/** Class instances are welcome, so that only the known members are looked at. */
+export const handshakeHandler = z
+  .unknown()
+  .superRefine((value, ctx) => {
+    const issue = (message: string, path: string[] = [], suggestion?: string) => {
+      const params: LeafParams = { mismatch: path.length === 0, suggestion }
+      ctx.addIssue({ code: 'custom', message, path, params: { ...params }, continue: false })
+    }
+    if (typeof value !== 'object' || value === null) {
+      issue(`expected a handshake handler, as defineHandshake() makes it, got ${show(value)}.`)
+      return
+    }
+    const { name, onBytes, limit, deadline, onTimeout } = value as Record<string, unknown>
+    if (typeof name !== 'string' || name === '')
+      issue(`expected a string, got ${show(name)}.`, ['name'])
+    if (typeof onBytes !== 'function')
+      issue(`expected a function, got ${show(onBytes)}.`, ['onBytes'])
+    if (
+      limit !== undefined &&
+      !(Number.isInteger(limit) && Number(limit) > 0 && Number(limit) <= 65_536)
+    ) {
+      issue(`expected a whole number from 1 to 65536, got ${show(limit)}.`, ['limit'])
+    }
+    if (deadline !== undefined) {
+      const wrong = checkMilliseconds(deadline)
+      if (wrong) issue(wrong.message, ['deadline'], wrong.suggestion)
+    }
+    if (onTimeout !== undefined && onTimeout !== 'close' && onTimeout !== 'open') {
+      issue(`expected 'close' or 'open', got ${show(onTimeout)}.`, ['onTimeout'])
+    }
+  })
+  .meta({ type: 'HandshakeHandler' })
+
+function checkMilliseconds(value: unknown): { message: string; suggestion?: string } | undefined {
+  if (typeof value === 'number') {
+    if (Number.isFinite(value) && value > 0) return undefined
+    return { message: `expected more than 0 milliseconds, got ${value}.` }
+  }
+  const parsed = readDuration(value)
+  if ('message' in parsed) return parsed
+  return parsed.value > 0
+    ? undefined
+    : { message: `expected more than 0 milliseconds, got ${show(value)}.` }
+}

@@ -1,0 +1,159 @@
+/** The reference of the configuration, written from the schema. */
+
+import { z } from 'zod'
+import type { FieldMeta } from './fields.js'
+import { configSchema } from './schema.js'
+
+const intro = `# Configuration reference
+
+<!-- Generated from src/config/schema.ts by \`node dist/config/write-reference.js\`. Do not edit. -->
+
+A configuration is one object. \`defineConfig\` gives it types, so that an editor completes it:
+
+\`\`\`ts
+import { defineConfig } from 'sluice'
+
+export default defineConfig({
+  frontends: { web: { bind: '127.0.0.1:8080', backend: 'app' } },
+  backends: { app: { servers: { a: '127.0.0.1:9001', b: '127.0.0.1:9002' } } },
+})
+\`\`\`
+
+\`sluice run\` and \`sluice check\` look for \`sluice.config.ts\`, \`.mts\`, \`.js\`, \`.mjs\` and \`.json\` in the
+current folder, in this order; \`-c FILE\` names another one. The default export may also be a promise of the
+configuration, or a function that returns it. A named export \`tryIt\` is a command that \`sluice run\` prints
+for you to try. Where it holds no function, the same object works as JSON.
+
+A configuration is checked as a whole before anything starts: every error is told at once, with its path
+(\`frontends.web.bind[0].address\`) and, for a misspelt key or value, what was probably meant. Unknown keys
+are errors.
+
+## Units
+
+| type | written as | notes |
+|---|---|---|
+| \`Duration\` | \`'250ms'\`, \`'30s'\`, \`'1.5m'\`, \`'1h'\`, \`'1d'\` | whole milliseconds, at most 24.8 days; a bare number is an error |
+| \`Size\` | \`'512B'\`, \`'64kB'\`, \`'1MB'\`, \`'1GB'\` | whole bytes; 1 kB is 1024 bytes |
+`
+
+/** An object with fields. */
+interface Section {
+  path: string
+  description: string
+  object: z.ZodObject
+  /** Other places of the same object. */
+  also: string[]
+}
+
+/** docs/configuration.md as text. */
+export function renderReference(): string {
+  const sections: Section[] = []
+  collect('', 'What a configuration consists of.', configSchema, sections)
+  return `${[intro, ...sections.map(renderSection)].join('\n')}`
+}
+
+/** Every object with fields, outermost first. */
+function collect(path: string, description: string, schema: z.ZodType, into: Section[]): void {
+  for (const [suffix, object] of objectsIn(schema)) {
+    const same = into.find((section) => section.object === object)
+    if (same) {
+      same.also.push(path + suffix)
+      continue
+    }
+    into.push({ path: path + suffix, description, object, also: [] })
+    for (const [key, field] of Object.entries(object.shape)) {
+      const at = path + suffix === '' ? key : `${path}${suffix}.${key}`
+      const meta = metaOf(field as z.ZodType)
+      collect(at, meta.description ?? '', field as z.ZodType, into)
+    }
+  }
+}
+
+/** The objects that a schema leads to, with what stands for the names and indices on the way. */
+function objectsIn(schema: z.ZodType): [string, z.ZodObject][] {
+  const inner = unwrap(schema)
+  if (inner instanceof z.ZodObject) return [['', inner]]
+  const below = (suffix: string, next: unknown): [string, z.ZodObject][] =>
+    objectsIn(next as z.ZodType).map(([rest, object]) => [suffix + rest, object])
+  if (inner instanceof z.ZodRecord) return below('.NAME', inner.valueType)
+  if (inner instanceof z.ZodArray) return below('[i]', inner.element)
+  if (!(inner instanceof z.ZodUnion)) return []
+  const found = inner.options.flatMap((option) => below('', option))
+  // One object in two branches (bind, or a list of binds) is one section.
+  return found.filter(([, object], i) => found.findIndex(([, other]) => other === object) === i)
+}
+
+function renderSection({ path, description, object, also }: Section): string {
+  const rows = Object.entries(object.shape).map(([key, field]) =>
+    renderRow(key, field as z.ZodType),
+  )
+  const title = path === '' ? 'Top level' : `\`${path}\``
+  return [
+    `## ${title}`,
+    '',
+    description,
+    ...(also.length > 0
+      ? ['', `The same at ${also.map((other) => `\`${other}\``).join(' and ')}.`]
+      : []),
+    '',
+    '| key | type | default | meaning |',
+    '|---|---|---|---|',
+    ...rows,
+    '',
+  ].join('\n')
+}
+
+function renderRow(key: string, field: z.ZodType): string {
+  const meta = metaOf(field)
+  const standard =
+    field instanceof z.ZodOptional
+      ? meta.default === undefined
+        ? ''
+        : code(meta.default)
+      : '**required**'
+  const example = meta.example === undefined ? '' : ` Example: ${code(meta.example)}`
+  return `| \`${key}\` | ${code(typeText(field))} | ${standard} | ${cell((meta.description ?? '') + example)} |`
+}
+
+/** Literals stand in code, prose does not. */
+function code(text: string): string {
+  const isProse = / /.test(text) && !/['{[|(<]/.test(text)
+  const isWord = /^[a-z]+( |$)/.test(text) && !/^(true|false|number|string|boolean)/.test(text)
+  return isProse || (isWord && !text.includes('|')) ? cell(text) : `\`${cell(text)}\``
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|')
+}
+
+/** The type of a field as text; objects are named by their own section. */
+function typeText(schema: z.ZodType): string {
+  const override = typeTextOverride(schema)
+  if (override) return override
+  const inner = unwrap(schema)
+  if (inner instanceof z.ZodObject) return 'object'
+  if (inner instanceof z.ZodRecord) return `{ NAME: ${typeText(inner.valueType as z.ZodType)} }`
+  if (inner instanceof z.ZodArray) {
+    const item = typeText(inner.element as z.ZodType)
+    return item.includes(' | ') ? `(${item})[]` : `${item}[]`
+  }
+  if (inner instanceof z.ZodUnion) {
+    return [...new Set(inner.options.map((option) => typeText(option as z.ZodType)))].join(' | ')
+  }
+  return 'unknown'
+}
+
+function typeTextOverride(schema: z.ZodType): string | undefined {
+  return (
+    metaOf(schema).type ??
+    (schema instanceof z.ZodOptional ? metaOf(unwrap(schema)).type : undefined)
+  )
+}
+
+function metaOf(schema: z.ZodType): FieldMeta {
+  return (schema.meta() ?? {}) as FieldMeta
+}
+
+function unwrap(schema: z.ZodType): z.ZodType {
+  return schema instanceof z.ZodOptional ? unwrap(schema.unwrap() as z.ZodType) : schema
+}

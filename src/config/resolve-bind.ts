@@ -1,0 +1,124 @@
+/** Binds: from addresses as written to one entry for each listening socket. */
+
+import type { ListenAddress } from '../engine/engine.js'
+import { checkCidr, formatListenAddress, readBindAddress } from './address.js'
+import type { Checked, Context } from './context.js'
+import { defaults } from './defaults.js'
+import { formatPath, type Issues, type Path } from './issues.js'
+import type { ResolvedBind } from './resolved.js'
+import type { BindConfig, FrontendConfig } from './types.js'
+import { parseDuration } from './units.js'
+
+/** Each entry of `bind` with its path, in order. */
+export function resolveBinds(
+  path: Path,
+  bind: FrontendConfig['bind'] | undefined,
+  frontendMaxconn: number,
+  context: Context,
+): ResolvedBind[] {
+  if (bind === undefined) return []
+  const list = Array.isArray(bind) ? bind : [bind]
+  if (list.length === 0)
+    context.issues.add(path, 'expected at least one address, got an empty list.')
+  return list.flatMap((entry: string | Checked<BindConfig> | undefined, i) => {
+    const at = Array.isArray(bind) ? [...path, i] : path
+    if (typeof entry === 'string')
+      return resolveBind(at, at, { address: entry }, frontendMaxconn, context)
+    return entry ? resolveBind(at, [...at, 'address'], entry, frontendMaxconn, context) : []
+  })
+}
+
+function resolveBind(
+  path: Path,
+  addressPath: Path,
+  bind: Checked<BindConfig>,
+  frontendMaxconn: number,
+  context: Context,
+): ResolvedBind[] {
+  const { issues } = context
+  if (typeof bind.acceptProxy === 'object') {
+    checkCidrs(issues, [...path, 'acceptProxy', 'from'], bind.acceptProxy.from)
+  }
+  if (bind.address === undefined) return []
+  const parsed = readBindAddress(bind.address, {
+    port: bind.port,
+    v6only: bind.v6only,
+    mode: bind.mode === undefined ? undefined : Number.parseInt(bind.mode, 8),
+    env: context.env,
+    allowNoSockets: context.allowNoSockets,
+  })
+  if ('message' in parsed) {
+    issues.add(addressPath, parsed.message, parsed.suggestion)
+    return []
+  }
+  const isUnix = parsed.value[0]?.kind === 'unix'
+  for (const option of ['deferAccept', 'fastOpen', 'transparent', 'originalDst'] as const) {
+    if (isUnix && bind[option])
+      issues.add([...path, option], `is for TCP, not for '${bind.address}'.`)
+  }
+  return parsed.value.map((address) => ({
+    address,
+    path: formatPath(path),
+    backlog: bind.backlog ?? defaults.backlog,
+    maxconn: bind.maxconn ?? frontendMaxconn,
+    deferAccept: deferSeconds(bind.deferAccept),
+    fastOpen: bind.fastOpen ?? 0,
+    transparent: bind.transparent ?? false,
+    originalDst: bind.originalDst ?? false,
+    acceptProxy: acceptProxy(bind.acceptProxy),
+    health: bind.health ?? false,
+  }))
+}
+
+export function checkCidrs(issues: Issues, path: Path, cidrs: string[] | undefined): void {
+  if (cidrs?.length === 0) issues.add(path, 'expected at least one address, got an empty list.')
+  for (const [i, cidr] of (cidrs ?? []).entries()) {
+    const wrong = cidr === undefined ? undefined : checkCidr(cidr)
+    if (wrong) issues.add([...path, i], wrong)
+  }
+}
+
+/** The same address twice, or a dual-stack '[::]' beside '0.0.0.0' on one port. One issue for each pair of binds. */
+export function checkOverlaps(issues: Issues, binds: ResolvedBind[]): void {
+  const owners = new Map<string, ResolvedBind>()
+  const told = new Set<string>()
+  for (const bind of binds) {
+    for (const key of claims(bind.address)) {
+      const owner = owners.get(key)
+      owners.set(key, owner ?? bind)
+      if (!owner || owner === bind || told.has(`${owner.path} ${bind.path}`)) continue
+      told.add(`${owner.path} ${bind.path}`)
+      const where = owner.path === bind.path ? 'here' : `by ${owner.path}`
+      issues.list.push({
+        path: bind.path,
+        message: `${formatListenAddress(bind.address)} is bound already ${where}.`,
+      })
+    }
+  }
+}
+
+/** What a socket takes for itself. Port 0 is a new port each time and takes nothing. */
+function claims(address: ListenAddress): string[] {
+  if (address.kind !== 'tcp') return [formatListenAddress(address)]
+  if (address.port === 0) return []
+  const host = normalHost(address.host)
+  const dual = host === '::' && !address.v6only
+  return dual ? [`:: ${address.port}`, `0.0.0.0 ${address.port}`] : [`${host} ${address.port}`]
+}
+
+/** One spelling for one IPv6 address. Precondition: `host` is an IP address. */
+function normalHost(host: string): string {
+  if (!host.includes(':')) return host
+  return new URL(`http://[${host.replace(/%.*/, '')}]`).hostname.slice(1, -1)
+}
+
+function acceptProxy(value: BindConfig['acceptProxy']): ResolvedBind['acceptProxy'] {
+  if (!value) return undefined
+  return { from: value === true ? undefined : value.from }
+}
+
+/** The kernel counts in seconds: rounded up. */
+function deferSeconds(value: BindConfig['deferAccept']): number {
+  if (!value) return 0
+  return value === true ? 1 : Math.ceil(parseDuration(value) / 1000)
+}

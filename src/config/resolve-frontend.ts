@@ -1,0 +1,98 @@
+/** Frontends: defaults, references from rules, and whether anybody chooses a backend. */
+
+import type { Rule } from '../rules/types.js'
+import { type Checked, type Context, ms } from './context.js'
+import { defaults } from './defaults.js'
+import type { Path } from './issues.js'
+import { checkCidrs, resolveBinds } from './resolve-bind.js'
+import type { ResolvedFrontend } from './resolved.js'
+import type { FrontendConfig } from './types.js'
+import { parseSize } from './units.js'
+
+type AnyRule = Rule<never>
+
+export function resolveFrontend(
+  name: string,
+  frontend: Checked<FrontendConfig>,
+  context: Context,
+): ResolvedFrontend {
+  const { issues, names, config } = context
+  const path = ['frontends', name]
+  const { backend, monitor, tcpRequest = {}, timeouts = {} } = frontend
+  if (backend !== undefined && names.backends && !names.backends.includes(backend)) {
+    issues.unknownName([...path, 'backend'], 'backend', backend, names.backends)
+  }
+  checkCidrs(issues, [...path, 'monitor', 'from'], monitor?.from)
+  for (const set of ['connection', 'session', 'content'] as const) {
+    const rules: readonly (AnyRule | undefined)[] = tcpRequest[set] ?? []
+    for (const [i, rule] of rules.entries())
+      checkReferences([...path, 'tcpRequest', set, i], rule, context)
+  }
+  const maxconn = frontend.maxconn ?? context.maxconn
+  const binds = resolveBinds([...path, 'bind'], frontend.bind, maxconn, context)
+  checkChoice(path, frontend, binds.length > 0 && binds.every((bind) => bind.health), context)
+
+  const client = ms(timeouts.client, config.timeouts?.client, defaults.timeouts.client) as number
+  const present = <T>(list: readonly (T | undefined)[] | undefined): T[] =>
+    (list ?? []).filter((item) => item !== undefined)
+  return {
+    name,
+    binds,
+    backend,
+    maxconn,
+    monitor: monitor && {
+      from: monitor.from ?? [],
+      reply: new TextEncoder().encode(monitor.reply ?? defaults.monitorReply),
+    },
+    connectionRules: present(tcpRequest.connection),
+    sessionRules: present(tcpRequest.session),
+    contentRules: present(tcpRequest.content),
+    inspectDelay: ms(tcpRequest.inspectDelay) ?? 0,
+    inspectLimit: parseSize(tcpRequest.inspectLimit ?? defaults.inspectLimit),
+    handshakes: present(frontend.handshakes),
+    defaultVerdict: frontend.defaultVerdict ?? defaults.defaultVerdict,
+    timeouts: {
+      client,
+      clientFin: ms(timeouts.clientFin, config.timeouts?.clientFin) ?? client,
+      handshake: ms(
+        timeouts.handshake,
+        config.timeouts?.handshake,
+        defaults.timeouts.handshake,
+      ) as number,
+    },
+    logSample: frontend.log?.sample ?? defaults.logSample,
+  }
+}
+
+/**
+ * Backends and tables that rules name. Constant verdicts show them; a function
+ * made by `track` shows its table as the property `table`.
+ */
+function checkReferences(path: Path, rule: AnyRule | undefined, context: Context): void {
+  const { issues, names } = context
+  const { backend, table } = (rule ?? {}) as { backend?: unknown; table?: unknown }
+  if (typeof backend === 'string' && names.backends && !names.backends.includes(backend)) {
+    issues.unknownName(path, 'backend', backend, names.backends)
+  }
+  if (typeof table === 'string' && names.tables && !names.tables.includes(table)) {
+    issues.unknownName(path, 'table', table, names.tables)
+  }
+}
+
+/** Without a default backend, some policy must be there that can choose one or reply. */
+function checkChoice(
+  path: Path,
+  frontend: Checked<FrontendConfig>,
+  onlyHealth: boolean,
+  context: Context,
+): void {
+  const { tcpRequest, handshakes } = frontend
+  const policies = [tcpRequest?.connection, tcpRequest?.session, tcpRequest?.content, handshakes]
+  const silent = policies.every((list) => list === undefined || list.length === 0)
+  // A 'backend' that is there and wrong, or misspelt, was told by the shape check.
+  if (!silent || onlyHealth || 'backend' in frontend || context.issues.hasBelow(path)) return
+  context.issues.add(
+    path,
+    'has no backend, and no rule or handshake handler that could choose one.',
+  )
+}

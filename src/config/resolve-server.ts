@@ -1,0 +1,145 @@
+/** One server: its address, and how it is reached. */
+
+import type { Applet } from '../applet/applet.js'
+import { readIpPort, readServerAddress } from './address.js'
+import { type Checked, type Context, namedApplet } from './context.js'
+import { defaults } from './defaults.js'
+import type { Path } from './issues.js'
+import type { ResolvedServer, ServerAddress } from './resolved.js'
+import type { ServerConfig } from './types.js'
+
+/** `position` counts from 1. `section` is the path of the servers. Undefined where the address is wrong. */
+export function resolveServer(
+  name: string,
+  position: number,
+  written: string | Checked<ServerConfig> | Applet,
+  section: Path,
+  context: Context,
+): ResolvedServer | undefined {
+  const path = [...section, name]
+  const config = asConfig(written)
+  const { issues } = context
+  const address = resolveAddress(
+    typeof written === 'string' ? path : [...path, 'address'],
+    path,
+    config,
+    context,
+  )
+  const socks = resolveSocks([...path, 'socks'], config.socks, context)
+  const source = resolveSource([...path, 'source'], config.source, context)
+  if (!address) return undefined
+  const isTcp = address.kind === 'ip' || address.kind === 'host'
+  const kind = address.kind === 'unix' ? 'a unix socket' : 'an applet'
+  if (config.socks && !isTcp)
+    issues.add([...path, 'socks'], `is for TCP, and this server is ${kind}.`)
+  if (config.source && !isTcp)
+    issues.add([...path, 'source'], `is for TCP, and this server is ${kind}.`)
+  if (config.sendProxy && address.kind === 'applet') {
+    issues.add([...path, 'sendProxy'], 'is for sockets, and this server is an applet.')
+  }
+  const sendProxy = resolveSendProxy(config.sendProxy)
+  for (const option of ['uniqueId', 'crc32c'] as const) {
+    if (sendProxy?.version === 1 && sendProxy[option]) {
+      issues.add([...path, 'sendProxy', option], 'needs version 2.')
+    }
+  }
+  return {
+    name,
+    id: config.id ?? position,
+    address,
+    weight: config.weight ?? defaults.weight,
+    maxconn: config.maxconn ?? 0,
+    backup: config.backup ?? false,
+    state: config.state ?? 'ready',
+    sendProxy,
+    socks,
+    source,
+  }
+}
+
+function asConfig(written: string | Checked<ServerConfig> | Applet): Checked<ServerConfig> {
+  if (typeof written === 'string') return { address: written }
+  return 'kind' in written ? { applet: written as Applet } : (written as Checked<ServerConfig>)
+}
+
+function resolveAddress(
+  path: Path,
+  serverPath: Path,
+  config: Checked<ServerConfig>,
+  context: Context,
+): ServerAddress | undefined {
+  const { issues, names } = context
+  if (config.applet) {
+    if (config.address !== undefined) {
+      issues.add(serverPath, "has both an 'address' and an 'applet'; one is enough.")
+    }
+    return { kind: 'applet', applet: config.applet }
+  }
+  if (config.address === undefined) {
+    // An address or applet that is there and wrong, or misspelt, was told by the shape check.
+    const told = 'address' in config || 'applet' in config || issues.hasBelow(serverPath)
+    if (!told) issues.add(serverPath, "has neither an 'address' nor an 'applet'.")
+    return undefined
+  }
+  const parsed = readServerAddress(config.address)
+  if ('message' in parsed) {
+    issues.add(path, parsed.message, parsed.suggestion)
+    return undefined
+  }
+  if (parsed.value.kind !== 'applet') return parsed.value
+  const applet = namedApplet(context, parsed.value.name)
+  if (applet) return { kind: 'applet', applet }
+  if (names.applets && !names.applets.includes(parsed.value.name)) {
+    issues.unknownName(path, 'applet', parsed.value.name, names.applets)
+  }
+  return undefined
+}
+
+function resolveSendProxy(value: ServerConfig['sendProxy']): ResolvedServer['sendProxy'] {
+  if (!value) return undefined
+  if (typeof value !== 'object') {
+    return { version: value === 1 ? 1 : 2, uniqueId: false, crc32c: false }
+  }
+  return {
+    version: value.version,
+    uniqueId: value.uniqueId ?? false,
+    crc32c: value.crc32c ?? false,
+  }
+}
+
+function resolveSocks(
+  path: Path,
+  socks: Checked<NonNullable<ServerConfig['socks']>> | undefined,
+  context: Context,
+): ResolvedServer['socks'] {
+  if (!socks?.address) return undefined
+  const { issues } = context
+  const { version = 5, user, password } = socks
+  const parsed = readIpPort(socks.address)
+  if ('message' in parsed) issues.add([...path, 'address'], parsed.message)
+  if (password !== undefined && version === 4) issues.add([...path, 'password'], 'needs version 5.')
+  else if (password !== undefined && user === undefined)
+    issues.add([...path, 'password'], "needs a 'user'.")
+  else if (user !== undefined && password === undefined && version === 5) {
+    issues.add([...path, 'user'], "needs a 'password' with version 5.")
+  }
+  for (const [key, value] of Object.entries({ user, password })) {
+    // RFC 1929 section 2: one byte of length.
+    if (value !== undefined && Buffer.byteLength(value) > 255) {
+      issues.add([...path, key], 'has at most 255 bytes.')
+    }
+  }
+  return 'value' in parsed ? { ...parsed.value, version, user, password } : undefined
+}
+
+function resolveSource(
+  path: Path,
+  source: string | undefined,
+  context: Context,
+): ResolvedServer['source'] {
+  if (source === undefined || source === 'client') return source
+  const parsed = readIpPort(source, 0)
+  if ('value' in parsed) return parsed.value
+  context.issues.add(path, parsed.message)
+  return undefined
+}

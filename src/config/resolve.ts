@@ -1,0 +1,86 @@
+/**
+ * From the configuration as written to the one that everything works on: the
+ * shape, then references and overlaps. Every error is told at once.
+ */
+
+import { ConfigError } from '../errors.js'
+import { type Checked, type Context, checkNames, entries, ms } from './context.js'
+import { defaults } from './defaults.js'
+import { checkShape, Issues } from './issues.js'
+import { defaultMaxconn } from './nofile.js'
+import { resolveBackend } from './resolve-backend.js'
+import { checkOverlaps } from './resolve-bind.js'
+import { resolveFrontend } from './resolve-frontend.js'
+import { resolveTable } from './resolve-table.js'
+import type { ResolvedConfig } from './resolved.js'
+import { configSchema } from './schema.js'
+import type { Config } from './types.js'
+
+export interface ResolveOptions {
+  /** Named in errors. */
+  file?: string
+  /** Where LISTEN_FDS is read from. Default: process.env. */
+  env?: NodeJS.ProcessEnv
+  /** Accept 'systemd' binds where systemd passed no socket; they resolve to nothing. For checking only. */
+  allowNoSockets?: boolean
+}
+
+/** Checks a configuration and applies the defaults. Throws a ConfigError that holds every issue. */
+export function resolveConfig(config: Config, options: ResolveOptions = {}): ResolvedConfig {
+  const issues = new Issues()
+  const checked = checkShape(configSchema, config, issues) as Checked<Config> | undefined
+  if (!checked) throw new ConfigError(issues.list, options.file)
+  const { global = {}, log = {} } = checked
+  const context: Context = {
+    issues,
+    names: {
+      tables: sectionNames(checked, 'tables'),
+      backends: sectionNames(checked, 'backends'),
+      applets: sectionNames(checked, 'applets'),
+    },
+    config: checked,
+    env: options.env ?? process.env,
+    allowNoSockets: options.allowNoSockets ?? false,
+    maxconn: global.maxconn ?? defaultMaxconn(),
+  }
+  for (const section of ['tables', 'applets', 'frontends', 'backends'] as const) {
+    checkNames(issues, [section], Object.keys(checked[section] ?? {}))
+  }
+  if (checked.frontends && Object.keys(checked.frontends).length === 0) {
+    issues.add(['frontends'], 'expected at least one frontend.')
+  }
+  const tables = entries(checked.tables).map(([name, table]) => resolveTable(name, table, context))
+  const frontends = entries(checked.frontends).map(([name, one]) =>
+    resolveFrontend(name, one, context),
+  )
+  const backends = entries(checked.backends).map(([name, one]) =>
+    resolveBackend(name, one, context),
+  )
+  checkOverlaps(
+    issues,
+    frontends.flatMap((frontend) => frontend.binds),
+  )
+  if (issues.list.length > 0) throw new ConfigError(issues.list, options.file)
+  return {
+    maxconn: context.maxconn,
+    workers: global.workers ?? defaults.workers,
+    engine: global.engine ?? defaults.engine,
+    verdictTimeout: ms(global.verdictTimeout, defaults.verdictTimeout) as number,
+    drainTimeout: ms(global.drainTimeout, defaults.drainTimeout) as number,
+    resolveInterval: ms(global.resolveInterval, defaults.resolveInterval) as number,
+    tables,
+    frontends,
+    backends,
+    log: { level: log.level ?? defaults.logLevel, file: log.file },
+  }
+}
+
+/** A section that is there and wrong as a whole has unknown names; one that is missing has none. */
+function sectionNames(
+  config: Checked<Config>,
+  section: 'tables' | 'backends' | 'applets',
+): string[] | undefined {
+  const value = config[section]
+  if (value) return Object.keys(value)
+  return section in config || section === 'backends' ? undefined : []
+}

@@ -1,0 +1,64 @@
+/**
+ * The schema of the configuration: the shape of types.ts, checked at run time,
+ * and the source of docs/configuration.md. What needs more than one field to be
+ * judged (references, overlaps) is in resolve.ts.
+ */
+
+import { defaults } from './defaults.js'
+import { duration, integer, named, object, oneOf, optional, required, text } from './fields.js'
+import { applet } from './policy-schema.js'
+import { backend } from './schema-backend.js'
+import { connections, timeouts } from './schema-common.js'
+import { frontend } from './schema-frontend.js'
+import { table } from './schema-table.js'
+import type { Config, GlobalConfig, LogConfig } from './types.js'
+
+const global = object<GlobalConfig>({
+  maxconn: optional(
+    connections,
+    'Connections at once in the process; accepting pauses at the limit.',
+    'half of the fd limit less 64, at most 65536',
+    '20_000',
+  ),
+  workers: optional(integer(1, 256), 'Engine threads.', defaults.workers),
+  engine: optional(
+    oneOf('native', 'js', 'auto'),
+    "Which engine moves the bytes; 'auto' takes native where the addon loads.",
+    `'${defaults.engine}'`,
+  ),
+  verdictTimeout: optional(
+    duration(1),
+    'Longest time for one answer of a policy before the default verdict.',
+    `'${defaults.verdictTimeout}'`,
+  ),
+  drainTimeout: optional(
+    duration(),
+    'How long `stop()` and SIGTERM wait for sessions to end.',
+    `'${defaults.drainTimeout}'`,
+  ),
+  resolveInterval: optional(
+    duration(1),
+    'How often host names of servers are resolved again.',
+    `'${defaults.resolveInterval}'`,
+  ),
+})
+
+const log = object<LogConfig>({
+  level: optional(
+    oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent'),
+    "Least level that is written. 'trace' shows every state transition.",
+    `'${defaults.logLevel}'`,
+  ),
+  file: optional(text('a file name'), 'File to write to, asynchronously.', 'stdout'),
+})
+
+/** The whole configuration. */
+export const configSchema = object<Config>({
+  global: optional(global, 'The process.'),
+  tables: optional(named(table), 'Stick tables by name.'),
+  applets: optional(named(applet), "Applets by name, for servers at 'applet:NAME'."),
+  frontends: required(named(frontend), 'Frontends by name: where clients come in.'),
+  backends: required(named(backend), 'Backends by name: where sessions go.'),
+  timeouts: optional(timeouts, 'Defaults for every frontend and backend.'),
+  log: optional(log, 'The log of the process.'),
+})

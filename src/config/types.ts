@@ -1,0 +1,243 @@
+/**
+ * The configuration as users write it. Names follow HAProxy's terms. The zod
+ * schema in schema.ts checks the same shape at run time and is the source of
+ * the reference in docs/configuration.md.
+ */
+
+import type { Applet } from '../applet/applet.js'
+import type { HandshakeHandler } from '../handshake/handler.js'
+import type { Connection, Rule, Sync } from '../rules/types.js'
+
+/** A duration with its unit: '250ms', '30s', '5m', '1h', '1d'. */
+export type Duration = `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
+
+/** A size in bytes with its unit: '512B', '64kB' (1024 bytes), '1MB'. */
+export type Size = `${number}${'B' | 'kB' | 'MB' | 'GB'}`
+
+/** A CIDR block or a single address: '10.0.0.0/8', '::1'. */
+export type Cidr = string
+
+export interface Config {
+  global?: GlobalConfig
+  /** Stick tables by name. */
+  tables?: Record<string, TableConfig>
+  /** Applets by name, so that JSON configurations and backends can refer to them. */
+  applets?: Record<string, Applet>
+  frontends: Record<string, FrontendConfig>
+  backends: Record<string, BackendConfig>
+  /** Defaults for every frontend and backend. */
+  timeouts?: TimeoutsConfig
+  log?: LogConfig
+}
+
+export interface GlobalConfig {
+  /** Connections at once in the process; accepting pauses at the limit. Default: from the fd limit. */
+  maxconn?: number
+  /** Engine threads. Default 1. */
+  workers?: number
+  /** 'auto' (default) takes native where the addon loads. */
+  engine?: 'native' | 'js' | 'auto'
+  /** Longest time for one answer of a policy before the default verdict. Default '5s'. */
+  verdictTimeout?: Duration
+  /** How long `stop()` and SIGTERM wait for sessions to end. Default '30s'. */
+  drainTimeout?: Duration
+  /** DNS re-resolution of server host names. Default '30s'. */
+  resolveInterval?: Duration
+}
+
+export interface TimeoutsConfig {
+  /** Client inactivity. Default '1m'. */
+  client?: Duration
+  /** Server inactivity. Default '1m'. */
+  server?: Duration
+  /** From the first connect to the end of the outgoing handshakes. Default '5s'. */
+  connect?: Duration
+  /** Client inactivity once one side is shut. Default: client. */
+  clientFin?: Duration
+  /** Server inactivity once one side is shut. Default: server. */
+  serverFin?: Duration
+  /** Inactivity once both sides have sent payload; replaces client and server. Default: off. */
+  tunnel?: Duration
+  /** Longest wait for a server slot. Default: connect. */
+  queue?: Duration
+  /** From accept to the session: PROXY header, custom handlers. Default '5s'. */
+  handshake?: Duration
+}
+
+export interface BindConfig {
+  /**
+   * '127.0.0.1:8080', '[::1]:8080', ':8080' or '*:8080' (IPv4 any), '[::]:8080',
+   * '127.0.0.1:8000-8010' (a range), 'unix:/run/a.sock' (or 'unix@/run/a.sock'),
+   * 'fd@3', 'systemd' (every LISTEN_FDS socket) or 'systemd@NAME'.
+   */
+  address: string
+  /** Port, where the address has none. */
+  port?: number | string
+  /** IPv6 only (true) or both families on '[::]' (false). Default false. */
+  v6only?: boolean
+  backlog?: number
+  /** Connections at once on this bind; accepting pauses at the limit. */
+  maxconn?: number
+  /** Wait in the kernel for the first bytes (TCP_DEFER_ACCEPT). true is 1 s. */
+  deferAccept?: boolean | Duration
+  /** Queue length of TCP Fast Open. */
+  fastOpen?: number
+  /** Accept for foreign addresses (IP_TRANSPARENT; needs privileges). */
+  transparent?: boolean
+  /** `conn.dst` is the destination before NAT (SO_ORIGINAL_DST). */
+  originalDst?: boolean
+  /** Expect a PROXY header: from everybody (true) or from these sources only, everybody else is rejected. */
+  acceptProxy?: boolean | { from: Cidr[] }
+  /** Permissions of a unix socket, such as '660'. */
+  mode?: string
+  /** Accept, send OK and close: 'health' answers 'OK\n'. */
+  health?: boolean
+}
+
+export interface MonitorConfig {
+  /** Sources that get the reply instead of service; before PROXY and everything else. */
+  from: Cidr[]
+  /** Default 'HTTP/1.0 200 OK\r\n\r\n'. */
+  reply?: string
+}
+
+export interface FrontendConfig {
+  mode?: 'tcp'
+  bind: string | BindConfig | (string | BindConfig)[]
+  /** Default backend. */
+  backend?: string
+  /** Connections at once; accepting pauses at the limit. */
+  maxconn?: number
+  monitor?: MonitorConfig
+  tcpRequest?: {
+    /** Right after the PROXY header, before a session exists. */
+    connection?: Rule[]
+    /** When the session is made. */
+    session?: Rule[]
+    /** With the first payload. */
+    content?: Rule<Connection & { readonly payload: Uint8Array }>[]
+    /** Longest wait for payload that content rules ask for. Default: off, rules see what is there. */
+    inspectDelay?: Duration
+    /** Most payload that content rules may see. Default '16kB'. */
+    inspectLimit?: Size
+  }
+  /** Handshake handlers written in TypeScript, in order. */
+  handshakes?: HandshakeHandler[]
+  /** What a late or failed policy means. Default 'close'. 'open' goes on to the default backend. */
+  defaultVerdict?: 'close' | 'open'
+  timeouts?: Pick<TimeoutsConfig, 'client' | 'clientFin' | 'handshake'>
+  log?: FrontendLogConfig
+}
+
+export type BalanceConfig =
+  | 'roundrobin'
+  | 'leastconn'
+  | 'first'
+  | 'random'
+  | 'source'
+  | { algorithm: 'random'; draws?: number }
+  | {
+      algorithm: 'hash'
+      /** Default: the source address. */
+      key?: (conn: Connection) => string | number
+      /** 'map' (fast, moves many keys) or 'consistent'. Default 'consistent'. */
+      type?: 'map' | 'consistent'
+      /** Bounded load, in percent of the average: 125 lets a server have 1.25 x the mean. 0 is off. */
+      boundedLoad?: number
+    }
+
+export interface ServerConfig {
+  /** 'ip:port', '[v6]:port', 'host.name:port', 'unix:/path' or 'applet:NAME'. */
+  address?: string
+  /** An applet instead of an address. */
+  applet?: Applet
+  /** 0 to 256, default 1. 0 drains. */
+  weight?: number
+  /** Connections at once; more wait in the queue. Default: no limit. */
+  maxconn?: number
+  /** Used only when every other server is down. */
+  backup?: boolean
+  /** 'ready' (default), 'drain' (no new sessions but sticky ones) or 'maint' (none). */
+  state?: 'ready' | 'drain' | 'maint'
+  /** Send a PROXY header of this version. */
+  sendProxy?: boolean | 1 | 2 | { version: 1 | 2; uniqueId?: boolean; crc32c?: boolean }
+  /** Reach the server through a SOCKS proxy. */
+  socks?: { address: string; version?: 4 | 5; user?: string; password?: string }
+  /** Local address to connect from; 'client' is transparent. */
+  source?: string
+  /** Number in logs, tables (`server_id`) and stickiness. Default: position from 1. */
+  id?: number
+}
+
+export interface BackendConfig {
+  mode?: 'tcp'
+  balance?: BalanceConfig
+  servers: Record<string, string | ServerConfig | Applet>
+  /** Sessions waiting for a slot; more are refused. Default 1024. */
+  maxqueue?: number
+  /** Connect attempts after the first. Default 3. */
+  retries?: number
+  /** Choose another server for the last retry (true) or after N failures. Default true. */
+  redispatch?: boolean | number
+  /** Wait before retrying the same server (TAR). Default '1s', at most the connect time-out. */
+  retryDelay?: Duration
+  /** Passive failure marking: `failures` consecutive connect failures take a server out, for `backoff`, doubled up to `maxBackoff`. */
+  passive?: { failures?: number; backoff?: Duration; maxBackoff?: Duration } | false
+  /** Stickiness over a table with the `serverId` data type. */
+  stick?: {
+    table: string
+    /** Default: source address. */
+    key?: (conn: Connection) => string | number | undefined
+    /** 'on' matches and stores (default), 'match' only matches, 'store' only stores. */
+    mode?: 'on' | 'match' | 'store'
+  }
+  timeouts?: Pick<TimeoutsConfig, 'server' | 'serverFin' | 'connect' | 'queue' | 'tunnel'>
+}
+
+export type TableKeyType = 'ip' | 'ipv6' | 'integer' | 'string' | 'binary'
+
+export interface TableConfig {
+  key: TableKeyType
+  /** Most entries; the least recently used one goes first. */
+  size: number
+  /** An entry that is not touched for this long is forgotten. */
+  expire?: Duration
+  /** Longest string or binary key in bytes; longer ones are cut. Default 32. */
+  keyLength?: number
+  /** What is kept. Rates name their window. */
+  store?: {
+    connCur?: boolean
+    connCnt?: boolean
+    connRate?: Duration
+    sessCnt?: boolean
+    sessRate?: Duration
+    bytesInCnt?: boolean
+    bytesOutCnt?: boolean
+    bytesInRate?: Duration
+    bytesOutRate?: Duration
+    gpc0?: boolean
+    gpc1?: boolean
+    gpc0Rate?: Duration
+    gpt0?: boolean
+    serverId?: boolean
+  }
+}
+
+export interface LogConfig {
+  /** pino level. Default 'info'. 'trace' shows every state transition. */
+  level?: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
+  /** File to write to; default stdout. Written asynchronously. */
+  file?: string
+}
+
+export interface FrontendLogConfig {
+  /** Log one session in N. Errors are always logged. Default 1; 0 logs errors only. */
+  sample?: number
+}
+
+/** Marks a configuration, so that editors complete it and mistakes show up while typing. */
+export function defineConfig(config: Config): Config {
+  return config
+}
+
+export type { Sync }

@@ -1,0 +1,229 @@
+/**
+ * The one interface between policy and mechanism. Two engines implement it:
+ * `native` (Rust threads behind shared-memory rings) and `js` (`node:net`).
+ * Policy never learns which one it runs on.
+ *
+ * A connection is named by `(conn, generation)`: its index in the connection
+ * table and the generation of that slot. Every call with a stale generation is
+ * a counted no-op (`stats().staleHandles`), never somebody else's connection.
+ *
+ * Life of an incoming connection, as policy sees it:
+ *
+ * ```text
+ *  handshake(bit)  one call for each pending bit that the listener asks for,
+ *       │          lowest bit first; answered by proceed, inspect, reply or close
+ *       ▼
+ *  handshake(ACCEPT_SESSION)   the last one: answered by connect, applet, inspect, reply or close
+ *       │
+ *       ├─ inspect → bytes ... ┐ any number of times
+ *       │                      │
+ *       ├─ connect → connected (if wanted) → closed
+ *       │         └→ connectFailed → connect again | reply | close
+ *       └─ applet  → data/sent ... → closed
+ * ```
+ *
+ * `closed` comes exactly once for every connection of which policy heard at
+ * all. While an answer is awaited the engine holds the verdict deadline: a late
+ * answer finds a stale handle, because the default was taken.
+ *
+ * What counts as an answer:
+ *
+ * - `proceed` without the asked bit in `clear` (HEALTH, ACCEPT_PROXY): do that
+ *   handshake. With it: it is done or not wanted.
+ * - `connect`, `applet`, `inspect`, `reply` and `close` answer every bit that is
+ *   still asked. So when TCP_RULES is asked and only ACCEPT_SESSION is pending
+ *   behind it (table word HANDSHAKES), policy may answer both at once.
+ * - `proceed` that clears ACCEPT_SESSION: the session is made and its target
+ *   comes later (queue). The engine waits without a verdict deadline, and so it
+ *   does after `connectFailed` (turn-around); policy holds those deadlines.
+ * - After `bytes`, silence means more. A final answer is due, within the
+ *   verdict deadline, after `bytes` with EOF, FULL or EXPIRED.
+ */
+
+import type { ConnectionTable } from '../connection/table.js'
+
+export type EngineKind = 'native' | 'js'
+
+/** Where to listen. Port 0 picks a free port. */
+export type ListenAddress =
+  | { kind: 'tcp'; host: string; port: number; v6only?: boolean }
+  | { kind: 'unix'; path: string; mode?: number }
+  | { kind: 'fd'; fd: number }
+
+/** What a listener does before and beside policy. All times in ms; 0 means none. */
+export interface ListenSpec {
+  address: ListenAddress
+  backlog: number
+  /** Connections at once on this listener; accepting pauses at the limit. */
+  maxconn: number
+  /** Seconds the kernel may hold a connection back until bytes arrive; 0 is off. */
+  deferAccept: number
+  /** Length of the kernel's TCP Fast Open queue; 0 is off. */
+  fastOpen: number
+  /** Accept connections to addresses that are not local (IP_TRANSPARENT). */
+  transparent: boolean
+  /** Report the destination before NAT (SO_ORIGINAL_DST). */
+  originalDst: boolean
+  /** Handshake bits every connection starts with. ACCEPT_SESSION is always among them. */
+  handshakes: number
+  /** Which of these bits policy is asked about; the engine does the rest alone. */
+  ask: number
+  /** Reply of HEALTH, sent before everything else. */
+  healthReply?: Uint8Array
+  /** Longest time from accept to the session, for handshakes the engine does alone. */
+  handshakeTimeout: number
+  /** Longest time for one answer of policy. */
+  verdictTimeout: number
+  /** Route taken when the verdict is late, or -1 to close. */
+  fallbackRoute: number
+  /** Client inactivity. */
+  clientTimeout: number
+  /** Client inactivity once either side is shut; 0 means clientTimeout. */
+  clientFinTimeout: number
+}
+
+export interface ListenResult {
+  listener: number
+  /** Actual address, with the real port. */
+  address: { family: 'IPv4' | 'IPv6' | 'unix'; address: string; port: number }
+}
+
+export interface SocksSpec {
+  version: 4 | 5
+  user?: string
+  password?: string
+  /** Destination asked of the SOCKS proxy; a name is resolved there. */
+  host: string
+  port: number
+}
+
+/** One way out: an address and the handshakes that follow the connect. */
+export interface RouteSpec {
+  address: { kind: 'tcp'; ip: string; port: number } | { kind: 'unix'; path: string }
+  /** Local address to connect from; 'client' takes the client's own (transparent). */
+  source?: { ip: string; port?: number } | 'client'
+  /** Send a PROXY header of this version; 0 is off. */
+  sendProxy: 0 | 1 | 2
+  /** Add the CRC32C TLV to PROXY v2. */
+  proxyCrc: boolean
+  socks?: SocksSpec
+  /** From the connect command to the end of the outgoing handshakes. */
+  connectTimeout: number
+  serverTimeout: number
+  serverFinTimeout: number
+  /** Inactivity once both sides have sent payload; 0 keeps client and server time-outs. */
+  tunnelTimeout: number
+}
+
+export interface EngineStats {
+  /** Connections (both sides) that are open now. */
+  connections: number
+  /** Calls and commands whose handle was stale. */
+  staleHandles: number
+  /** Verdicts that came after their deadline. */
+  lateVerdicts: number
+  /** Pipes that hold bytes now. */
+  pipesBorrowed: number
+  /** Buffers that hold bytes now. */
+  buffersBorrowed: number
+  /** Times the engine woke policy, and events it delivered. */
+  wakes: number
+  events: number
+  /** Times a full event ring held back accepting or reading. */
+  ringFull: number
+}
+
+/**
+ * What policy hears. Byte arguments are views that are valid only during the
+ * call: copy what is kept. Implementations may throw; the engine logs through
+ * `fault` and goes on.
+ */
+export interface EngineEvents {
+  /** Decide `bit`. `tlvs`: PROXY v2 TLVs where a header was read, else empty. */
+  handshake(conn: number, generation: number, listener: number, bit: number, tlvs: Uint8Array): void
+  /** Everything that is buffered, after `inspect`. `flags`: BytesFlag. */
+  bytes(conn: number, generation: number, bytes: Uint8Array, flags: number): void
+  connected(conn: number, generation: number, peer: number, elapsed: number): void
+  /** `reason`: packed By, Phase, Code. The client is still connected. */
+  connectFailed(
+    conn: number,
+    generation: number,
+    reason: number,
+    errno: number,
+    elapsed: number,
+  ): void
+  /**
+   * The end. The table record of `conn` is still readable during the call.
+   * `clock`: the engine's clock in ms. `connectTime`: ms, or -1 where it never connected.
+   */
+  closed(
+    conn: number,
+    generation: number,
+    reason: number,
+    errno: number,
+    clock: number,
+    connectTime: number,
+  ): void
+  verdictTimeout(conn: number, generation: number, bit: number, opened: boolean): void
+  /** Payload for an applet; give the credit back when it is consumed. */
+  data(conn: number, generation: number, bytes: Uint8Array, flags: number): void
+  /** This many bytes of `send` left the engine. */
+  sent(conn: number, generation: number, bytes: number): void
+  /** accept() failed (EMFILE and the like); the listener resumes by itself. */
+  listenerPaused(listener: number, errno: number): void
+  /** The engine cannot go on. */
+  fatal(error: Error): void
+  /** A handler above threw. */
+  fault(error: unknown): void
+}
+
+export interface Engine {
+  readonly kind: EngineKind
+  readonly workers: number
+  /** Records of every connection, both engines in the same layout. */
+  readonly table: ConnectionTable
+
+  start(events: EngineEvents): void
+  /** Binds and listens. Rejects with a SluiceError (ERR_SLUICE_LISTEN) naming the address. */
+  listen(spec: ListenSpec): Promise<ListenResult>
+  /** Stops accepting and closes the listening socket; connections live on. */
+  unlisten(listener: number): Promise<void>
+  /** Stops or resumes accepting without closing the socket. */
+  pause(listener: number, paused: boolean): void
+  /** Registers a way out; the number is valid until `unroute`. */
+  route(spec: RouteSpec): number
+  unroute(route: number): void
+
+  /** Go on with the handshakes: clear and set pending bits, drop `consume` buffered bytes. */
+  proceed(conn: number, generation: number, clear: number, set: number, consume: number): void
+  /** Buffer up to `limit` bytes and call `bytes` on each arrival, and once after `delay` ms (0: never). */
+  inspect(conn: number, generation: number, limit: number, delay: number, consume: number): void
+  /** Connect and forward. `flags`: ConnectFlag. `tlvs`: encoded TLVs for PROXY v2. */
+  connect(
+    conn: number,
+    generation: number,
+    route: number,
+    flags: number,
+    consume: number,
+    tlvs?: Uint8Array,
+  ): void
+  /** Hand the payload to the caller; at most `credit` bytes are in flight towards it. */
+  applet(conn: number, generation: number, credit: number, consume: number): void
+  credit(conn: number, generation: number, bytes: number): void
+  /**
+   * Send bytes to an applet's client (copied). `fin` shuts the write side after them. While an
+   * answer is awaited (a question, `inspect`) it sends a handshake's own bytes, at most 16 kB and
+   * without `fin` and `sent`: a client that does not take them at once is closed.
+   */
+  send(conn: number, generation: number, bytes: Uint8Array, fin: boolean): void
+  /** Send a last chunk, then close. `reason`: packed By, Phase, Code. */
+  reply(conn: number, generation: number, bytes: Uint8Array, reason: number): void
+  /** Close. `mode`: CloseMode. `hold`: ms, for TARPIT. */
+  close(conn: number, generation: number, reason: number, mode: number, hold: number): void
+
+  /** The engine's clock in ms; starts near 0 with the engine. */
+  now(): number
+  stats(): EngineStats
+  /** Closes everything at once and joins the threads. */
+  stop(): Promise<void>
+}

@@ -1,0 +1,118 @@
+/** Addresses of sockets and PROXY headers in the connection table. */
+
+import type { Socket } from 'node:net'
+import { parseIpInto } from '../../connection/address.js'
+import type { ConnectionTable } from '../../connection/table.js'
+import type { ProxyAddresses, ProxyHeader } from '../../handshake/proxy.js'
+import { Family, Field, Layout } from '../wire.js'
+
+const WORDS = Layout.CONNECTION_WORDS
+const EMPTY = new Uint8Array(0)
+const DOT = 46
+const ZERO = 48
+const NINE = 57
+const COLON = 58
+
+/** Local address of a listener that is bound to a specific one: spares a getsockname() a connection. */
+export interface LocalAddress {
+  /** Address as the table holds it. */
+  words: Int32Array
+  port: number
+}
+
+/** Undefined where connections may come to different addresses, or to none. */
+export function specificAddress(address: string, port: number): LocalAddress | undefined {
+  const words = new Int32Array(4)
+  const family = parseIpInto(address, words, 0)
+  if (family === 0 || words.every((word) => word === 0)) return undefined
+  return { words, port }
+}
+
+/** Writes an accepted socket's addresses: the client's is the source, ours the destination. */
+export function recordAccepted(
+  table: ConnectionTable,
+  slot: number,
+  socket: Socket,
+  local: LocalAddress | undefined,
+): void {
+  const { words } = table
+  const at = slot * WORDS
+  const src = socket.remoteAddress
+  const family = src ? parseInto(src, words, at + Field.SRC) : 0
+  let dstPort = local?.port
+  if (local) {
+    words.set(local.words, at + Field.DST)
+  } else {
+    const dst = socket.localAddress
+    if (dst) parseInto(dst, words, at + Field.DST)
+    dstPort = socket.localPort
+  }
+  // A TCP client that is gone already has no address any more; a unix socket has none at all.
+  if (family === 0) words[at + Field.FAMILY] = dstPort ? Family.NONE : Family.UNIX
+  else words[at + Field.FAMILY] = family === 4 ? Family.INET : Family.INET6
+  words[at + Field.PORTS] = (socket.remotePort ?? 0) | ((dstPort ?? 0) << 16)
+}
+
+/** As parseIpInto; an IPv4 address that the kernel printed needs no checks. */
+function parseInto(text: string, words: Int32Array, at: number): 0 | 4 | 6 {
+  let word = 0
+  let octet = 0
+  let shift = 0
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === DOT) {
+      word |= octet << shift
+      shift += 8
+      octet = 0
+    } else if (code === COLON || code > NINE) {
+      return parseIpInto(text, words, at)
+    } else {
+      octet = octet * 10 + code - ZERO
+    }
+  }
+  words[at] = word | (octet << shift)
+  return 4
+}
+
+/** Replaces a connection's addresses by those of its PROXY header, where it names any. */
+export function recordProxied(table: ConnectionTable, slot: number, header: ProxyHeader): void {
+  if (header.family === Family.NONE) return
+  const { words } = table
+  const at = slot * WORDS
+  words.fill(0, at + Field.SRC, at + Field.DST + 4)
+  words[at + Field.FAMILY] = header.family
+  words[at + Field.PORTS] = header.srcPort | (header.dstPort << 16)
+  // Paths of unix sockets have no place in the record.
+  if (header.family === Family.UNIX) return
+  writeBytes(words, at + Field.SRC, header.src)
+  writeBytes(words, at + Field.DST, header.dst)
+}
+
+/** A connection's addresses for a PROXY header to be sent. */
+export function addressesOf(table: ConnectionTable, slot: number): ProxyAddresses {
+  const family = table.get(slot, Field.FAMILY)
+  const size = family === Family.INET ? 4 : family === Family.INET6 ? 16 : 0
+  const at = slot * WORDS
+  return {
+    family,
+    src: readBytes(table.words, at + Field.SRC, size),
+    dst: readBytes(table.words, at + Field.DST, size),
+    srcPort: table.srcPort(slot),
+    dstPort: table.dstPort(slot),
+  }
+}
+
+function writeBytes(words: Int32Array, at: number, bytes: Uint8Array): void {
+  for (let i = 0; i < bytes.length; i++) {
+    const index = at + (i >> 2)
+    words[index] = (words[index] as number) | ((bytes[i] as number) << (8 * (i & 3)))
+  }
+}
+
+function readBytes(words: Int32Array, at: number, size: number): Uint8Array {
+  if (size === 0) return EMPTY
+  return Uint8Array.from(
+    { length: size },
+    (_, i) => ((words[at + (i >> 2)] as number) >>> (8 * (i & 3))) & 255,
+  )
+}

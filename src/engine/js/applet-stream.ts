@@ -1,0 +1,157 @@
+/** A connection whose payload goes to an applet, by credit. */
+
+import type { ListenSpec } from '../engine.js'
+import { By, BytesFlag, Code, Layout, Phase } from '../wire.js'
+import type { Chunks } from './chunks.js'
+import type { Core } from './core.js'
+import { Inactivity } from './inactivity.js'
+import { errnoOf, packReason, streamFailureCode } from './reason.js'
+import type { Side, SideHandler } from './side.js'
+
+const EMPTY = new Uint8Array(0)
+
+/** Told exactly once how the stream ended. The side may still be open then. */
+export interface AppletOwner {
+  appletEnded(reason: number, errno: number): void
+}
+
+export class AppletStream implements SideHandler {
+  readonly #core: Core
+  readonly #owner: AppletOwner
+  readonly #side: Side
+  /** Payload for which there is no credit yet. */
+  readonly #input: Chunks
+  readonly #listen: ListenSpec
+  readonly #inactivity: Inactivity
+  #credit: number
+  #eofTold = false
+  #firstFin = 0
+  #ended = false
+  #delivering = false
+
+  constructor(
+    core: Core,
+    owner: AppletOwner,
+    side: Side,
+    input: Chunks,
+    listen: ListenSpec,
+    credit: number,
+  ) {
+    this.#core = core
+    this.#owner = owner
+    this.#side = side
+    this.#input = input
+    this.#listen = listen
+    this.#credit = credit
+    this.#inactivity = new Inactivity(core, [{ side, limit: () => this.#limit() }], () => {
+      const fin = this.#firstFin !== 0 && listen.clientFinTimeout > 0
+      const code = fin ? Code.CLIENT_FIN_TIMEOUT : Code.CLIENT_TIMEOUT
+      this.#end(packReason(By.TIMEOUT, this.phase, code), 0)
+    })
+  }
+
+  get phase(): number {
+    return this.#firstFin === 0 ? Phase.DATA : Phase.CLOSE
+  }
+
+  start(): void {
+    const side = this.#side
+    side.handler = this
+    side.activity = this.#core.now()
+    if (side.eof) this.#firstFin = By.CLIENT
+    this.#inactivity.check()
+    this.#deliverLater()
+  }
+
+  credit(bytes: number): void {
+    this.#credit += bytes
+    this.#deliverLater()
+  }
+
+  send(bytes: Uint8Array, fin: boolean): void {
+    const side = this.#side
+    if (side.shut || side.closed) return
+    if (bytes.length > 0) {
+      const copy = Buffer.from(bytes)
+      side.activity = this.#core.now()
+      side.write(copy, (error) => {
+        if (error || this.#ended) return
+        side.activity = this.#core.now()
+        this.#core.dispatch.emit('sent', side.slot, side.generation, copy.length)
+      })
+    }
+    if (fin) {
+      if (this.#firstFin === 0) this.#firstFin = By.POLICY
+      side.shutdown()
+      this.#inactivity.check()
+    }
+  }
+
+  data(side: Side, chunk: Buffer): void {
+    side.activity = this.#core.now()
+    this.#input.push(chunk)
+    this.#deliver()
+  }
+
+  end(side: Side): void {
+    side.activity = this.#core.now()
+    if (this.#firstFin === 0) this.#firstFin = By.CLIENT
+    this.#deliver()
+    this.#inactivity.check()
+  }
+
+  drain(side: Side): void {
+    side.activity = this.#core.now()
+  }
+
+  gone(side: Side): void {
+    if (side.error) {
+      const code = streamFailureCode(side.error)
+      this.#end(packReason(By.CLIENT, this.phase, code), errnoOf(side.error))
+    } else {
+      this.#end(packReason(this.#firstFin || By.CLIENT, Phase.DATA, Code.DONE), 0)
+    }
+  }
+
+  stop(): void {
+    this.#ended = true
+    this.#inactivity.stop()
+  }
+
+  #deliverLater(): void {
+    queueMicrotask(() => this.#deliver())
+  }
+
+  #deliver(): void {
+    // A handler that gives credit from within `data` must not come before its own return.
+    if (this.#delivering || this.#ended) return
+    this.#delivering = true
+    const { slot, generation } = this.#side
+    while (this.#credit > 0 && this.#input.length > 0 && !this.#ended) {
+      const chunk = this.#input.shift(Math.min(this.#credit, Layout.MAX_CHUNK)) as Buffer
+      this.#credit -= chunk.length
+      const last = this.#side.eof && this.#input.length === 0
+      if (last) this.#eofTold = true
+      this.#core.dispatch.emit('data', slot, generation, chunk, last ? BytesFlag.EOF : 0)
+    }
+    this.#delivering = false
+    if (this.#ended) return
+    if (this.#side.eof && !this.#eofTold && this.#input.length === 0) {
+      this.#eofTold = true
+      this.#core.dispatch.emit('data', slot, generation, EMPTY, BytesFlag.EOF)
+    }
+    if (this.#input.length > 0) this.#side.pause()
+    else this.#side.resume()
+  }
+
+  #limit(): number {
+    const { clientFinTimeout, clientTimeout } = this.#listen
+    return (this.#firstFin !== 0 && clientFinTimeout) || clientTimeout
+  }
+
+  #end(reason: number, errno: number): void {
+    if (this.#ended) return
+    this.stop()
+    this.#owner.appletEnded(reason, errno)
+  }
+}

@@ -1,0 +1,486 @@
+/**
+ * An incoming connection from accept to its end: handshakes in the order of
+ * their bits, inspection, the way out or the applet, the close.
+ *
+ * Commands of policy are checked against the mode here; one that comes in the
+ * wrong mode (a second answer, an answer after the default was taken) is a
+ * counted no-op like one with a stale handle.
+ */
+
+import type { Socket } from 'node:net'
+import { parseProxyHeader } from '../../handshake/proxy.js'
+import {
+  By,
+  BytesFlag,
+  CloseMode,
+  Code,
+  ConnectFlag,
+  ConnFlag,
+  ConnState,
+  Field,
+  Handshake,
+  Phase,
+} from '../wire.js'
+import { recordProxied } from './addresses.js'
+import { AppletStream } from './applet-stream.js'
+import { Chunks } from './chunks.js'
+import { Closing } from './closing.js'
+import type { Core, Origin } from './core.js'
+import { timer } from './core.js'
+import { Forward } from './forward.js'
+import { Outbound } from './outbound.js'
+import { PendingHandshakes, Runner } from './pending.js'
+import {
+  errnoOf,
+  isClientSilence,
+  packReason,
+  phaseOfHandshake,
+  streamFailureCode,
+} from './reason.js'
+import { Side, type SideHandler } from './side.js'
+
+/** Bytes that are read ahead of policy, so that a FIN or RST behind them is seen. */
+export const READ_AHEAD = 65536
+
+const Mode = {
+  /** Handshakes run, or policy is asked about one. */
+  HANDSHAKE: 0,
+  INSPECT: 1,
+  /** Every handshake is done; policy has the connection, no deadline runs. */
+  SESSION: 2,
+  CONNECTING: 3,
+  FORWARD: 4,
+  APPLET: 5,
+  CLOSING: 6,
+  CLOSED: 7,
+} as const
+
+const NO_TLVS = new Uint8Array(0)
+
+export class Client implements SideHandler {
+  readonly side: Side
+  readonly #core: Core
+  readonly #origin: Origin
+  readonly #input = new Chunks()
+  readonly #openedAt: number
+  #mode: number = Mode.HANDSHAKE
+  readonly #pending: PendingHandshakes
+  /** TLVs of the PROXY header that policy has not seen yet. */
+  #tlvs: Uint8Array = NO_TLVS
+  #limit = READ_AHEAD
+  #timer: NodeJS.Timeout | undefined
+  #delay: NodeJS.Timeout | undefined
+  #outbound: Outbound | undefined
+  #wantConnected = false
+  #forward: Forward | undefined
+  #applet: AppletStream | undefined
+  #reason = 0
+  #errno = 0
+  #connectTime = -1
+
+  /** Precondition: `slot` was allocated and its record holds the addresses. */
+  constructor(core: Core, origin: Origin, slot: number, socket: Socket) {
+    const { table } = core.slots
+    this.#core = core
+    this.#origin = origin
+    this.#openedAt = core.now()
+    this.#pending = new PendingHandshakes(origin.spec.handshakes, origin.spec.ask)
+    this.side = new Side(table, slot, socket, this)
+    this.side.state(ConnState.ACCEPTED)
+    const proxied = this.#pending.bits & Handshake.ACCEPT_PROXY ? ConnFlag.PROXY_IN_PENDING : 0
+    this.side.flags(
+      ConnFlag.FD_ALLOCATED |
+        ConnFlag.CTRL_INIT |
+        ConnFlag.CTRL_CONNECTED |
+        ConnFlag.WANT_READ |
+        proxied,
+      0,
+    )
+    table.set(slot, Field.LISTENER, origin.id)
+    table.set(slot, Field.OPENED_AT, this.#openedAt)
+    this.#recordPending()
+  }
+
+  /** Bytes are held in memory for this connection. */
+  get buffering(): boolean {
+    const waiting = this.side.socket.writableLength
+    return this.#input.length > 0 || waiting > 0 || !!this.#outbound?.side?.socket.writableLength
+  }
+
+  /** Goes on with the first pending handshake. */
+  advance(): void {
+    if (this.#mode !== Mode.HANDSHAKE || this.#pending.asking !== 0) return
+    switch (this.#pending.runner) {
+      case Runner.POLICY:
+        this.#ask()
+        break
+      case Runner.ENGINE:
+        this.#runAlone(this.#pending.first)
+        break
+      case Runner.FALLBACK:
+        this.#connect(this.#origin.spec.fallbackRoute, 0, undefined)
+        break
+      case Runner.NOBODY:
+        this.#done(this.#pending.first)
+        this.advance()
+        break
+      default:
+        this.#mode = Mode.SESSION
+        this.#disarm()
+    }
+  }
+
+  /** @returns false where the answer is not awaited. */
+  proceed(clear: number, set: number, consume: number): boolean {
+    if (!this.#isAnswerable() || !this.#pending.accepts(clear, set)) return false
+    this.#pending.proceed(clear, set)
+    this.#answered(consume)
+    if (set & Handshake.ACCEPT_PROXY) this.side.flags(ConnFlag.PROXY_IN_PENDING, 0)
+    this.#recordPending()
+    this.#mode = Mode.HANDSHAKE
+    queueMicrotask(() => this.advance())
+    return true
+  }
+
+  inspect(limit: number, delay: number, consume: number): boolean {
+    if (!this.#isAnswerable()) return false
+    this.#answered(consume)
+    this.#mode = Mode.INSPECT
+    this.#limit = Math.max(1, limit)
+    this.#readAhead()
+    clearTimeout(this.#delay)
+    this.#delay = timer(delay, () => this.#show(BytesFlag.EXPIRED))
+    this.#arm(this.#origin.spec.clientTimeout, () => this.#silent())
+    if (this.#input.length > 0 || this.side.eof) {
+      queueMicrotask(() => {
+        if (this.#mode === Mode.INSPECT) this.#show(0)
+      })
+    }
+    return true
+  }
+
+  connect(route: number, flags: number, consume: number, tlvs: Uint8Array | undefined): boolean {
+    if (!this.#isAnswerable()) return false
+    this.#answered(consume)
+    this.#connect(route, flags, tlvs)
+    return true
+  }
+
+  applet(credit: number, consume: number): boolean {
+    if (!this.#isAnswerable()) return false
+    this.#answered(consume)
+    this.#handshakesDone()
+    this.#mode = Mode.APPLET
+    this.side.established(this.#core.now())
+    const { spec } = this.#origin
+    this.#applet = new AppletStream(this.#core, this, this.side, this.#input, spec, credit)
+    this.#applet.start()
+    return true
+  }
+
+  credit(bytes: number): boolean {
+    if (this.#mode !== Mode.APPLET) return false
+    this.#applet?.credit(bytes)
+    return true
+  }
+
+  send(bytes: Uint8Array, fin: boolean): boolean {
+    if (this.#mode === Mode.APPLET) {
+      this.#applet?.send(bytes, fin)
+      return true
+    }
+    if (fin || !this.#isAnswerable()) return false
+    this.side.write(Buffer.from(bytes))
+    return true
+  }
+
+  reply(bytes: Uint8Array, reason: number): boolean {
+    if (this.#mode >= Mode.CLOSING) return false
+    this.side.flags(ConnFlag.LAST_CHUNK_STARTED, 0)
+    this.#beginClose(reason, 0, false).flush(bytes, this.#origin.spec)
+    return true
+  }
+
+  close(reason: number, mode: number, hold: number): boolean {
+    if (this.#mode >= Mode.CLOSING) return false
+    const closing = this.#beginClose(reason, 0, mode === CloseMode.RESET)
+    if (mode === CloseMode.RESET) closing.reset()
+    else if (mode === CloseMode.TARPIT) closing.tarpit(hold)
+    else closing.flush(undefined, this.#origin.spec)
+    return true
+  }
+
+  /** Ends at once; what is already closing keeps its reason. */
+  kill(reason: number): void {
+    if (this.#mode < Mode.CLOSING) this.#beginClose(reason, 0, false)
+    if (!this.side.closed) this.side.destroy()
+  }
+
+  /** What the connection is doing, for a close reason. */
+  get phase(): number {
+    if (this.#mode === Mode.CONNECTING) return this.#outbound?.phase ?? Phase.CONNECT
+    if (this.#forward) return this.#forward.phase
+    if (this.#applet) return this.#applet.phase
+    const bit = this.#pending.first
+    if (this.#mode === Mode.INSPECT && bit === Handshake.ACCEPT_SESSION) return Phase.CONTENT
+    return phaseOfHandshake(bit)
+  }
+
+  data(side: Side, chunk: Buffer): void {
+    this.#input.push(chunk)
+    if (this.#input.length >= Math.max(READ_AHEAD, this.#limit)) side.pause()
+    this.#arrived()
+  }
+
+  end(_side: Side): void {
+    this.#arrived()
+  }
+
+  drain(_side: Side): void {}
+
+  gone(side: Side): void {
+    const code = side.error ? streamFailureCode(side.error) : Code.ABORTED
+    const reason = packReason(By.CLIENT, this.phase, code)
+    this.#beginClose(reason, errnoOf(side.error), true)
+    this.#checkClosed()
+  }
+
+  outboundEstablished(outbound: Outbound, early: Buffer | undefined): void {
+    const server = outbound.side as Side
+    const { table } = this.#core.slots
+    const now = this.#core.now()
+    this.#mode = Mode.FORWARD
+    this.#connectTime = outbound.elapsed
+    this.side.established(now)
+    server.established(now)
+    table.set(this.side.slot, Field.PEER, server.slot)
+    const { spec } = this.#origin
+    this.#forward = new Forward(this.#core, this, this.side, server, spec, outbound.route)
+    const request = this.#input.view()
+    this.#input.clear()
+    this.#forward.start(request, early)
+    if (!this.#wantConnected) return
+    const { slot, generation } = this.side
+    this.#core.dispatch.emit('connected', slot, generation, server.slot, outbound.elapsed)
+  }
+
+  outboundFailed(outbound: Outbound, reason: number, errno: number): void {
+    if (this.#outbound !== outbound || this.#mode !== Mode.CONNECTING) return
+    this.#outbound = undefined
+    this.#connectFailed(reason, errno, outbound.elapsed)
+  }
+
+  forwardEnded(reason: number, errno: number): void {
+    // A client that resets is not done with its request: the server learns it by a RST as well.
+    // Towards the client, what the server sent before its RST goes out first, behind it a FIN.
+    const closing = this.#beginClose(reason, errno, this.side.error !== undefined)
+    if (this.side.closed) this.#checkClosed()
+    // A client that was silent with bytes waiting for it would not take them now either.
+    else if (isClientSilence(reason)) this.side.destroy()
+    else closing.flush(undefined, this.#origin.spec)
+  }
+
+  appletEnded(reason: number, errno: number): void {
+    this.forwardEnded(reason, errno)
+  }
+
+  #ask(): void {
+    const { id, spec } = this.#origin
+    const bit = this.#pending.ask()
+    this.#arm(spec.verdictTimeout, () => this.#verdictLate())
+    const { slot, generation } = this.side
+    const tlvs = this.#tlvs
+    this.#tlvs = NO_TLVS
+    this.#core.dispatch.emit('handshake', slot, generation, id, bit, tlvs)
+  }
+
+  #runAlone(bit: number): void {
+    const { spec } = this.#origin
+    if (bit === Handshake.HEALTH) {
+      this.#disarm()
+      const reason = packReason(By.PROXY, Phase.HEALTH, Code.HEALTH)
+      this.reply(spec.healthReply ?? new Uint8Array(0), reason)
+      return
+    }
+    if (spec.handshakeTimeout > 0) {
+      const left = this.#openedAt + spec.handshakeTimeout - this.#core.now()
+      this.#arm(Math.max(1, left), () => this.#handshakeFailed(By.TIMEOUT, Code.HANDSHAKE_TIMEOUT))
+    }
+    this.side.flags(ConnFlag.PROXY_IN_STARTED, 0)
+    this.#acceptProxy()
+  }
+
+  #acceptProxy(): void {
+    const result = parseProxyHeader(this.#input.view())
+    if (result.status === 'error') {
+      this.#handshakeFailed(By.CLIENT, result.code)
+    } else if (result.status === 'partial') {
+      if (this.side.eof) this.#handshakeFailed(By.CLIENT, Code.ABORTED)
+    } else {
+      const { header } = result
+      recordProxied(this.#core.slots.table, this.side.slot, header)
+      if (header.tlvs.length > 0) this.#tlvs = Uint8Array.from(header.tlvs)
+      this.#input.consume(header.length)
+      this.side.flags(0, ConnFlag.PROXY_IN_PENDING)
+      this.#readAhead()
+      this.#disarm()
+      this.#done(Handshake.ACCEPT_PROXY)
+      this.advance()
+    }
+  }
+
+  #verdictLate(): void {
+    const opened = this.#origin.spec.fallbackRoute >= 0
+    const bit = this.#pending.first
+    const { phase } = this
+    const { slot, generation } = this.side
+    this.#core.counters.lateVerdicts++
+    // The default is taken first: what policy answers from here on is late.
+    clearTimeout(this.#delay)
+    if (opened) {
+      this.#mode = Mode.HANDSHAKE
+      this.#pending.open()
+      this.#recordPending()
+    } else {
+      const reason = packReason(By.TIMEOUT, phase, Code.VERDICT_TIMEOUT)
+      this.#beginClose(reason, 0, false).flush(undefined, this.#origin.spec)
+    }
+    this.#core.dispatch.emit('verdictTimeout', slot, generation, bit, opened)
+    if (opened) this.advance()
+  }
+
+  #connect(number: number, flags: number, tlvs: Uint8Array | undefined): void {
+    this.#handshakesDone()
+    this.#mode = Mode.CONNECTING
+    this.#wantConnected = (flags & ConnectFlag.WANT_CONNECTED) !== 0
+    const route = this.#core.routes.get(number)
+    const { slot } = this.side
+    if (!route) {
+      const reason = packReason(By.PROXY, Phase.CONNECT, Code.BAD_ADDRESS)
+      queueMicrotask(() => {
+        if (this.#mode === Mode.CONNECTING && !this.#outbound) this.#connectFailed(reason, 0, 0)
+      })
+      return
+    }
+    this.#outbound = new Outbound(this.#core, this, slot, route, tlvs && Uint8Array.from(tlvs))
+    this.#outbound.start()
+  }
+
+  #connectFailed(reason: number, errno: number, elapsed: number): void {
+    this.#mode = Mode.SESSION
+    if (this.#pending.opened) {
+      // No policy is there to try again.
+      this.#beginClose(reason, errno, false).flush(undefined, this.#origin.spec)
+      return
+    }
+    const { slot, generation } = this.side
+    this.#core.dispatch.emit('connectFailed', slot, generation, reason, errno, elapsed)
+  }
+
+  /** Bytes or a FIN came while policy has the connection. */
+  #arrived(): void {
+    if (this.#mode === Mode.INSPECT) {
+      this.#arm(this.#origin.spec.clientTimeout, () => this.#silent())
+      this.#show(0)
+    } else if (this.#mode === Mode.HANDSHAKE && this.#pending.runner === Runner.ENGINE) {
+      if (this.#pending.first === Handshake.ACCEPT_PROXY) this.#acceptProxy()
+    }
+  }
+
+  #show(extra: number): void {
+    const bytes = this.#input.view()
+    const full = bytes.length >= this.#limit
+    const flags = extra | (this.side.eof ? BytesFlag.EOF : 0) | (full ? BytesFlag.FULL : 0)
+    // Nothing more will come of itself: an answer is due.
+    if (flags !== 0) this.#arm(this.#origin.spec.verdictTimeout, () => this.#verdictLate())
+    const shown = full ? bytes.subarray(0, this.#limit) : bytes
+    const { slot, generation } = this.side
+    this.#core.dispatch.emit('bytes', slot, generation, shown, flags)
+  }
+
+  #silent(): void {
+    this.#handshakeFailed(By.TIMEOUT, Code.CLIENT_TIMEOUT)
+  }
+
+  #handshakeFailed(by: number, code: number): void {
+    const reason = packReason(by, this.phase, code)
+    this.#beginClose(reason, 0, false).flush(undefined, this.#origin.spec)
+  }
+
+  #isAnswerable(): boolean {
+    return (
+      (this.#mode === Mode.HANDSHAKE && this.#pending.asking !== 0) ||
+      this.#mode === Mode.INSPECT ||
+      this.#mode === Mode.SESSION
+    )
+  }
+
+  #answered(consume: number): void {
+    this.#pending.answered()
+    this.#disarm()
+    this.#limit = READ_AHEAD
+    if (consume > 0) this.#input.consume(consume)
+    this.#readAhead()
+  }
+
+  #readAhead(): void {
+    if (this.#input.length < Math.max(READ_AHEAD, this.#limit)) this.side.resume()
+  }
+
+  #done(bit: number): void {
+    this.#pending.done(bit)
+    this.#recordPending()
+  }
+
+  #handshakesDone(): void {
+    this.#pending.allDone()
+    this.#recordPending()
+  }
+
+  #recordPending(): void {
+    this.#core.slots.table.set(this.side.slot, Field.HANDSHAKES, this.#pending.bits)
+  }
+
+  /** Arms the one deadline of the handshakes. */
+  #arm(ms: number, fn: () => void): void {
+    clearTimeout(this.#timer)
+    this.#timer = timer(ms, fn)
+  }
+
+  #disarm(): void {
+    clearTimeout(this.#timer)
+    clearTimeout(this.#delay)
+    this.#timer = undefined
+  }
+
+  /** Fixes the reason, ends the server's side, and hands the client's side to what closes it. */
+  #beginClose(reason: number, errno: number, resetServer: boolean): Closing {
+    this.#mode = Mode.CLOSING
+    this.#reason = reason
+    this.#errno = errno
+    this.#core.slots.table.set(this.side.slot, Field.REASON, reason)
+    this.#disarm()
+    this.#forward?.stop()
+    this.#applet?.stop()
+    this.#input.clear()
+    const closing = new Closing(this.side, () => this.#checkClosed())
+    this.#outbound?.abort(resetServer, closing)
+    return closing
+  }
+
+  /** Both descriptors are closed: tells policy, then gives everything back. */
+  #checkClosed(): void {
+    if (this.#mode !== Mode.CLOSING || !this.side.closed) return
+    if (this.#outbound && !this.#outbound.closed) return
+    this.#mode = Mode.CLOSED
+    const { clients, dispatch, slots } = this.#core
+    const { slot, generation } = this.side
+    const clock = this.#core.now()
+    dispatch.emit('closed', slot, generation, this.#reason, this.#errno, clock, this.#connectTime)
+    this.#outbound?.release()
+    clients[slot] = undefined
+    slots.release(slot)
+    this.#origin.release()
+    this.#core.slotFreed()
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * The engine on `node:net`: the fallback where the addon cannot be loaded, and
+ * the pure-JavaScript baseline of the benchmarks. What Node cannot do is in
+ * docs/engines.md.
+ */
+
+import type { ConnectionTable } from '../../connection/table.js'
+import { SluiceError } from '../../errors.js'
+import type {
+  Engine,
+  EngineEvents,
+  EngineStats,
+  ListenResult,
+  ListenSpec,
+  RouteSpec,
+} from '../engine.js'
+import { By, Code } from '../wire.js'
+import type { Client } from './client.js'
+import type { Core } from './core.js'
+import { Dispatch } from './dispatch.js'
+import { Listener } from './listener.js'
+import { packReason } from './reason.js'
+import { Slots } from './slots.js'
+
+export interface JsEngineOptions {
+  /** Connections at once; both sides of a session count. */
+  slots: number
+}
+
+/** Makes an engine on `node:net`. It has one worker: the thread that calls. */
+export function createJsEngine(options: JsEngineOptions): Engine {
+  return new JsEngine(options)
+}
+
+class JsEngine implements Engine, Core {
+  readonly kind = 'js'
+  readonly workers = 1
+  readonly slots: Slots
+  readonly dispatch = new Dispatch()
+  readonly clients: (Client | undefined)[]
+  readonly routes = new Map<number, RouteSpec>()
+  readonly counters = { staleHandles: 0, lateVerdicts: 0 }
+  readonly #startedAt = performance.now()
+  readonly #listeners = new Map<number, Listener>()
+  #nextListener = 0
+  #nextRoute = 0
+  #stopped = false
+
+  constructor({ slots }: JsEngineOptions) {
+    if (!Number.isInteger(slots) || slots < 1) {
+      throw new SluiceError(
+        'ERR_SLUICE_ARGUMENT',
+        `slots must be a positive integer, not ${slots}.`,
+      )
+    }
+    this.slots = new Slots(slots)
+    this.clients = new Array<Client | undefined>(slots).fill(undefined)
+  }
+
+  get table(): ConnectionTable {
+    return this.slots.table
+  }
+
+  start(events: EngineEvents): void {
+    if (this.dispatch.started) throw stateError('The engine was started before.')
+    this.dispatch.start(events)
+  }
+
+  async listen(spec: ListenSpec): Promise<ListenResult> {
+    if (!this.dispatch.started || this.#stopped) throw stateError('The engine does not run.')
+    const listener = new Listener(this, this.#nextListener++, spec)
+    const result = await listener.listen()
+    this.#listeners.set(listener.id, listener)
+    return result
+  }
+
+  async unlisten(listener: number): Promise<void> {
+    const found = this.#listeners.get(listener)
+    this.#listeners.delete(listener)
+    await found?.close()
+  }
+
+  pause(listener: number, paused: boolean): void {
+    this.#listeners.get(listener)?.pause(paused)
+  }
+
+  route(spec: RouteSpec): number {
+    if (spec.source === 'client') {
+      const message = 'The js engine cannot connect from the client address; use the native engine.'
+      throw new SluiceError('ERR_SLUICE_ENGINE', message)
+    }
+    const number = this.#nextRoute++
+    this.routes.set(number, spec)
+    return number
+  }
+
+  unroute(route: number): void {
+    this.routes.delete(route)
+  }
+
+  proceed(conn: number, generation: number, clear: number, set: number, consume: number): void {
+    this.#count(this.#find(conn, generation)?.proceed(clear, set, consume))
+  }
+
+  inspect(conn: number, generation: number, limit: number, delay: number, consume: number): void {
+    this.#count(this.#find(conn, generation)?.inspect(limit, delay, consume))
+  }
+
+  connect(
+    conn: number,
+    generation: number,
+    route: number,
+    flags: number,
+    consume: number,
+    tlvs?: Uint8Array,
+  ): void {
+    this.#count(this.#find(conn, generation)?.connect(route, flags, consume, tlvs))
+  }
+
+  applet(conn: number, generation: number, credit: number, consume: number): void {
+    this.#count(this.#find(conn, generation)?.applet(credit, consume))
+  }
+
+  credit(conn: number, generation: number, bytes: number): void {
+    this.#count(this.#find(conn, generation)?.credit(bytes))
+  }
+
+  send(conn: number, generation: number, bytes: Uint8Array, fin: boolean): void {
+    this.#count(this.#find(conn, generation)?.send(bytes, fin))
+  }
+
+  reply(conn: number, generation: number, bytes: Uint8Array, reason: number): void {
+    this.#count(this.#find(conn, generation)?.reply(bytes, reason))
+  }
+
+  close(conn: number, generation: number, reason: number, mode: number, hold: number): void {
+    this.#count(this.#find(conn, generation)?.close(reason, mode, hold))
+  }
+
+  now(): number {
+    return Math.floor(performance.now() - this.#startedAt)
+  }
+
+  stats(): EngineStats {
+    return {
+      connections: this.slots.used,
+      staleHandles: this.counters.staleHandles,
+      lateVerdicts: this.counters.lateVerdicts,
+      pipesBorrowed: 0,
+      buffersBorrowed: this.clients.reduce((sum, client) => sum + (client?.buffering ? 1 : 0), 0),
+      // Every event is its own call here: there is no batch to wake for.
+      wakes: this.dispatch.events,
+      events: this.dispatch.events,
+      ringFull: 0,
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await Promise.all([...this.#listeners.keys()].map((listener) => this.unlisten(listener)))
+    for (const client of this.clients) {
+      client?.kill(packReason(By.PROXY, client.phase, Code.SHUTDOWN))
+    }
+    // Node tells the end of a socket within a turn or two of its loop.
+    while (this.slots.used > 0) await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  slotFreed(): void {
+    for (const listener of this.#listeners.values()) listener.serveHeld()
+  }
+
+  #find(conn: number, generation: number): Client | undefined {
+    const client = this.clients[conn]
+    return client?.side.generation === generation ? client : undefined
+  }
+
+  /** Counts a command that found no connection, or one that does not wait for it. */
+  #count(taken: boolean | undefined): void {
+    if (taken !== true) this.counters.staleHandles++
+  }
+}
+
+function stateError(message: string): SluiceError {
+  return new SluiceError('ERR_SLUICE_STATE', message)
+}

@@ -1,0 +1,243 @@
+/** The way out: connect, then SOCKS, then the PROXY header (in the order of the handshake bits). */
+
+import { type NetConnectOpts, connect as netConnect } from 'node:net'
+import { buildProxyV1, buildProxyV2 } from '../../handshake/proxy-build.js'
+import { checkSocksRequest, SocksClient } from '../../handshake/socks.js'
+import type { RouteSpec } from '../engine.js'
+import { By, Code, ConnFlag, ConnState, Field, Handshake, Phase } from '../wire.js'
+import { addressesOf } from './addresses.js'
+import type { Core } from './core.js'
+import { timer } from './core.js'
+import { connectFailure, packReason, streamFailureCode } from './reason.js'
+import { Side, type SideHandler } from './side.js'
+
+/** Told by an outbound connection exactly once: established, or failed. Never during `start`. */
+export interface OutboundOwner {
+  /** `early`: payload that came behind the last handshake. */
+  outboundEstablished(outbound: Outbound, early: Buffer | undefined): void
+  /** The descriptor is closed. */
+  outboundFailed(outbound: Outbound, reason: number, errno: number): void
+}
+
+export class Outbound implements SideHandler {
+  readonly route: RouteSpec
+  side: Side | undefined
+  /** ms from the connect command to the end of the outgoing handshakes, or to the failure. */
+  elapsed = 0
+  readonly #core: Core
+  readonly #owner: OutboundOwner
+  /** Slot of the client, whose addresses the PROXY header carries. */
+  readonly #client: number
+  readonly #tlvs: Uint8Array | undefined
+  readonly #startedAt: number
+  #phase: number = Phase.CONNECT
+  #timer: NodeJS.Timeout | undefined
+  #socks: SocksClient | undefined
+  #failure: { reason: number; errno: number } | undefined
+  #aborted = false
+
+  constructor(
+    core: Core,
+    owner: OutboundOwner,
+    client: number,
+    route: RouteSpec,
+    tlvs: Uint8Array | undefined,
+  ) {
+    this.#core = core
+    this.#owner = owner
+    this.#client = client
+    this.route = route
+    this.#tlvs = tlvs
+    this.#startedAt = core.now()
+  }
+
+  /** Phase of the outgoing handshakes that runs now. */
+  get phase(): number {
+    return this.#phase
+  }
+
+  start(): void {
+    const { slots } = this.#core
+    const slot = slots.allocate()
+    if (slot < 0) {
+      queueMicrotask(() => this.#failWithoutSocket(By.PROXY, Code.TABLE_FULL, 0))
+      return
+    }
+    let socket: ReturnType<typeof netConnect>
+    try {
+      socket = netConnect(connectOptions(this.route))
+    } catch (error) {
+      slots.release(slot)
+      const { by, code, errno } = connectFailure(error as NodeJS.ErrnoException)
+      queueMicrotask(() => this.#failWithoutSocket(by, code, errno))
+      return
+    }
+    const { table } = slots
+    const side = new Side(table, slot, socket, this)
+    this.side = side
+    side.state(ConnState.CONNECTING)
+    side.flags(ConnFlag.FD_ALLOCATED | ConnFlag.CTRL_INIT | this.#wantedSteps(), 0)
+    table.set(slot, Field.OPENED_AT, this.#startedAt)
+    table.set(slot, Field.PEER, this.#client)
+    table.set(slot, Field.HANDSHAKES, this.#wantedHandshakes())
+    this.#timer = timer(this.route.connectTimeout, () =>
+      this.#fail(By.TIMEOUT, Code.CONNECT_TIMEOUT, 0),
+    )
+    socket.once('connect', () => this.#connected(side))
+  }
+
+  /** Ends without telling the owner: `handler` sees the end of the socket, if there is one. */
+  abort(reset: boolean, handler: SideHandler): void {
+    this.#aborted = true
+    clearTimeout(this.#timer)
+    const { side } = this
+    if (!side || side.closed) return
+    side.handler = handler
+    if (reset) side.reset()
+    else side.destroy()
+  }
+
+  get closed(): boolean {
+    return this.side === undefined || this.side.closed
+  }
+
+  /** Gives the slot back, once nobody reads the record any more. */
+  release(): void {
+    if (!this.side) return
+    this.#core.slots.release(this.side.slot)
+    this.side = undefined
+    this.#core.slotFreed()
+  }
+
+  data(side: Side, chunk: Buffer): void {
+    const socks = this.#socks
+    // Without SOCKS nothing reads before the session is established.
+    if (!socks || this.#failure || this.#aborted) return
+    const step = socks.push(chunk)
+    if (step.send) side.write(step.send)
+    if (step.status === 'error') {
+      this.#fail(By.SERVER, step.code, 0)
+    } else if (step.status === 'done') {
+      this.#socks = undefined
+      side.flags(ConnFlag.SOCKS_STARTED, ConnFlag.SOCKS_PENDING)
+      this.#sendProxy(side, step.used < chunk.length ? chunk.subarray(step.used) : undefined)
+    }
+  }
+
+  end(_side: Side): void {
+    this.#fail(By.SERVER, Code.ABORTED, 0)
+  }
+
+  drain(_side: Side): void {}
+
+  gone(side: Side): void {
+    clearTimeout(this.#timer)
+    if (!this.#failure) {
+      const error = side.error
+      if (error && this.#phase === Phase.CONNECT) {
+        const { by, code, errno } = connectFailure(error)
+        this.#failure = { reason: packReason(by, this.#phase, code), errno }
+      } else {
+        const code = error ? streamFailureCode(error) : Code.ABORTED
+        const errno = Math.abs(error?.errno ?? 0)
+        this.#failure = { reason: packReason(By.SERVER, this.#phase, code), errno }
+      }
+    }
+    this.elapsed = this.#core.now() - this.#startedAt
+    this.release()
+    this.#owner.outboundFailed(this, this.#failure.reason, this.#failure.errno)
+  }
+
+  #connected(side: Side): void {
+    if (this.#failure || this.#aborted) return
+    side.flags(ConnFlag.CTRL_CONNECTED, 0)
+    this.#doneWith(side, Handshake.L4_CONNECT)
+    if (!this.route.socks) {
+      this.#sendProxy(side, undefined)
+      return
+    }
+    this.#phase = Phase.SOCKS
+    const impossible = checkSocksRequest(this.route.socks)
+    if (impossible !== 0) {
+      this.#fail(By.PROXY, impossible, 0)
+      return
+    }
+    this.#socks = new SocksClient(this.route.socks)
+    side.flags(ConnFlag.SOCKS_STARTED, 0)
+    side.write(this.#socks.start())
+  }
+
+  #sendProxy(side: Side, early: Buffer | undefined): void {
+    this.#doneWith(side, Handshake.SOCKS)
+    this.#phase = Phase.SEND_PROXY
+    // The header leaves in one write with the first payload.
+    side.socket.cork()
+    if (this.route.sendProxy !== 0) {
+      const header = this.#proxyHeader()
+      if (!header) {
+        this.#fail(By.PROXY, Code.INTERNAL, 0)
+        return
+      }
+      side.write(header)
+      side.flags(ConnFlag.PROXY_OUT_STARTED, ConnFlag.PROXY_OUT_PENDING)
+    }
+    this.#doneWith(side, Handshake.SEND_PROXY)
+    clearTimeout(this.#timer)
+    this.elapsed = this.#core.now() - this.#startedAt
+    this.#owner.outboundEstablished(this, early)
+    side.socket.uncork()
+  }
+
+  /** Undefined where the TLVs do not fit into a header. */
+  #proxyHeader(): Buffer | undefined {
+    const addresses = addressesOf(this.#core.slots.table, this.#client)
+    if (this.route.sendProxy === 1) return buildProxyV1(addresses)
+    try {
+      return buildProxyV2({ ...addresses, tlvs: this.#tlvs, crc32c: this.route.proxyCrc })
+    } catch {
+      return undefined
+    }
+  }
+
+  #wantedHandshakes(): number {
+    const socks = this.route.socks ? Handshake.SOCKS : 0
+    return Handshake.L4_CONNECT | socks | (this.route.sendProxy !== 0 ? Handshake.SEND_PROXY : 0)
+  }
+
+  #wantedSteps(): number {
+    const socks = this.route.socks ? ConnFlag.SOCKS_PENDING : 0
+    return socks | (this.route.sendProxy !== 0 ? ConnFlag.PROXY_OUT_PENDING : 0)
+  }
+
+  #doneWith(side: Side, bit: number): void {
+    const { table } = this.#core.slots
+    table.set(side.slot, Field.HANDSHAKES, table.get(side.slot, Field.HANDSHAKES) & ~bit)
+  }
+
+  #fail(by: number, code: number, errno: number): void {
+    if (this.#failure || this.#aborted) return
+    this.#failure = { reason: packReason(by, this.#phase, code), errno }
+    this.side?.destroy()
+  }
+
+  #failWithoutSocket(by: number, code: number, errno: number): void {
+    if (this.#aborted) return
+    this.elapsed = this.#core.now() - this.#startedAt
+    this.#owner.outboundFailed(this, packReason(by, Phase.CONNECT, code), errno)
+  }
+}
+
+function connectOptions({ address, source }: RouteSpec): NetConnectOpts {
+  if (address.kind === 'unix') return { path: address.path, allowHalfOpen: true }
+  const local = typeof source === 'object' ? source : undefined
+  return {
+    host: address.ip,
+    port: address.port,
+    allowHalfOpen: true,
+    noDelay: true,
+    // The address is numeric and already chosen: Node must not race families.
+    autoSelectFamily: false,
+    ...(local ? { localAddress: local.ip } : {}),
+    ...(local?.port ? { localPort: local.port } : {}),
+  }
+}

@@ -1,0 +1,93 @@
+/** Close reasons: how errors of Node become By, Phase and Code. */
+
+import { By, Code, Handshake, Phase } from '../wire.js'
+
+/** Packs a reason as crates/wire does: by in bits 0 to 3, phase in 4 to 11, code in 12 to 23. */
+export function packReason(by: number, phase: number, code: number): number {
+  return by | (phase << 4) | (code << 12)
+}
+
+/** What a failed operation means for its connection. */
+export interface Failure {
+  by: number
+  code: number
+  /** Positive errno, or 0. */
+  errno: number
+}
+
+/** The positive errno of a system error, or 0. */
+export function errnoOf(error: NodeJS.ErrnoException | undefined): number {
+  return error?.errno === undefined ? 0 : Math.abs(error.errno)
+}
+
+/** Why connect() failed. Local shortages are the proxy's fault, the rest the server's. */
+export function connectFailure(error: NodeJS.ErrnoException): Failure {
+  const errno = errnoOf(error)
+  const { code, syscall } = error
+  const failure = (by: number, closeCode: number): Failure => ({ by, code: closeCode, errno })
+  switch (code) {
+    case 'ECONNREFUSED':
+    // A unix socket whose server is not there, or whose backlog is full.
+    case 'ENOENT':
+    case 'EAGAIN':
+      return failure(By.SERVER, Code.REFUSED)
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return failure(By.SERVER, Code.RESET)
+    case 'ETIMEDOUT':
+      return failure(By.TIMEOUT, Code.CONNECT_TIMEOUT)
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+    case 'EHOSTDOWN':
+    case 'ENETDOWN':
+      return failure(By.SERVER, Code.UNREACHABLE)
+    case 'ENOTSOCK':
+    case 'EACCES':
+    case 'EPERM':
+    case 'EINVAL':
+    case 'EPROTOTYPE':
+    case 'EAFNOSUPPORT':
+    case 'EADDRINUSE':
+    case 'ENAMETOOLONG':
+      return failure(By.PROXY, Code.BAD_ADDRESS)
+    case 'EADDRNOTAVAIL':
+      return failure(By.PROXY, syscall === 'bind' ? Code.BAD_ADDRESS : Code.PORTS_EXHAUSTED)
+    case 'EMFILE':
+    case 'ENFILE':
+      return failure(By.PROXY, Code.FD_EXHAUSTED)
+    case 'ENOMEM':
+    case 'ENOBUFS':
+      return failure(By.PROXY, Code.NO_MEMORY)
+    default:
+      // Node refuses arguments with codes of its own, without an errno.
+      return errno === 0 ? failure(By.PROXY, Code.BAD_ADDRESS) : failure(By.SERVER, Code.IO_ERROR)
+  }
+}
+
+/** Code of an error on a connection that was established. */
+export function streamFailureCode(error: NodeJS.ErrnoException): number {
+  return error.code === 'ECONNRESET' || error.code === 'EPIPE' ? Code.RESET : Code.IO_ERROR
+}
+
+/** True for the time-outs that a client's silence causes. */
+export function isClientSilence(reason: number): boolean {
+  const code = reason >> 12
+  return (
+    code === Code.CLIENT_TIMEOUT || code === Code.CLIENT_FIN_TIMEOUT || code === Code.TUNNEL_TIMEOUT
+  )
+}
+
+const phases = new Map<number, number>([
+  [Handshake.HEALTH, Phase.HEALTH],
+  [Handshake.MONITOR_IN, Phase.MONITOR_IN],
+  [Handshake.ACCEPT_PROXY, Phase.ACCEPT_PROXY],
+  [Handshake.TCP_RULES, Phase.TCP_RULES],
+  [Handshake.TLS, Phase.TLS],
+  [Handshake.CUSTOM, Phase.CUSTOM],
+  [Handshake.ACCEPT_SESSION, Phase.ACCEPT_SESSION],
+])
+
+/** Phase of an incoming handshake bit; QUEUE where none is left. */
+export function phaseOfHandshake(bit: number): number {
+  return phases.get(bit) ?? Phase.QUEUE
+}

@@ -1,0 +1,52 @@
+/** Slots of the connection table: allocation, generations, and the record of each connection. */
+
+import { ConnectionTable } from '../../connection/table.js'
+import { ConnState, Field, Layout } from '../wire.js'
+
+const WORDS = Layout.CONNECTION_WORDS
+const LAST_GENERATION = 0x7fffffff
+
+export class Slots {
+  readonly table: ConnectionTable
+  readonly #free: Int32Array
+  #freeCount: number
+
+  /** @param slots connections at once; both sides of a session count. */
+  constructor(slots: number) {
+    this.table = new ConnectionTable(new Int32Array(slots * WORDS))
+    this.#free = Int32Array.from({ length: slots }, (_, i) => slots - 1 - i)
+    this.#freeCount = slots
+    for (let slot = 0; slot < slots; slot++) this.table.set(slot, Field.GENERATION, 1)
+  }
+
+  /** Connections that are open. */
+  get used(): number {
+    return this.table.slots - this.#freeCount
+  }
+
+  get free(): number {
+    return this.#freeCount
+  }
+
+  /** A slot with a cleared record that keeps its generation, or -1 where the table is full. */
+  allocate(): number {
+    if (this.#freeCount === 0) return -1
+    this.#freeCount--
+    const slot = this.#free[this.#freeCount] as number
+    const { words } = this.table
+    const at = slot * WORDS
+    words.fill(0, at + 1, at + WORDS)
+    words[at + Field.LISTENER] = -1
+    words[at + Field.PEER] = -1
+    return slot
+  }
+
+  /** Gives the slot back; handles that name its generation are stale from here on. */
+  release(slot: number): void {
+    const generation = this.table.generation(slot)
+    this.table.set(slot, Field.GENERATION, generation === LAST_GENERATION ? 1 : generation + 1)
+    this.table.set(slot, Field.STATE, ConnState.CLOSED)
+    this.#free[this.#freeCount] = slot
+    this.#freeCount++
+  }
+}

@@ -1,0 +1,369 @@
+/** The native engine: Rust workers behind shared-memory rings. */
+
+import { getSystemErrorMap } from 'node:util'
+import { ConnectionTable } from '../../connection/table.js'
+import { SluiceError } from '../../errors.js'
+import type {
+  Engine,
+  EngineEvents,
+  EngineStats,
+  ListenAddress,
+  ListenResult,
+  ListenSpec,
+  RouteSpec,
+} from '../engine.js'
+import { Command, Layout, Region, SendFlag } from '../wire.js'
+import { CommandWriter } from './commands.js'
+import { EventReader, type InternalEvents } from './events.js'
+import { listenAddress, loadBinding, type NativeHandle, type NativeListenSpec } from './load.js'
+
+/** Events handled before the event loop gets its turn. */
+const DRAIN_BUDGET = 2048
+const LONGEST_TIMER = 2 ** 31 - 1
+
+/**
+ * Makes a native engine. `slots`: connections at once, both sides of a session
+ * counted. Throws ERR_SLUICE_ENGINE where the addon does not load.
+ */
+export function createNativeEngine(options: { workers: number; slots: number }): NativeEngine {
+  return new NativeEngine(options.workers, options.slots)
+}
+
+export class NativeEngine implements Engine {
+  readonly kind = 'native'
+  readonly workers: number
+  readonly table: ConnectionTable
+  /** Each worker may hold all connections: memory is used only where they are. */
+  readonly #slots: number
+  readonly #handle: NativeHandle
+  /** Counts the answers of policy, by connection: BYTES events of an older one are dropped. */
+  readonly #epochs: Uint8Array
+  readonly #readers: EventReader[]
+  readonly #internals: InternalEvents[]
+  readonly #writers: CommandWriter[]
+  /** Workers whose part of a listener is not closed yet. */
+  readonly #unlistening = new Map<number, { workers: Set<number>; done: () => void }>()
+  /** Workers that live. */
+  readonly #alive: Set<number>
+  /** Keeps the process alive while there is a listener. */
+  readonly #keepAlive = setInterval(() => {}, LONGEST_TIMER).unref()
+  readonly #onExit = () => this.#handle.stop()
+  #listeners = 0
+  #events: EngineEvents | undefined
+  #draining = false
+  #flushing = false
+  #stopped = false
+  #final: EngineStats | undefined
+
+  constructor(workers: number, slots: number) {
+    const binding = loadBinding()
+    this.workers = workers
+    this.#slots = slots
+    const shared = (words: number) => new Int32Array(new SharedArrayBuffer(words * 4))
+    this.#epochs = new Uint8Array(slots * workers)
+    const memories = Array.from({ length: workers }, () => shared(Region.WORKER_WORDS))
+    this.table = new ConnectionTable(shared(slots * workers * Layout.CONNECTION_WORDS))
+    this.#readers = memories.map(
+      (memory, worker) => new EventReader(memory, worker * slots, this.#epochs),
+    )
+    this.#internals = memories.map((_, worker) => this.#internalOf(worker))
+    this.#alive = new Set(memories.keys())
+    this.#writers = memories.map((memory) => new CommandWriter(memory))
+    this.#handle = new binding.NativeEngine(memories, this.table.words, Math.floor(slots / 2), () =>
+      this.#drain(),
+    )
+    // Threads outlive nothing: cleanup hooks do not run on process.exit().
+    process.once('exit', this.#onExit)
+  }
+
+  start(events: EngineEvents): void {
+    this.#events = events
+    this.#drain()
+  }
+
+  async listen(spec: ListenSpec): Promise<ListenResult> {
+    const { address, ...rest } = spec
+    const outcome = this.#handle.listen({ ...flatAddress(address), ...rest })
+    if (outcome.errno !== 0) throw listenError(address, outcome.step, outcome.errno)
+    this.#listeners++
+    this.#keepAlive.ref()
+    return { listener: outcome.listener, address: reported(address, outcome) }
+  }
+
+  unlisten(listener: number): Promise<void> {
+    if (this.#stopped) return Promise.resolve()
+    if (this.#handle.unlisten(listener) === 0) return Promise.resolve()
+    return new Promise((done) => {
+      this.#unlistening.set(listener, { workers: new Set(this.#alive), done })
+      this.#checkUnlistened(listener)
+    })
+  }
+
+  pause(listener: number, paused: boolean): void {
+    this.#handle.pause(listener, paused)
+  }
+
+  route(spec: RouteSpec): number {
+    const { address, source, socks, sendProxy, proxyCrc } = spec
+    return this.#handle.route({
+      ...address,
+      ...(source === 'client'
+        ? { sourceIp: 'client' }
+        : source && { sourceIp: source.ip, sourcePort: source.port ?? 0 }),
+      sendProxy,
+      proxyCrc,
+      socksVersion: socks?.version ?? 0,
+      ...(socks && {
+        ...(socks.user !== undefined && { socksUser: socks.user }),
+        ...(socks.password !== undefined && { socksPassword: socks.password }),
+        socksHost: socks.host,
+        socksPort: socks.port,
+      }),
+      connectTimeout: spec.connectTimeout,
+      serverTimeout: spec.serverTimeout,
+      serverFinTimeout: spec.serverFinTimeout,
+      tunnelTimeout: spec.tunnelTimeout,
+    })
+  }
+
+  unroute(route: number): void {
+    if (!this.#stopped) this.#handle.unroute(route)
+  }
+
+  proceed(conn: number, generation: number, clear: number, set: number, consume: number): void {
+    this.#command(Command.PROCEED, conn, generation, clear, set, consume)
+  }
+
+  inspect(conn: number, generation: number, limit: number, delay: number, consume: number): void {
+    this.#command(Command.INSPECT, conn, generation, limit, delay, consume)
+  }
+
+  connect(
+    conn: number,
+    generation: number,
+    route: number,
+    flags: number,
+    consume: number,
+    tlvs?: Uint8Array,
+  ): void {
+    if (tlvs === undefined || tlvs.length === 0) {
+      this.#command(Command.CONNECT, conn, generation, route, flags, consume)
+      return
+    }
+    this.#bytes(conn, [Command.CONNECT, 0, generation, route, flags, consume, 0, 0], 6, tlvs)
+  }
+
+  applet(conn: number, generation: number, credit: number, consume: number): void {
+    this.#command(Command.APPLET, conn, generation, credit, 0, consume)
+  }
+
+  credit(conn: number, generation: number, bytes: number): void {
+    this.#command(Command.CREDIT, conn, generation, bytes, 0, 0)
+  }
+
+  send(conn: number, generation: number, bytes: Uint8Array, fin: boolean): void {
+    let at = 0
+    do {
+      const chunk = bytes.subarray(at, at + Layout.MAX_CHUNK)
+      at += chunk.length
+      const flags = fin && at >= bytes.length ? SendFlag.FIN : 0
+      this.#bytes(conn, [Command.SEND, 0, generation, 0, 0, flags, 0, 0], 3, chunk)
+    } while (at < bytes.length)
+  }
+
+  reply(conn: number, generation: number, bytes: Uint8Array, reason: number): void {
+    if (bytes.length > Layout.COMMAND_SLAB_BYTES / 2) {
+      throw new SluiceError(
+        'ERR_SLUICE_ARGUMENT',
+        `a reply of ${bytes.length} bytes is too long: at most ${Layout.COMMAND_SLAB_BYTES / 2}`,
+      )
+    }
+    this.#bytes(conn, [Command.REPLY, 0, generation, 0, 0, reason, 0, 0], 3, bytes)
+  }
+
+  close(conn: number, generation: number, reason: number, mode: number, hold: number): void {
+    this.#command(Command.CLOSE, conn, generation, reason, mode, hold)
+  }
+
+  now(): number {
+    return this.#stopped ? 0 : this.#handle.now()
+  }
+
+  stats(): EngineStats {
+    if (this.#final) return this.#final
+    const [connections, stale, late, pipes, buffers, wakes, events, ringFull] = this.#handle.stats()
+    return {
+      connections: connections ?? 0,
+      staleHandles: stale ?? 0,
+      lateVerdicts: late ?? 0,
+      pipesBorrowed: pipes ?? 0,
+      buffersBorrowed: buffers ?? 0,
+      wakes: wakes ?? 0,
+      events: events ?? 0,
+      ringFull: ringFull ?? 0,
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped) return
+    this.#stopped = true
+    process.removeListener('exit', this.#onExit)
+    const stats = this.stats()
+    this.#handle.stop()
+    this.#final = { ...stats, connections: 0, pipesBorrowed: 0, buffersBorrowed: 0 }
+    // The workers' last events are in the rings.
+    this.#drain(Number.MAX_SAFE_INTEGER)
+    for (const { done } of this.#unlistening.values()) done()
+    this.#unlistening.clear()
+    clearInterval(this.#keepAlive)
+  }
+
+  /** Makes a worker panic, for tests. */
+  testPanic(worker: number): void {
+    this.#handle.testPanic(worker)
+  }
+
+  #command(kind: number, conn: number, generation: number, a: number, b: number, c: number): void {
+    const worker = this.workers === 1 ? 0 : Math.floor(conn / this.#slots)
+    const epoch = this.#nextEpoch(conn)
+    this.#writers[worker]?.write(kind, conn - worker * this.#slots, generation, a, b, c, epoch)
+    this.#scheduleFlush()
+  }
+
+  #bytes(conn: number, words: number[], bytesAt: number, bytes: Uint8Array): void {
+    const worker = this.workers === 1 ? 0 : Math.floor(conn / this.#slots)
+    words[1] = conn - worker * this.#slots
+    this.#nextEpoch(conn)
+    this.#writers[worker]?.writeBytes(words, bytesAt, bytes)
+    this.#scheduleFlush()
+  }
+
+  #nextEpoch(conn: number): number {
+    this.#epochs[conn] = (this.#epochs[conn] as number) + 1
+    return this.#epochs[conn] as number
+  }
+
+  #scheduleFlush(): void {
+    if (this.#draining || this.#flushing) return
+    this.#flushing = true
+    queueMicrotask(() => {
+      this.#flushing = false
+      this.#flush()
+    })
+  }
+
+  /** One wake for all commands of a turn. */
+  #flush(): void {
+    if (this.#stopped) return
+    for (let worker = 0; worker < this.#writers.length; worker++) {
+      if ((this.#writers[worker] as CommandWriter).flush()) this.#handle.wake(worker)
+    }
+  }
+
+  #drain(budget = DRAIN_BUDGET): void {
+    const events = this.#events
+    if (!events || this.#draining) return
+    this.#draining = true
+    let more = true
+    try {
+      more = this.#read(budget, events)
+    } finally {
+      // Also where `fault` throws: what waits behind that event is told next.
+      this.#draining = false
+      this.#flush()
+      if (more) setImmediate(() => this.#drain())
+    }
+  }
+
+  #read(budget: number, events: EngineEvents): boolean {
+    let more = false
+    for (const [worker, reader] of this.#readers.entries()) {
+      reader.arm()
+      more = reader.drain(budget, events, this.#internals[worker] as InternalEvents) || more
+    }
+    return more
+  }
+
+  #checkUnlistened(listener: number): void {
+    const waiting = this.#unlistening.get(listener)
+    if (!waiting || waiting.workers.size > 0) return
+    this.#unlistening.delete(listener)
+    if (--this.#listeners === 0) this.#keepAlive.unref()
+    waiting.done()
+  }
+
+  #internalOf(worker: number): InternalEvents {
+    return {
+      listenerClosed: (listener) => {
+        this.#unlistening.get(listener)?.workers.delete(worker)
+        this.#checkUnlistened(listener)
+      },
+      workerDied: () => {
+        this.#alive.delete(worker)
+        for (const [listener, { workers }] of this.#unlistening) {
+          // A dead worker has closed everything and answers nothing.
+          workers.delete(worker)
+          this.#checkUnlistened(listener)
+        }
+        this.#events?.fatal(
+          new SluiceError(
+            'ERR_SLUICE_ENGINE',
+            `worker ${worker} of the native engine died; this is a defect of Sluice, please report it`,
+          ),
+        )
+      },
+    }
+  }
+}
+
+function flatAddress(
+  address: ListenAddress,
+): Pick<NativeListenSpec, 'kind' | 'host' | 'port' | 'v6Only' | 'path' | 'mode' | 'fd'> {
+  switch (address.kind) {
+    case 'tcp':
+      return {
+        kind: 'tcp',
+        host: address.host,
+        port: address.port,
+        v6Only: address.v6only ?? false,
+      }
+    case 'unix':
+      return {
+        kind: 'unix',
+        path: address.path,
+        ...(address.mode !== undefined && { mode: address.mode }),
+      }
+    case 'fd':
+      return { kind: 'fd', fd: address.fd }
+  }
+}
+
+function reported(
+  asked: ListenAddress,
+  { address, port }: { address: string; port: number },
+): ListenResult['address'] {
+  if (asked.kind === 'unix') return { family: 'unix', address: asked.path, port: 0 }
+  return listenAddress(address, port)
+}
+
+function listenError(address: ListenAddress, step: string, errno: number): SluiceError {
+  const where =
+    address.kind === 'tcp'
+      ? `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`
+      : address.kind === 'unix'
+        ? `unix:${address.path}`
+        : `fd@${address.fd}`
+  const [name, text] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, 'unknown error']
+  const cause = Object.assign(new Error(`${step}: ${text}`), {
+    code: name,
+    errno: -errno,
+    syscall: step,
+  })
+  return new SluiceError(
+    'ERR_SLUICE_LISTEN',
+    `cannot listen on ${where}: ${text} (${name} in ${step})`,
+    {
+      cause,
+    },
+  )
+}

@@ -1,0 +1,112 @@
+/**
+ * Reader of a worker's event ring: turns records into calls. A handler that
+ * throws is reported and does not stop the others.
+ */
+
+import type { EngineEvents } from '../engine.js'
+import { Control, Event, Layout, Region } from '../wire.js'
+
+const RECORD = Layout.RECORD_WORDS
+const MASK = Layout.POSITION_MASK
+const NO_BYTES = new Uint8Array(0)
+
+/** What only the engine itself handles. */
+export interface InternalEvents {
+  listenerClosed(listener: number): void
+  workerDied(): void
+}
+
+export class EventReader {
+  readonly #words: Int32Array
+  readonly #slab: Uint8Array
+  readonly #firstConn: number
+  readonly #epochs: Uint8Array
+  #tail = 0
+
+  /** `firstConn`: table index of the worker's slot 0. `epochs`: of the last answer, by connection. */
+  constructor(words: Int32Array, firstConn: number, epochs: Uint8Array) {
+    this.#words = words
+    this.#epochs = epochs
+    this.#firstConn = firstConn
+    this.#slab = new Uint8Array(
+      words.buffer,
+      words.byteOffset + Region.EVENT_SLAB * 4,
+      Layout.EVENT_SLAB_BYTES,
+    )
+  }
+
+  /** Clears the wake word; before draining, so that an event behind it rings again. */
+  arm(): void {
+    Atomics.store(this.#words, Control.EVENT_WAKE, 0)
+  }
+
+  /** Dispatches up to `budget` events; true where more wait. */
+  drain(budget: number, events: EngineEvents, internal: InternalEvents): boolean {
+    const words = this.#words
+    let head = Atomics.load(words, Control.EVENT_HEAD)
+    let left = budget
+    while (this.#tail !== head && left-- > 0) {
+      const at = Region.EVENT_RING + (this.#tail & (Layout.EVENT_CAPACITY - 1)) * RECORD
+      // Before the call: an event is told once, also where `fault` throws.
+      this.#tail = (this.#tail + 1) & MASK
+      try {
+        this.#dispatch(at, events, internal)
+      } catch (error) {
+        events.fault(error)
+      }
+      if (this.#tail === head) head = Atomics.load(words, Control.EVENT_HEAD)
+    }
+    Atomics.store(words, Control.EVENT_TAIL, this.#tail)
+    return this.#tail !== head
+  }
+
+  #dispatch(at: number, events: EngineEvents, internal: InternalEvents): void {
+    const words = this.#words
+    const conn = (words[at + 1] as number) + this.#firstConn
+    const generation = words[at + 2] as number
+    const a = words[at + 3] as number
+    const b = words[at + 4] as number
+    const c = words[at + 5] as number
+    switch (words[at]) {
+      case Event.HANDSHAKE: {
+        const length = words[at + 6] as number
+        const tlvs = length > 0 ? this.#slab.slice(c, c + length) : NO_BYTES
+        events.handshake(conn, generation, a, b, tlvs)
+        break
+      }
+      case Event.CLOSED:
+        events.closed(conn, generation, a, b, c, words[at + 6] as number)
+        break
+      case Event.BYTES:
+        // Policy has answered while this was on its way: what it shows is outdated.
+        if (words[at + 6] !== this.#epochs[conn]) break
+        // Copied: most consumers of bytes refuse shared memory.
+        events.bytes(conn, generation, this.#slab.slice(a, a + b), c)
+        break
+      case Event.DATA:
+        events.data(conn, generation, this.#slab.slice(a, a + b), c)
+        break
+      case Event.SENT:
+        events.sent(conn, generation, a)
+        break
+      case Event.CONNECTED:
+        events.connected(conn, generation, a + this.#firstConn, b)
+        break
+      case Event.CONNECT_FAILED:
+        events.connectFailed(conn, generation, a, b, c)
+        break
+      case Event.VERDICT_TIMEOUT:
+        events.verdictTimeout(conn, generation, a, b === 1)
+        break
+      case Event.LISTENER_PAUSED:
+        events.listenerPaused(words[at + 1] as number, a)
+        break
+      case Event.LISTENER_CLOSED:
+        internal.listenerClosed(words[at + 1] as number)
+        break
+      case Event.ENGINE_FATAL:
+        internal.workerDied()
+        break
+    }
+  }
+}

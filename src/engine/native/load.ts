@@ -1,0 +1,100 @@
+/** Loads the addon that was built beside this file, and checks that it speaks the same contract. */
+
+import { createRequire } from 'node:module'
+import { SluiceError } from '../../errors.js'
+import type { ListenResult, ListenSpec, RouteSpec } from '../engine.js'
+import { WIRE_VERSION } from '../wire.js'
+
+/** ListenSpec with a flat address, as crates/addon takes it. */
+export interface NativeListenSpec extends Omit<ListenSpec, 'address'> {
+  kind: 'tcp' | 'unix' | 'fd'
+  host?: string
+  port?: number
+  v6Only?: boolean
+  path?: string
+  mode?: number
+  fd?: number
+}
+
+/** RouteSpec with its parts flat. */
+export interface NativeRouteSpec extends Omit<RouteSpec, 'address' | 'source' | 'socks'> {
+  kind: 'tcp' | 'unix'
+  ip?: string
+  port?: number
+  path?: string
+  sourceIp?: string
+  sourcePort?: number
+  socksVersion: number
+  socksUser?: string
+  socksPassword?: string
+  socksHost?: string
+  socksPort?: number
+}
+
+export interface NativeHandle {
+  listen(spec: NativeListenSpec): {
+    listener: number
+    address: string
+    port: number
+    errno: number
+    step: string
+  }
+  unlisten(listener: number): number
+  pause(listener: number, paused: boolean): void
+  route(spec: NativeRouteSpec): number
+  unroute(route: number): void
+  wake(worker: number): void
+  testPanic(worker: number): void
+  stats(): number[]
+  now(): number
+  stop(): void
+}
+
+export interface Binding {
+  wireVersion(): number
+  testPanic(): void
+  NativeEngine: new (
+    memories: Int32Array[],
+    table: Int32Array,
+    maxconn: number,
+    doorbell: () => void,
+  ) => NativeHandle
+  benchRing(memory: Int32Array, count: number, doorbell: () => void): void
+  benchCalls(count: number, callback: (...event: number[]) => void): void
+}
+
+/**
+ * The addon. Throws ERR_SLUICE_ENGINE where it does not load and
+ * ERR_SLUICE_ABI_MISMATCH where it was built from another contract.
+ * `path` is for tests.
+ */
+export function loadBinding(path = './binding.cjs'): Binding {
+  let binding: Binding
+  try {
+    binding = createRequire(import.meta.url)(path) as Binding
+  } catch (error) {
+    throw new SluiceError('ERR_SLUICE_ENGINE', `the native addon does not load: ${why(error)}`, {
+      cause: error,
+    })
+  }
+  const version = binding.wireVersion()
+  if (version !== WIRE_VERSION) {
+    throw new SluiceError(
+      'ERR_SLUICE_ABI_MISMATCH',
+      `the native addon speaks contract ${version}, this package speaks ${WIRE_VERSION}: rebuild it with 'npm run build:addon'`,
+    )
+  }
+  return binding
+}
+
+function why(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  if (code === 'MODULE_NOT_FOUND') return 'it has not been built'
+  return (message ?? String(error)).split('\n', 1)[0] as string
+}
+
+/** Family of an address that listen() reports. */
+export function listenAddress(address: string, port: number): ListenResult['address'] {
+  if (address === '') return { family: 'unix', address: '', port: 0 }
+  return { family: address.includes(':') ? 'IPv6' : 'IPv4', address, port }
+}

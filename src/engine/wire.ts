@@ -1,0 +1,684 @@
+// Generated from crates/wire by `npm run generate`. Do not edit: a difference fails CI.
+
+/** Hash of every name and value below; the addon must have the same. */
+export const WIRE_VERSION = 1099407193
+
+/**
+ * Connection flags. `SHR`, `SHW` and `ERR` are all that policy needs; the
+ * rest is internal status that only the decode twin prints. Written by the
+ * engine, read by TypeScript.
+ */
+export const ConnFlag = {
+  /** The read side is shut: the peer will send nothing more. */
+  SHR: 1,
+  /** The write side is shut: nothing more will be sent. */
+  SHW: 2,
+  /** The connection failed; the close reason says how. */
+  ERR: 4,
+  /** A file descriptor is allocated. */
+  FD_ALLOCATED: 8,
+  /** Ctrl layer initialized. */
+  CTRL_INIT: 16,
+  /** Ctrl layer connected. */
+  CTRL_CONNECTED: 32,
+  /** Every handshake handler of the ctrl layer is done. */
+  CTRL_HANDLERS_DONE: 64,
+  /** The ctrl layer failed. */
+  CTRL_FAILED: 128,
+  /** Ctrl layer read side shut. */
+  CTRL_SHUTR: 256,
+  /** Ctrl layer write side shut. */
+  CTRL_SHUTW: 512,
+  /** Data layer initialized. */
+  DATA_INIT: 1024,
+  /** Data layer connected. */
+  DATA_CONNECTED: 2048,
+  /** Every handshake handler of the data layer is done. */
+  DATA_HANDLERS_DONE: 4096,
+  /** The data layer failed. */
+  DATA_FAILED: 8192,
+  /** Data layer read side shut. */
+  DATA_SHUTR: 16384,
+  /** Data layer write side shut. */
+  DATA_SHUTW: 32768,
+  /** The data layer wants to read. */
+  WANT_READ: 65536,
+  /** The data layer wants to write. */
+  WANT_WRITE: 131072,
+  /** Two-bit step: a PROXY header is accepted. Low bit: started. */
+  PROXY_IN_STARTED: 262144,
+  /** Two-bit step: a PROXY header is accepted. High bit: not completed. */
+  PROXY_IN_PENDING: 524288,
+  /** Two-bit step: a PROXY header is sent. Low bit: started. */
+  PROXY_OUT_STARTED: 1048576,
+  /** Two-bit step: a PROXY header is sent. High bit: not completed. */
+  PROXY_OUT_PENDING: 2097152,
+  /** Two-bit step: the data layer's accept or connect. Low bit: started. */
+  DATA_OPEN_STARTED: 4194304,
+  /** Two-bit step: the data layer's accept or connect. High bit: not completed. */
+  DATA_OPEN_PENDING: 8388608,
+  /** Two-bit step: a SOCKS tunnel is asked for. Low bit: started. */
+  SOCKS_STARTED: 16777216,
+  /** Two-bit step: a SOCKS tunnel is asked for. High bit: not completed. */
+  SOCKS_PENDING: 33554432,
+  /** Two-bit step: the last chunk is sent. Low bit: started. */
+  LAST_CHUNK_STARTED: 67108864,
+  /** Two-bit step: the last chunk is sent. High bit: not completed. */
+  LAST_CHUNK_PENDING: 134217728,
+} as const
+
+/**
+ * Values of a two-bit multi-step operation: `x & 1` is started at least,
+ * `x & 2` is not completed.
+ */
+export const Step = {
+  /** Not wanted. */
+  NOT_WANTED: 0,
+  /** Started and completed. */
+  COMPLETED: 1,
+  /** Wanted and not started. */
+  WANTED: 2,
+  /** Started and not completed. */
+  STARTED: 3,
+} as const
+
+/**
+ * Close operations of a connection. The low four bits say what is wanted,
+ * the next four what is done; a step that is wanted and not done is
+ * retained and finished asynchronously.
+ */
+export const CloseOp = {
+  /** Data layer shutr wanted. */
+  DSHR: 1,
+  /** Data layer shutw wanted. */
+  DSHW: 2,
+  /** Ctrl layer shutr wanted. */
+  CSHR: 4,
+  /** Ctrl layer shutw wanted. */
+  CSHW: 8,
+  /** Data layer shutr done. */
+  DSHR_DONE: 16,
+  /** Data layer shutw done. */
+  DSHW_DONE: 32,
+  /** Ctrl layer shutr done. */
+  CSHR_DONE: 64,
+  /** Ctrl layer shutw done. */
+  CSHW_DONE: 128,
+} as const
+
+/** Handshake handlers. They run before payload flows, lowest bit first. */
+export const Handshake = {
+  /** Incoming. Mode health: send the health reply and die. */
+  HEALTH: 1,
+  /** Incoming. The source may be in monitor-net: TypeScript is asked. */
+  MONITOR_IN: 2,
+  /** Incoming. A PROXY protocol header (v1 or v2) is awaited. */
+  ACCEPT_PROXY: 4,
+  /** Incoming. The `tcpRequest.connection` rules run. */
+  TCP_RULES: 8,
+  /** Incoming. The TLS data layer's accept. */
+  TLS: 16,
+  /** Incoming. A handshake handler written in TypeScript. */
+  CUSTOM: 32,
+  /** Incoming. The session is made and its target chosen. */
+  ACCEPT_SESSION: 64,
+  /** Outgoing. The connect() of the ctrl layer. */
+  L4_CONNECT: 128,
+  /** Outgoing. A SOCKS4a or SOCKS5 proxy is asked for the tunnel. */
+  SOCKS: 256,
+  /** Outgoing. The PROXY protocol header is sent. */
+  SEND_PROXY: 512,
+  /** Outgoing. The TLS data layer's connect. */
+  TLS_OUT: 1024,
+  /** Either. Send the bytes pointed to, then die. */
+  SEND_LAST_CHUNK: 2048,
+} as const
+
+/** States of a file descriptor in the engine's table. */
+export const FdState = {
+  /** No descriptor. */
+  CLOSED: 0,
+  /** Usable for I/O. */
+  READY: 1,
+  /** Failed; waits to be closed. */
+  ERROR: 2,
+  /** A listening socket. */
+  LISTEN: 3,
+} as const
+
+/** States of a connection. */
+export const ConnState = {
+  /** No connection: the slot is free. */
+  CLOSED: 0,
+  /** Accepted, handshakes may be pending. */
+  ACCEPTED: 1,
+  /** An outgoing connection that is not established yet. */
+  CONNECTING: 2,
+  /** Payload may flow. */
+  ESTABLISHED: 3,
+  /** Failed; waits to be closed. */
+  ERROR: 4,
+} as const
+
+/**
+ * Event kinds. A record is `kind, slot, generation, a, b, c, d, e`. Bytes are
+ * `offset, length` in the event slab and valid only while the event is
+ * dispatched.
+ */
+export const Event = {
+  /**
+   * A handshake that TypeScript must decide. a: listener, b: handshake
+   * bit, c: offset and d: length of the PROXY v2 TLVs, if any.
+   */
+  HANDSHAKE: 1,
+  /**
+   * Buffered payload for an inspection. a: offset, b: length, c: BytesFlag,
+   * d: epoch of the INSPECT command: an older one is outdated.
+   */
+  BYTES: 2,
+  /** The outgoing connection is established. a: its slot, b: milliseconds since the connect command. */
+  CONNECTED: 3,
+  /**
+   * The outgoing connection failed; the client is still there. a: reason
+   * word, b: errno or 0, c: milliseconds since the connect command.
+   */
+  CONNECT_FAILED: 4,
+  /**
+   * The connection ended; its table record is valid while this event is
+   * dispatched. a: reason word, b: errno or 0, c: clock in ms, d: connect time in ms or -1.
+   */
+  CLOSED: 5,
+  /**
+   * A verdict came too late: the default was taken. a: handshake bit or
+   * 0, b: 1 where the default was to open, 0 where it was to close.
+   */
+  VERDICT_TIMEOUT: 6,
+  /** Payload for an applet. a: offset, b: length, c: BytesFlag. */
+  DATA: 7,
+  /** Payload of an applet left its buffer. a: bytes. */
+  SENT: 8,
+  /** accept() failed and the listener pauses. slot: listener, a: errno. */
+  LISTENER_PAUSED: 9,
+  /** A worker closed its part of a listener. slot: listener. */
+  LISTENER_CLOSED: 10,
+  /** A worker thread died. slot: worker. */
+  ENGINE_FATAL: 11,
+} as const
+
+/** What is known about the bytes of a BYTES or DATA event. */
+export const BytesFlag = {
+  /** The client sent its FIN: no more bytes will come. */
+  EOF: 1,
+  /** The limit is reached: no more bytes will be buffered. */
+  FULL: 2,
+  /** The inspect delay has passed. */
+  EXPIRED: 4,
+} as const
+
+/**
+ * Command kinds. A record is `kind, slot, generation, a, b, c, d, e`. Bytes
+ * are `offset, length` in the command slab; the engine copies them.
+ */
+export const Command = {
+  /** Go on with the handshakes. a: bits to clear, b: bits to set, c: bytes to consume. */
+  PROCEED: 1,
+  /**
+   * Buffer payload and send BYTES events. a: limit in bytes, b: delay in
+   * ms (0: none), c: bytes to consume first, d: epoch for its BYTES events.
+   */
+  INSPECT: 2,
+  /**
+   * Connect to a route and forward. a: route, b: ConnectFlag, c: bytes to
+   * consume, d: offset and e: length of extra PROXY v2 TLVs.
+   */
+  CONNECT: 3,
+  /** Hand the payload to an applet. a: first credit in bytes, b: unused, c: bytes to consume. */
+  APPLET: 4,
+  /**
+   * Payload from an applet, or of a handshake while policy is asked (at most
+   * 16 kB, no FIN). a: offset, b: length, c: SendFlag.
+   */
+  SEND: 5,
+  /** The applet consumed payload. a: bytes. */
+  CREDIT: 6,
+  /** Send the last chunk, then die. a: offset, b: length, c: reason word. */
+  REPLY: 7,
+  /** Close. a: reason word, b: CloseMode, c: hold time in ms for TARPIT. */
+  CLOSE: 8,
+} as const
+
+/** Options of a CONNECT command. */
+export const ConnectFlag = {
+  /** Send a CONNECTED event. */
+  WANT_CONNECTED: 1,
+} as const
+
+/** How a CLOSE command ends the connection. */
+export const CloseMode = {
+  /** Close with FIN, after what is buffered has been sent. */
+  CLOSE: 0,
+  /** Close at once with RST. */
+  RESET: 1,
+  /** Hold the connection silently, then close it. */
+  TARPIT: 2,
+} as const
+
+/** Options of a SEND command. */
+export const SendFlag = {
+  /** Shut the write side after these bytes. */
+  FIN: 1,
+} as const
+
+/** Who ended the connection. */
+export const By = {
+  /** The client. */
+  CLIENT: 1,
+  /** The server. */
+  SERVER: 2,
+  /** Sluice itself: a resource, a limit or a shutdown. */
+  PROXY: 3,
+  /** A policy: a rule, a handler or an applet. */
+  POLICY: 4,
+  /** A time-out. */
+  TIMEOUT: 5,
+} as const
+
+/** What the connection was doing when it ended. */
+export const Phase = {
+  /** Being accepted: nothing was read yet. */
+  ACCEPT: 1,
+  /** HH_HEALTH: the bind answers health checks and nothing else. */
+  HEALTH: 2,
+  /** HH_MONITOR_IN: is the source a monitoring system? */
+  MONITOR_IN: 3,
+  /** HH_ACCEPT_PROXY: a PROXY header is awaited. */
+  ACCEPT_PROXY: 4,
+  /** HH_TCP_RULES: the `tcpRequest.connection` rules run. */
+  TCP_RULES: 5,
+  /** HH_TLS on the client's side (TLS). */
+  TLS: 6,
+  /** A handshake handler written in TypeScript. */
+  CUSTOM: 7,
+  /** HH_ACCEPT_SESSION: session rules and the choice of a target. */
+  ACCEPT_SESSION: 8,
+  /** Content rules, waiting for payload. */
+  CONTENT: 9,
+  /** Waiting in a backend's or server's queue. */
+  QUEUE: 10,
+  /** HH_L4_CONNECT: connecting to the server. */
+  CONNECT: 11,
+  /** HH_SOCKS: asking a SOCKS proxy for the tunnel. */
+  SOCKS: 12,
+  /** HH_SEND_PROXY: sending a PROXY header to the server. */
+  SEND_PROXY: 13,
+  /** HH_TLS on the server's side (TLS). */
+  TLS_OUT: 14,
+  /** Reading a request (HTTP). */
+  REQUEST: 15,
+  /** Waiting for or reading a response (HTTP). */
+  RESPONSE: 16,
+  /** Payload flows. */
+  DATA: 17,
+  /** Closing: one side is shut. */
+  CLOSE: 18,
+  /** HH_SEND_LAST_CHUNK: sending a reply before the close. */
+  SEND_LAST_CHUNK: 19,
+} as const
+
+/** Why, in detail. */
+export const Code = {
+  /** A clean end: both sides sent their FIN. */
+  DONE: 1,
+  /** The peer reset the connection. */
+  RESET: 2,
+  /** The peer closed before it should have. */
+  ABORTED: 3,
+  /** The connection was refused. */
+  REFUSED: 4,
+  /** The network or host cannot be reached. */
+  UNREACHABLE: 5,
+  /** Another socket error; the errno is in the log line. */
+  IO_ERROR: 6,
+  /** The address cannot be used (bind before connect, bad socket path). */
+  BAD_ADDRESS: 7,
+  /** No file descriptor was left (EMFILE or ENFILE). */
+  FD_EXHAUSTED: 8,
+  /** No local port was left (EADDRNOTAVAIL). */
+  PORTS_EXHAUSTED: 9,
+  /** The kernel had no memory. */
+  NO_MEMORY: 10,
+  /** The connection table is full. */
+  TABLE_FULL: 11,
+  /** No connect within the connect time-out. */
+  CONNECT_TIMEOUT: 12,
+  /** The client was silent for its inactivity time-out. */
+  CLIENT_TIMEOUT: 13,
+  /** The server was silent for its inactivity time-out. */
+  SERVER_TIMEOUT: 14,
+  /** The client did not finish after one side was shut. */
+  CLIENT_FIN_TIMEOUT: 15,
+  /** The server did not finish after one side was shut. */
+  SERVER_FIN_TIMEOUT: 16,
+  /** The tunnel was silent for its time-out. */
+  TUNNEL_TIMEOUT: 17,
+  /** A handshake did not end by its deadline. */
+  HANDSHAKE_TIMEOUT: 18,
+  /** TypeScript gave no verdict by its deadline, and the default is to close. */
+  VERDICT_TIMEOUT: 19,
+  /** No server slot came free within the queue time-out. */
+  QUEUE_TIMEOUT: 20,
+  /** The queue was full. */
+  QUEUE_FULL: 21,
+  /** The bytes are no PROXY header. */
+  PROXY_SIGNATURE: 22,
+  /** The PROXY header is malformed. */
+  PROXY_MALFORMED: 23,
+  /** The PROXY header is too long. */
+  PROXY_TOO_LONG: 24,
+  /** The CRC32C of the PROXY v2 header does not match. */
+  PROXY_CHECKSUM: 25,
+  /** The sender may not send PROXY headers. */
+  PROXY_UNTRUSTED: 26,
+  /** The SOCKS proxy answered nonsense. */
+  SOCKS_MALFORMED: 27,
+  /** The SOCKS proxy wants an authentication that is not configured. */
+  SOCKS_NO_METHOD: 28,
+  /** The SOCKS proxy refused the user. */
+  SOCKS_AUTH: 29,
+  /** The SOCKS proxy refused the request. */
+  SOCKS_REFUSED: 30,
+  /** A rule or handler rejected the connection. */
+  REJECTED: 31,
+  /** A rule tarpitted the connection and its time is over. */
+  TARPIT: 32,
+  /** A reply was sent and the connection closed. */
+  REPLIED: 33,
+  /** A rule or handler threw or answered nonsense, and the default is to close. */
+  POLICY_ERROR: 34,
+  /** A handler wanted more bytes than its limit. */
+  HANDSHAKE_LIMIT: 35,
+  /** No backend was chosen. */
+  NO_BACKEND: 36,
+  /** No server of the backend is usable. */
+  NO_SERVER: 37,
+  /** The health reply was sent. */
+  HEALTH: 38,
+  /** The monitor reply was sent. */
+  MONITOR: 39,
+  /** The applet threw. */
+  APPLET_ERROR: 40,
+  /** The proxy is stopping and the drain deadline has passed. */
+  SHUTDOWN: 41,
+  /** Closed by the program or the operator. */
+  KILLED: 42,
+  /** A defect of Sluice. */
+  INTERNAL: 43,
+  /** The peer's host name did not resolve. */
+  RESOLVE: 44,
+} as const
+
+/**
+ * Words of a connection's record in the table. Written by the engine while
+ * the generation matches, read by TypeScript.
+ */
+export const Field = {
+  /** Generation of the slot; 0 is never used. */
+  GENERATION: 0,
+  /** ConnState. */
+  STATE: 1,
+  /** ConnFlag bits. */
+  FLAGS: 2,
+  /** CloseOp bits, wanted and done. */
+  CLOSE_OPS: 3,
+  /** Handshake bits that are pending. */
+  HANDSHAKES: 4,
+  /** Reason word, 0 while nothing went wrong. */
+  REASON: 5,
+  /** Listener that accepted the connection, or -1. */
+  LISTENER: 6,
+  /** Slot of the other side's connection in this worker, or -1. */
+  PEER: 7,
+  /** Address family of source and destination: Family. */
+  FAMILY: 8,
+  /** Source port in bits 0 to 15, destination port in bits 16 to 31. */
+  PORTS: 9,
+  /** Source address, 16 bytes in network order; IPv4 uses the first four. */
+  SRC: 10,
+  /** Destination address, 16 bytes in network order. */
+  DST: 14,
+  /** Bytes received from the peer of this connection, low word. */
+  BYTES_IN: 18,
+  /** Bytes received, high word. */
+  BYTES_IN_HIGH: 19,
+  /** Bytes sent to the peer of this connection, low word. */
+  BYTES_OUT: 20,
+  /** Bytes sent, high word. */
+  BYTES_OUT_HIGH: 21,
+  /** Clock at accept or at the start of the connect, in ms. */
+  OPENED_AT: 22,
+  /** Clock when the payload began to flow, in ms, or 0. */
+  ESTABLISHED_AT: 23,
+} as const
+
+/** Address families of the connection table. */
+export const Family = {
+  /** Unknown. */
+  NONE: 0,
+  /** Unix socket. */
+  UNIX: 1,
+  /** IPv4. */
+  INET: 4,
+  /** IPv6. */
+  INET6: 6,
+} as const
+
+/** Words of a worker's control block. */
+export const Control = {
+  /** Position behind the last event written. Written by the engine. */
+  EVENT_HEAD: 0,
+  /** Position of the next event to read. Written by TypeScript. */
+  EVENT_TAIL: 16,
+  /** 1 while the doorbell is rung and not answered. Swapped by the engine, cleared by TypeScript. */
+  EVENT_WAKE: 32,
+  /** Position behind the last command written. Written by TypeScript. */
+  COMMAND_HEAD: 48,
+  /** Position of the next command to read. Written by the engine. */
+  COMMAND_TAIL: 64,
+  /** 1 while the worker sleeps in its poller and needs a wake. Written by the engine. */
+  SLEEPING: 80,
+  /** 1 while TypeScript has commands that did not fit. Written by TypeScript, cleared by the engine. */
+  COMMANDS_WAITING: 81,
+  /** The engine's clock in ms, for reading time without a call. Written by the engine. */
+  CLOCK: 82,
+} as const
+
+/** Sizes. Capacities are powers of two. */
+export const Layout = {
+  /** Words of a record in either ring. */
+  RECORD_WORDS: 8,
+  /** Words of a connection's record in the table. */
+  CONNECTION_WORDS: 24,
+  /** Words of the control block. */
+  CONTROL_WORDS: 96,
+  /** Records of the event ring. */
+  EVENT_CAPACITY: 16384,
+  /** Records of the command ring. */
+  COMMAND_CAPACITY: 16384,
+  /** Bytes of the event slab. */
+  EVENT_SLAB_BYTES: 2097152,
+  /** Bytes of the command slab. */
+  COMMAND_SLAB_BYTES: 2097152,
+  /** Mask of a free-running position. */
+  POSITION_MASK: 2147483647,
+  /** Largest chunk of payload in one event or command. */
+  MAX_CHUNK: 65536,
+} as const
+
+/** Word offsets of the regions of a worker's memory. */
+export const Region = {
+  EVENT_RING: 96,
+  COMMAND_RING: 131168,
+  EVENT_SLAB: 262240,
+  COMMAND_SLAB: 786528,
+  WORKER_WORDS: 1310816,
+} as const
+
+/** Label of a By, as logs and metrics print it. */
+export type ByLabel =
+  | 'client'
+  | 'server'
+  | 'proxy'
+  | 'policy'
+  | 'timeout'
+
+/** By labels by value; index 0 is unused. */
+export const ByLabels: readonly ByLabel[] = [
+  'client',
+  'client',
+  'server',
+  'proxy',
+  'policy',
+  'timeout',
+]
+
+/** Label of a Phase, as logs and metrics print it. */
+export type PhaseLabel =
+  | 'accept'
+  | 'health'
+  | 'monitor-in'
+  | 'accept-proxy'
+  | 'tcp-rules'
+  | 'tls'
+  | 'custom'
+  | 'accept-session'
+  | 'content'
+  | 'queue'
+  | 'connect'
+  | 'socks'
+  | 'send-proxy'
+  | 'tls-out'
+  | 'request'
+  | 'response'
+  | 'data'
+  | 'close'
+  | 'send-last-chunk'
+
+/** Phase labels by value; index 0 is unused. */
+export const PhaseLabels: readonly PhaseLabel[] = [
+  'accept',
+  'accept',
+  'health',
+  'monitor-in',
+  'accept-proxy',
+  'tcp-rules',
+  'tls',
+  'custom',
+  'accept-session',
+  'content',
+  'queue',
+  'connect',
+  'socks',
+  'send-proxy',
+  'tls-out',
+  'request',
+  'response',
+  'data',
+  'close',
+  'send-last-chunk',
+]
+
+/** Label of a Code, as logs and metrics print it. */
+export type CodeLabel =
+  | 'done'
+  | 'reset'
+  | 'aborted'
+  | 'refused'
+  | 'unreachable'
+  | 'io-error'
+  | 'bad-address'
+  | 'fd-exhausted'
+  | 'ports-exhausted'
+  | 'no-memory'
+  | 'table-full'
+  | 'connect-timeout'
+  | 'client-timeout'
+  | 'server-timeout'
+  | 'client-fin-timeout'
+  | 'server-fin-timeout'
+  | 'tunnel-timeout'
+  | 'handshake-timeout'
+  | 'verdict-timeout'
+  | 'queue-timeout'
+  | 'queue-full'
+  | 'proxy-signature'
+  | 'proxy-malformed'
+  | 'proxy-too-long'
+  | 'proxy-checksum'
+  | 'proxy-untrusted'
+  | 'socks-malformed'
+  | 'socks-no-method'
+  | 'socks-auth'
+  | 'socks-refused'
+  | 'rejected'
+  | 'tarpit'
+  | 'replied'
+  | 'policy-error'
+  | 'handshake-limit'
+  | 'no-backend'
+  | 'no-server'
+  | 'health'
+  | 'monitor'
+  | 'applet-error'
+  | 'shutdown'
+  | 'killed'
+  | 'internal'
+  | 'resolve'
+
+/** Code labels by value; index 0 is unused. */
+export const CodeLabels: readonly CodeLabel[] = [
+  'done',
+  'done',
+  'reset',
+  'aborted',
+  'refused',
+  'unreachable',
+  'io-error',
+  'bad-address',
+  'fd-exhausted',
+  'ports-exhausted',
+  'no-memory',
+  'table-full',
+  'connect-timeout',
+  'client-timeout',
+  'server-timeout',
+  'client-fin-timeout',
+  'server-fin-timeout',
+  'tunnel-timeout',
+  'handshake-timeout',
+  'verdict-timeout',
+  'queue-timeout',
+  'queue-full',
+  'proxy-signature',
+  'proxy-malformed',
+  'proxy-too-long',
+  'proxy-checksum',
+  'proxy-untrusted',
+  'socks-malformed',
+  'socks-no-method',
+  'socks-auth',
+  'socks-refused',
+  'rejected',
+  'tarpit',
+  'replied',
+  'policy-error',
+  'handshake-limit',
+  'no-backend',
+  'no-server',
+  'health',
+  'monitor',
+  'applet-error',
+  'shutdown',
+  'killed',
+  'internal',
+  'resolve',
+]

@@ -1,0 +1,254 @@
+/**
+ * Runs the custom handlers of a frontend (HH_CUSTOM), one after another, each
+ * on what the one before left.
+ *
+ * An event with bytes may have been on its way when a handler gave its answer,
+ * and then it is the next handler that hears of it. So nothing is consumed in
+ * the engine before the last handler is done: every event shows the same
+ * stream from its beginning, whomever it was meant for.
+ */
+
+import type { Clock } from '../clock.js'
+import { packReason } from '../connection/reason.js'
+import type { Engine } from '../engine/engine.js'
+import { By, BytesFlag, CloseMode, Code, Layout, Phase } from '../engine/wire.js'
+import { isThenable, type RuleTargets } from '../rules/run.js'
+import { type Guard, type Waiter, waitFor } from '../rules/wait.js'
+import type { ClientConnection } from '../session/connection.js'
+import type { CompiledHandler } from '../session/frontend.js'
+import type { HandshakeAnswer } from './handler.js'
+
+export interface HandshakeHost {
+  /** Every handler is done; `conn.consumed` bytes are not forwarded. */
+  handshakesDone(conn: ClientConnection): void
+  close(conn: ClientConnection, reason: number, mode?: number): void
+  reply(conn: ClientConnection, bytes: Uint8Array, reason: number): void
+}
+
+const encoder = new TextEncoder()
+
+export class CustomHandshakes implements Waiter {
+  readonly #engine: Engine
+  readonly #clock: Clock
+  readonly #guard: Guard
+  readonly #targets: RuleTargets
+  readonly #host: HandshakeHost
+
+  constructor(
+    engine: Engine,
+    clock: Clock,
+    guard: Guard,
+    targets: RuleTargets,
+    host: HandshakeHost,
+  ) {
+    this.#engine = engine
+    this.#clock = clock
+    this.#guard = guard
+    this.#targets = targets
+    this.#host = host
+  }
+
+  start(conn: ClientConnection): void {
+    conn.phase = Phase.CUSTOM
+    conn.index = 0
+    conn.consumed = 0
+    this.#inspect(conn)
+  }
+
+  /** The engine has bytes for the current handler. `bytes` is valid during the call only. */
+  bytes(conn: ClientConnection, bytes: Uint8Array, flags: number): void {
+    // On its way while the last handler answered.
+    if (conn.index >= conn.listener.frontend.handlers.length) return
+    const { deadline, limit } = this.#current(conn)
+    if ((flags & BytesFlag.EXPIRED) !== 0) {
+      const left = conn.handlerUntil - this.#clock.now()
+      // The clocks differ by a little; an expiry of the handler before comes right at the start.
+      if (left < deadline / 2) {
+        this.late(conn)
+        return
+      }
+    }
+    const seen = bytes.length - conn.consumed
+    const eof = (flags & BytesFlag.EOF) !== 0
+    if (seen < 0 || (seen === 0 && !eof)) return
+    // The handler may keep them across a promise, and the engine's view does not last.
+    const owned = bytes.slice(conn.consumed, conn.consumed + limit)
+    const full = seen >= limit || bytes.length >= Layout.MAX_CHUNK
+    conn.payloadFlags = (eof ? BytesFlag.EOF : 0) | (full ? BytesFlag.FULL : 0)
+    if (conn.promise !== undefined) conn.inbox = owned
+    else this.#call(conn, owned)
+  }
+
+  answered(conn: ClientConnection, answer: unknown): void {
+    this.#apply(conn, answer)
+  }
+
+  rejected(conn: ClientConnection, error: unknown): void {
+    this.#failed(conn, error)
+  }
+
+  late(conn: ClientConnection): void {
+    const { name, opens } = this.#current(conn)
+    conn.forget()
+    conn.rule = name
+    if (opens) this.#next(conn, 0)
+    else this.#host.close(conn, packReason(By.TIMEOUT, Phase.CUSTOM, Code.HANDSHAKE_TIMEOUT))
+  }
+
+  #current(conn: ClientConnection): CompiledHandler {
+    return conn.listener.frontend.handlers[conn.index] as CompiledHandler
+  }
+
+  /** Asks for the bytes of the current handler, behind what those before it took. */
+  #inspect(conn: ClientConnection): void {
+    const { limit, deadline } = this.#current(conn)
+    conn.payloadFlags = 0
+    conn.payload = NO_BYTES
+    conn.handlerUntil = this.#clock.now() + deadline
+    const most = Math.min(conn.consumed + limit, Layout.MAX_CHUNK)
+    this.#engine.inspect(conn.slot, conn.generation, most, deadline, 0)
+  }
+
+  #call(conn: ClientConnection, bytes: Uint8Array): void {
+    const { handler } = this.#current(conn)
+    conn.payload = bytes
+    let answer: unknown
+    try {
+      answer = handler.onBytes(conn, bytes, {
+        eof: (conn.payloadFlags & BytesFlag.EOF) !== 0,
+        full: (conn.payloadFlags & BytesFlag.FULL) !== 0,
+      })
+    } catch (error) {
+      this.#failed(conn, error)
+      return
+    }
+    if (!isThenable(answer)) {
+      this.#apply(conn, answer)
+      return
+    }
+    const left = Math.max(conn.handlerUntil - this.#clock.now(), 1)
+    waitFor(conn, answer, left, this.#clock, this.#guard, this)
+  }
+
+  #apply(conn: ClientConnection, value: unknown): void {
+    if (conn.decided !== 0 || conn.ended) return
+    const answer = value as HandshakeAnswer
+    if (answer === 'more') {
+      this.#more(conn)
+      return
+    }
+    if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) {
+      this.#failed(conn, new TypeError(`${String(value)} is no answer of a handshake handler`))
+      return
+    }
+    const { name } = this.#current(conn)
+    if ('reject' in answer) {
+      conn.rule = name
+      const mode = answer.reject === 'reset' ? CloseMode.RESET : CloseMode.CLOSE
+      this.#host.close(conn, packReason(By.POLICY, Phase.CUSTOM, Code.REJECTED), mode)
+    } else if ('send' in answer) {
+      this.#send(conn, answer.send, answer.consume)
+    } else if ('reply' in answer) {
+      conn.rule = name
+      const { reply } = answer
+      const bytes = typeof reply === 'string' ? encoder.encode(reply) : reply
+      if (bytes instanceof Uint8Array) {
+        this.#host.reply(conn, bytes, packReason(By.POLICY, Phase.CUSTOM, Code.REPLIED))
+      } else {
+        this.#failed(conn, new TypeError('a reply must be a string or a Uint8Array'))
+      }
+    } else {
+      this.#done(conn, answer)
+    }
+  }
+
+  #done(
+    conn: ClientConnection,
+    answer: Exclude<
+      HandshakeAnswer,
+      'more' | { send: unknown } | { reply: unknown } | { reject: unknown }
+    >,
+  ): void {
+    const { name } = this.#current(conn)
+    const { consume = 0, backend, vars } = answer
+    const seen = conn.payload.length
+    if (!Number.isInteger(consume) || consume < 0 || consume > seen) {
+      this.#failed(conn, new RangeError(`consume is ${consume} of ${seen} bytes`))
+      return
+    }
+    if (backend !== undefined) {
+      const chosen = this.#targets.backends.get(backend)
+      if (chosen === undefined) {
+        this.#failed(conn, new TypeError(`there is no backend '${backend}'`))
+        return
+      }
+      conn.backend = chosen
+      conn.rule = name
+    }
+    if (vars !== undefined) Object.assign(conn.vars, vars)
+    this.#next(conn, consume)
+  }
+
+  /** Sends, and asks the same handler again with what is left. */
+  #send(conn: ClientConnection, content: Uint8Array | string, consume: number): void {
+    const bytes = typeof content === 'string' ? encoder.encode(content) : content
+    if (!(bytes instanceof Uint8Array) || bytes.length > MAX_SEND) {
+      const what = `a handler sends a string or a Uint8Array of at most ${MAX_SEND} bytes`
+      this.#failed(conn, new TypeError(what))
+      return
+    }
+    const seen = conn.payload.length
+    if (!Number.isInteger(consume) || consume < 1 || consume > seen) {
+      this.#failed(conn, new RangeError(`consume is ${consume} of ${seen} bytes`))
+      return
+    }
+    conn.forget()
+    conn.payload = NO_BYTES
+    conn.payloadFlags = 0
+    const { slot, generation } = conn
+    const left = Math.max(Math.ceil(conn.handlerUntil - this.#clock.now()), 1)
+    this.#engine.send(slot, generation, bytes, false)
+    this.#engine.inspect(slot, generation, this.#current(conn).limit, left, consume)
+  }
+
+  #more(conn: ClientConnection): void {
+    const newer = conn.inbox
+    conn.inbox = undefined
+    if (newer !== undefined) {
+      this.#call(conn, newer)
+      return
+    }
+    const { name } = this.#current(conn)
+    if ((conn.payloadFlags & BytesFlag.FULL) !== 0) {
+      conn.rule = name
+      this.#host.close(conn, packReason(By.POLICY, Phase.CUSTOM, Code.HANDSHAKE_LIMIT))
+    } else if ((conn.payloadFlags & BytesFlag.EOF) !== 0) {
+      conn.rule = name
+      this.#host.close(conn, packReason(By.CLIENT, Phase.CUSTOM, Code.ABORTED))
+    }
+  }
+
+  #failed(conn: ClientConnection, error: unknown): void {
+    const { name } = this.#current(conn)
+    conn.rule = name
+    conn.listener.frontend.policyErrors++
+    conn.log.error({ err: error, handler: name }, `handshake handler ${name} failed`)
+    if (conn.listener.frontend.opens) this.#next(conn, 0)
+    else this.#host.close(conn, packReason(By.POLICY, Phase.CUSTOM, Code.POLICY_ERROR))
+  }
+
+  /** On to the next handler, behind `consume` more bytes. */
+  #next(conn: ClientConnection, consume: number): void {
+    conn.forget()
+    conn.consumed += consume
+    conn.payload = NO_BYTES
+    conn.payloadFlags = 0
+    conn.index++
+    if (conn.index < conn.listener.frontend.handlers.length) this.#inspect(conn)
+    else this.#host.handshakesDone(conn)
+  }
+}
+
+const NO_BYTES = new Uint8Array(0)
+/** Bytes that a handler may send at once: an empty socket takes as many without waiting. */
+const MAX_SEND = 16_384

@@ -1,0 +1,431 @@
+/**
+ * The proxy: configuration, engine, backends, frontends and core put together,
+ * with a beginning and an end.
+ */
+
+import { EventEmitter } from 'node:events'
+import type { Logger } from 'pino'
+import { Backend, type Server } from './backend/backend.js'
+import { type Resolver, systemResolver } from './backend/resolve.js'
+import { type Clock, systemClock } from './clock.js'
+import { resolveConfig } from './config/resolve.js'
+import type { ResolvedConfig } from './config/resolved.js'
+import type { Config, Duration } from './config/types.js'
+import { parseDuration } from './config/units.js'
+import type { Engine, EngineKind, EngineStats, ListenResult } from './engine/engine.js'
+import { selectEngine } from './engine/select.js'
+import { Code } from './engine/wire.js'
+import { SluiceError } from './errors.js'
+import { createLog, type ProxyLog } from './log/logger.js'
+import { Core } from './session/core.js'
+import { Frontend, Listener } from './session/frontend.js'
+import type { SessionRecord } from './session/record.js'
+import type { Session } from './session/session.js'
+import { type SiStateName, SiStateNames } from './session/state.js'
+import { StickTable } from './tables/stick-table.js'
+
+export interface ProxyOptions {
+  /** An engine, or which one; default: the configuration's `global.engine`. */
+  engine?: Engine | 'native' | 'js' | 'auto'
+  clock?: Clock
+  /** Default: pino as `config.log` says, written asynchronously. */
+  logger?: Logger
+  /** Stops the proxy when aborted. */
+  signal?: AbortSignal
+  /** Look-ups of server host names. Default: the system's. */
+  resolver?: Resolver
+}
+
+export interface StopOptions {
+  /** How long sessions may take to end, in ms or as '30s'. Default: `global.drainTimeout`. */
+  deadline?: number | Duration
+}
+
+export interface StopResult {
+  /** Every session ended by itself. */
+  drained: boolean
+  /** Sessions that were closed at the deadline, as 'proxy/.../shutdown'. */
+  closed: number
+}
+
+export type ListenAddresses = Record<string, ListenResult['address'][]>
+
+export interface ServerStateChange {
+  backend: string
+  server: string
+  from: string
+  to: string
+}
+
+export interface SessionTransition {
+  id: string
+  side: 'client' | 'server'
+  from: SiStateName
+  to: SiStateName
+}
+
+export interface ProxyEvents {
+  /** Every listener is there. */
+  listening: [addresses: ListenAddresses]
+  /** A connection ended. */
+  session: [record: SessionRecord]
+  serverState: [change: ServerStateChange]
+  /** A side of a session changed its state. Costs something on every session. */
+  transition: [transition: SessionTransition]
+  /** The engine cannot go on; the proxy has stopped. */
+  error: [error: Error]
+  stopped: [result: StopResult]
+}
+
+export interface FrontendStats {
+  /** Connections that policy heard of and that are open now. */
+  current: number
+  connections: number
+  sessions: number
+  policyErrors: number
+  lateVerdicts: number
+  /** Bytes from and to the clients of ended sessions. */
+  bytesIn: number
+  bytesOut: number
+  /** Ended connections by 'by/phase/code'. */
+  ends: Record<string, number>
+}
+
+export interface BackendStats {
+  queued: number
+  servers: Record<string, { sessions: number; status: string; weight: number }>
+}
+
+export interface ProxyStats {
+  engine: EngineStats | undefined
+  connections: number
+  frontends: Record<string, FrontendStats>
+  backends: Record<string, BackendStats>
+  tables: Record<string, { entries: number; size: number }>
+  /** Log lines that nobody read in time. */
+  logDropped: number
+}
+
+type State = 'new' | 'starting' | 'running' | 'stopping' | 'stopped'
+
+/** Time that closed sessions have to be reported before the engine stops, ms. */
+const CLOSE_GRACE = 1_000
+const POLL_INTERVAL = 10
+
+/** Makes a proxy. Throws ConfigError with every mistake of the configuration at once. */
+export function createProxy(config: Config, options: ProxyOptions = {}): SluiceProxy {
+  return new SluiceProxy(resolveConfig(config), options)
+}
+
+/** A proxy: `start` it once, `stop` it once. */
+export class SluiceProxy extends EventEmitter<ProxyEvents> {
+  readonly config: ResolvedConfig
+  readonly tables: ReadonlyMap<string, StickTable>
+  readonly logger: Logger
+  readonly #options: ProxyOptions
+  readonly #clock: Clock
+  readonly #log: ProxyLog | undefined
+  readonly #backends = new Map<string, Backend>()
+  readonly #frontends = new Map<string, Frontend>()
+  readonly #onAbort = () => {
+    void this.stop().catch((error: unknown) => this.logger.error({ err: error }, 'stop failed'))
+  }
+  #engine: Engine | undefined
+  #core: Core | undefined
+  #state: State = 'new'
+  #starting: Promise<this> | undefined
+  #stopped: Promise<StopResult> | undefined
+  #released: Promise<void> | undefined
+
+  /** Use `createProxy`. */
+  constructor(config: ResolvedConfig, options: ProxyOptions) {
+    super()
+    this.config = config
+    this.#options = options
+    this.#clock = options.clock ?? systemClock
+    this.#log = options.logger ? undefined : createLog(config.log.level, config.log.file)
+    this.logger = options.logger ?? (this.#log as ProxyLog).logger
+    this.tables = new Map(
+      config.tables.map((table) => [table.name, new StickTable(table, this.#clock)]),
+    )
+  }
+
+  /** Kind of the engine that runs; undefined before the start. */
+  get engineKind(): EngineKind | undefined {
+    return this.#engine?.kind
+  }
+
+  get running(): boolean {
+    return this.#state === 'running'
+  }
+
+  /** Backends by name; empty before the start. */
+  get backends(): ReadonlyMap<string, Backend> {
+    return this.#backends
+  }
+
+  /** Actual addresses by frontend, in the order of its binds. */
+  get addresses(): ListenAddresses {
+    const addresses: ListenAddresses = {}
+    for (const { name, listeners } of this.#frontends.values()) {
+      addresses[name] = listeners.flatMap(({ address }) => (address ? [address] : []))
+    }
+    return addresses
+  }
+
+  /** Listens. When it rejects nothing listens and nothing is left behind. */
+  start(): Promise<this> {
+    if (this.#state !== 'new') {
+      const message = `A proxy starts once; this one is ${this.#state}.`
+      return Promise.reject(new SluiceError('ERR_SLUICE_STATE', message))
+    }
+    this.#state = 'starting'
+    this.#starting = this.#start()
+    return this.#starting
+  }
+
+  /**
+   * Stops accepting, lets sessions end until the deadline, then closes the
+   * rest. Called again, it answers with the first call's result.
+   */
+  stop(options: StopOptions = {}): Promise<StopResult> {
+    this.#stopped ??= this.#stop(options)
+    return this.#stopped
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  stats(): ProxyStats {
+    const frontends: Record<string, FrontendStats> = {}
+    for (const frontend of this.#frontends.values()) {
+      const { current, connections, sessions, policyErrors, lateVerdicts } = frontend
+      const { bytesIn, bytesOut } = frontend
+      frontends[frontend.name] = {
+        current,
+        connections,
+        sessions,
+        policyErrors,
+        lateVerdicts,
+        bytesIn,
+        bytesOut,
+        ends: frontend.ends(),
+      }
+    }
+    const backends: Record<string, BackendStats> = {}
+    for (const backend of this.#backends.values()) {
+      const servers: BackendStats['servers'] = {}
+      for (const { name, sessions, status, weight } of backend.servers) {
+        servers[name] = { sessions, status, weight }
+      }
+      backends[backend.name] = { queued: backend.queued, servers }
+    }
+    const tables: ProxyStats['tables'] = {}
+    for (const [name, table] of this.tables) {
+      tables[name] = { entries: table.entries, size: table.config.size }
+    }
+    return {
+      engine: this.#engine?.stats(),
+      connections: this.#core?.current ?? 0,
+      frontends,
+      backends,
+      tables,
+      logDropped: this.#log?.dropped() ?? 0,
+    }
+  }
+
+  async #start(): Promise<this> {
+    const { signal } = this.#options
+    try {
+      signal?.throwIfAborted()
+      signal?.addEventListener('abort', this.#onAbort, { once: true })
+      const engine = await this.#makeEngine()
+      this.#engine = engine
+      this.#makeBackends(engine)
+      const core = this.#makeCore(engine)
+      this.#core = core
+      engine.start(core)
+      await Promise.all([...this.#backends.values()].map((backend) => backend.start()))
+      for (const config of this.config.frontends) await this.#listen(engine, core, config)
+      if (this.#stopped !== undefined) {
+        throw new SluiceError('ERR_SLUICE_STATE', 'The proxy was stopped while it started.')
+      }
+    } catch (error) {
+      await this.#release()
+      throw error
+    }
+    this.#state = 'running'
+    ;(this as EventEmitter).on('newListener', this.#onListener)
+    this.#core.refreshTracing()
+    try {
+      this.emit('listening', this.addresses)
+    } catch (error) {
+      // A listener of the caller's: the proxy runs all the same.
+      this.logger.error({ err: error }, "a listener of 'listening' threw")
+    }
+    return this
+  }
+
+  #makeEngine(): Promise<Engine> {
+    const { config } = this
+    const chosen = this.#options.engine ?? config.engine
+    if (typeof chosen !== 'string') return Promise.resolve(chosen)
+    const { workers, maxconn } = config
+    return selectEngine(chosen, { workers, slots: 2 * maxconn }, this.logger)
+  }
+
+  #makeBackends(engine: Engine): void {
+    for (const config of this.config.backends) {
+      const backend = new Backend(config, {
+        clock: this.#clock,
+        engine,
+        resolver: this.#options.resolver ?? systemResolver,
+        log: this.logger,
+        table: config.stick ? this.tables.get(config.stick.table) : undefined,
+        resolveInterval: this.config.resolveInterval,
+        onServerState: (server: Server, from: string, to: string) =>
+          this.emit('serverState', { backend: config.name, server: server.name, from, to }),
+      })
+      this.#backends.set(config.name, backend)
+    }
+  }
+
+  #makeCore(engine: Engine): Core {
+    return new Core({
+      engine,
+      clock: this.#clock,
+      logger: this.logger,
+      tables: this.tables,
+      backends: this.#backends,
+      maxconn: this.config.maxconn,
+      idPrefix: Math.floor(Date.now() / 1000).toString(16),
+      events: {
+        wantsSessions: () => this.listenerCount('session') > 0,
+        sessionEnded: (record) => this.emit('session', record),
+        wantsTransitions: () => this.listenerCount('transition') > 0,
+        transitioned: (session, side, from, to) => this.#transitioned(session, side, from, to),
+        fatal: (error) => this.#fatal(error),
+      },
+    })
+  }
+
+  async #listen(
+    engine: Engine,
+    core: Core,
+    config: ResolvedConfig['frontends'][number],
+  ): Promise<void> {
+    const backend = config.backend === undefined ? undefined : this.#backends.get(config.backend)
+    const frontend = new Frontend(config, backend, this.config.verdictTimeout)
+    this.#frontends.set(config.name, frontend)
+    core.addFrontend(frontend)
+    const fallback = frontend.opens ? fallbackRoute(backend) : -1
+    for (const bind of config.binds) frontend.listeners.push(new Listener(frontend, bind))
+    for (const listener of frontend.listeners) {
+      const spec = frontend.listenSpec(listener.bind, fallback, this.config.maxconn)
+      const result = await engine.listen(spec)
+      listener.listening(result)
+      core.addListener(listener)
+    }
+  }
+
+  async #stop(options: StopOptions): Promise<StopResult> {
+    const { deadline = this.config.drainTimeout } = options
+    const ms = typeof deadline === 'number' ? deadline : parseDuration(deadline)
+    // The clock's timers do not hold the process, and the listeners are about to go.
+    const keepAlive = setInterval(() => {}, 1 << 30)
+    try {
+      if (this.#state === 'starting') await this.#starting?.catch(() => {})
+      const result = this.#state === 'running' ? await this.#drain(ms) : NOTHING_TO_DO
+      await this.#release()
+      this.emit('stopped', result)
+      return result
+    } finally {
+      clearInterval(keepAlive)
+    }
+  }
+
+  async #drain(ms: number): Promise<StopResult> {
+    this.#state = 'stopping'
+    const engine = this.#engine as Engine
+    const core = this.#core as Core
+    const open = () => core.current > 0 || engine.stats().connections > 0
+    const ids = [...this.#frontends.values()].flatMap(({ listeners }) => listeners)
+    await Promise.all(ids.map(({ id }) => engine.unlisten(id)))
+    if (!(await this.#until(() => !open(), ms))) {
+      const closed = core.closeAll(Code.SHUTDOWN)
+      await this.#until(() => core.current === 0, CLOSE_GRACE)
+      return { drained: false, closed }
+    }
+    return { drained: true, closed: 0 }
+  }
+
+  /** Waits until `done`, at most `ms`; returns whether it is. */
+  async #until(done: () => boolean, ms: number): Promise<boolean> {
+    const end = this.#clock.now() + ms
+    for (;;) {
+      if (done()) return true
+      const left = end - this.#clock.now()
+      if (left <= 0) return false
+      await new Promise<void>((resolve) => {
+        this.#clock.after(Math.min(left, POLL_INTERVAL), resolve)
+      })
+    }
+  }
+
+  /** Gives up whatever there is; once. */
+  #release(): Promise<void> {
+    this.#released ??= this.#giveUp()
+    return this.#released
+  }
+
+  async #giveUp(): Promise<void> {
+    this.#state = 'stopped'
+    this.#options.signal?.removeEventListener('abort', this.#onAbort)
+    ;(this as EventEmitter).off('newListener', this.#onListener)
+    await this.#engine?.stop()
+    for (const backend of this.#backends.values()) backend.stop()
+    await this.#log?.close()
+  }
+
+  readonly #onListener = (name: string | symbol) => {
+    // The listener is added after this event.
+    if (name === 'transition') queueMicrotask(() => this.#core?.refreshTracing())
+  }
+
+  #transitioned(session: Session, side: 0 | 1, from: number, to: number): void {
+    this.emit('transition', {
+      id: session.client.id,
+      side: side === 0 ? 'client' : 'server',
+      from: SiStateNames[from] as SiStateName,
+      to: SiStateNames[to] as SiStateName,
+    })
+  }
+
+  #fatal(error: Error): void {
+    const closed = this.#core?.current ?? 0
+    const done = () => {
+      if (this.listenerCount('error') > 0) this.emit('error', error)
+      return { drained: false, closed }
+    }
+    // Nothing can be drained: no worker may be there to answer.
+    this.#stopped ??= this.#release().then(done, done)
+  }
+}
+
+const NOTHING_TO_DO: StopResult = Object.freeze({ drained: true, closed: 0 })
+
+/**
+ * Way out of a frontend whose policy is late: the first server of the default
+ * backend that is ready and has a fixed address. The route of a host name
+ * changes with the name, and the engine cannot ask while policy is late.
+ */
+function fallbackRoute(backend: Backend | undefined): number {
+  const ready = backend?.servers.find(
+    ({ config }) =>
+      config.state === 'ready' &&
+      !config.backup &&
+      (config.address.kind === 'ip' || config.address.kind === 'unix'),
+  )
+  return ready?.route() ?? -1
+}

@@ -1,0 +1,84 @@
+/**
+ * Constructors of verdicts: what a rule returns, or stands in a list of rules
+ * as it is.
+ */
+
+import { parseDuration } from '../config/units.js'
+import type { Connection, CounterName, Key, RuleFunction, Variable, Verdict } from './types.js'
+
+const ACCEPT: Verdict = Object.freeze({ kind: 'accept' })
+const CLOSE: Verdict = Object.freeze({ kind: 'reject', how: 'close' })
+const RESET: Verdict = Object.freeze({ kind: 'reject', how: 'reset' })
+const EXPECT_PROXY: Verdict = Object.freeze({ kind: 'expectProxy' })
+const MORE: Verdict = Object.freeze({ kind: 'more' })
+const encoder = new TextEncoder()
+
+/** Ends this ruleset: the rules behind it are not run. */
+export function accept(): Verdict {
+  return ACCEPT
+}
+
+/** Closes the connection; with `reset` by RST instead of FIN. */
+export function reject(options?: { reset?: boolean }): Verdict {
+  return options?.reset ? RESET : CLOSE
+}
+
+/** Holds the connection silently for `duration` ('5s', or ms), then closes it. */
+export function tarpit(duration: number | string): Verdict {
+  return { kind: 'tarpit', ms: typeof duration === 'number' ? duration : parseDuration(duration) }
+}
+
+/** Sends `content` and closes the connection. */
+export function reply(content: Uint8Array | string): Verdict {
+  return {
+    kind: 'reply',
+    bytes: typeof content === 'string' ? encoder.encode(content) : content,
+  }
+}
+
+/**
+ * Tracks a key in a stick table through one of the three counters of the
+ * connection. The first `track` of a counter wins. A key of `undefined`
+ * tracks nothing.
+ */
+export function track(
+  counter: CounterName,
+  key: (conn: Connection) => Key,
+  table: string,
+): RuleFunction
+export function track(counter: CounterName, key: Key, table: string): Verdict
+export function track(
+  counter: CounterName,
+  key: Key | ((conn: Connection) => Key),
+  table: string,
+): Verdict | RuleFunction {
+  if (typeof key !== 'function') return { kind: 'track', counter, key, table }
+  const rule: RuleFunction = (conn) => ({ kind: 'track', counter, key: key(conn), table })
+  Object.defineProperty(rule, 'name', { value: `track-${counter}` })
+  return rule
+}
+
+/** Sets a variable of the connection, for later rules, handlers and applets. */
+export function setVar(name: string, value: Variable): Verdict {
+  return { kind: 'setVar', name, value }
+}
+
+/** Chooses the backend. The last one chosen is used. */
+export function useBackend(backend: string): Verdict {
+  return { kind: 'backend', backend }
+}
+
+/** Connection rules: a PROXY header is awaited before the session. */
+export function expectProxy(): Verdict {
+  return EXPECT_PROXY
+}
+
+/** Place in a backend's queue: lower numbers are served first. Default 0. */
+export function priority(value: number): Verdict {
+  return { kind: 'priority', value }
+}
+
+/** Content rules: waits for more payload, within inspectDelay and inspectLimit. */
+export function more(): Verdict {
+  return MORE
+}

@@ -1,0 +1,236 @@
+/**
+ * Finds a server for a session and connects to it: REQ, QUE, ASS, CON, CER and
+ * TAR of the server's side.
+ */
+
+import { AppletRuntime } from '../applet/runtime.js'
+import type { Server } from '../backend/backend.js'
+import type { Clock } from '../clock.js'
+import { packReason, reasonCode } from '../connection/reason.js'
+import { encodeTlv, TLV_UNIQUE_ID } from '../connection/tlv.js'
+import type { Engine } from '../engine/engine.js'
+import { By, Code, ConnectFlag, Handshake, Phase } from '../engine/wire.js'
+import type { ClientConnection } from './connection.js'
+import type { Session } from './session.js'
+import { Side, SiState } from './state.js'
+
+/** What the connector asks of the core. */
+export interface ConnectorHost {
+  /** Closes the connection with a reason word. */
+  close(conn: ClientConnection, reason: number): void
+  /** Runs `fn`; whatever it throws is logged and closes that one connection. */
+  guard(conn: ClientConnection, fn: () => void): void
+}
+
+const encoder = new TextEncoder()
+const { SERVER } = Side
+
+/** Failures that the same server may not have next time. */
+function worthRetrying(code: number): boolean {
+  switch (code) {
+    case Code.BAD_ADDRESS:
+    case Code.SOCKS_AUTH:
+    case Code.SOCKS_NO_METHOD:
+    case Code.SOCKS_MALFORMED:
+      return false
+    default:
+      return true
+  }
+}
+
+export class Connector {
+  readonly #engine: Engine
+  readonly #clock: Clock
+  readonly #host: ConnectorHost
+
+  constructor(engine: Engine, clock: Clock, host: ConnectorHost) {
+    this.#engine = engine
+    this.#clock = clock
+    this.#host = host
+  }
+
+  /** Chooses a server and goes on from there. Precondition: the server's side is in INI. */
+  assign(session: Session): void {
+    const { client } = session
+    const backend = client.backend ?? client.listener.frontend.backend
+    if (backend === undefined) {
+      this.#host.close(client, packReason(By.PROXY, Phase.ACCEPT_SESSION, Code.NO_BACKEND))
+      return
+    }
+    session.backend = backend
+    if (session.transition(SERVER, SiState.REQ)) this.#request(session, undefined)
+  }
+
+  /** A slot came free for a queued session; the slot is taken already. */
+  dequeued(session: Session, server: Server): void {
+    session.queueTime += this.#clock.now() - session.queuedAt
+    this.#take(session, server)
+  }
+
+  queueExpired(session: Session): void {
+    session.queueTime += this.#clock.now() - session.queuedAt
+    this.#fail(session, packReason(By.TIMEOUT, Phase.QUEUE, Code.QUEUE_TIMEOUT))
+  }
+
+  /**
+   * The engine took its own way to the default backend, because policy was late.
+   * No server is counted for it: the engine chose, not a backend.
+   */
+  opened(session: Session): void {
+    const { client } = session
+    if (session.serverState === SiState.QUE) session.backend?.cancel(session)
+    // A choice that came too late is undone by legal steps, which give its slot back.
+    if (session.serverState === SiState.CON) session.transition(SERVER, SiState.CER)
+    if (session.serverState === SiState.CER) session.transition(SERVER, SiState.REQ)
+    if (session.serverState === SiState.INI) session.transition(SERVER, SiState.REQ)
+    session.opened = true
+    session.backend = client.listener.frontend.backend
+    client.phase = Phase.CONNECT
+    client.answered = true
+    if (session.serverState === SiState.EST) return
+    session.server = undefined
+    if (session.transition(SERVER, SiState.ASS)) session.transition(SERVER, SiState.CON)
+  }
+
+  /** The engine reports that the server's side is there. */
+  connected(session: Session): void {
+    if (session.serverState !== SiState.CON || !session.transition(SERVER, SiState.EST)) return
+    session.client.phase = Phase.DATA
+    session.server?.backend.succeeded(session.server)
+  }
+
+  /** An attempt failed with `reason`; the client is still there. */
+  failed(session: Session, reason: number): void {
+    if (!session.transition(SERVER, SiState.CER)) return
+    const { backend, server } = session
+    session.failures++
+    session.serverFailures++
+    session.lastFailure = reason
+    if (server === undefined || backend === undefined) {
+      this.#fail(session, reason)
+      return
+    }
+    const code = reasonCode(reason)
+    backend.failed(server, code)
+    const { retries, redispatch } = backend.config
+    if (session.failures > retries || code === Code.INTERNAL) {
+      this.#fail(session, reason)
+      return
+    }
+    const retrySame = worthRetrying(code)
+    const elsewhere = redispatch > 0 && (session.serverFailures >= redispatch || !retrySame)
+    if (elsewhere) {
+      // Leaving CER for REQ gives the slot back.
+      if (session.transition(SERVER, SiState.REQ)) this.#request(session, server)
+    } else if (retrySame) {
+      this.#turnAround(session)
+    } else {
+      this.#fail(session, reason)
+    }
+  }
+
+  #request(session: Session, avoid: Server | undefined): void {
+    const backend = session.backend as NonNullable<Session['backend']>
+    const choice = backend.pick(session, avoid)
+    switch (choice.kind) {
+      case 'server':
+        if (choice.server !== avoid) {
+          this.#take(session, choice.server)
+          return
+        }
+        // Nobody else is left: the one that just failed, after the pause.
+        session.serverFailures = 0
+        this.#turnAround(session)
+        return
+      case 'queued':
+        this.#queued(session)
+        return
+      case 'full':
+        this.#fail(session, packReason(By.PROXY, Phase.QUEUE, Code.QUEUE_FULL))
+        return
+      case 'none':
+        this.#fail(
+          session,
+          session.lastFailure || packReason(By.PROXY, Phase.ACCEPT_SESSION, Code.NO_SERVER),
+        )
+    }
+  }
+
+  #queued(session: Session): void {
+    if (!session.transition(SERVER, SiState.QUE)) {
+      session.backend?.cancel(session)
+      return
+    }
+    const { client } = session
+    session.queuedAt = this.#clock.now()
+    client.phase = Phase.QUEUE
+    if (client.answered) return
+    client.answered = true
+    // The session is made: the engine waits without a verdict deadline now.
+    this.#engine.proceed(
+      client.slot,
+      client.generation,
+      Handshake.TCP_RULES | Handshake.ACCEPT_SESSION,
+      0,
+      0,
+    )
+  }
+
+  /** Precondition: a slot of `server` is taken for the session. */
+  #take(session: Session, server: Server): void {
+    if (session.server !== server) {
+      session.server = server
+      session.serverFailures = 0
+    }
+    if (session.transition(SERVER, SiState.ASS)) this.#connect(session, server)
+    else server.backend.release(server)
+  }
+
+  #connect(session: Session, server: Server): void {
+    const { client } = session
+    client.phase = Phase.CONNECT
+    client.answered = true
+    session.attempts++
+    if (server.applet !== undefined) {
+      if (!session.transition(SERVER, SiState.EST)) return
+      client.phase = Phase.DATA
+      client.kept = true
+      client.applet = new AppletRuntime(this.#engine, client, server.applet)
+      client.applet.start()
+      return
+    }
+    const route = server.route()
+    if (route < 0) {
+      this.failed(session, packReason(By.PROXY, Phase.CONNECT, Code.RESOLVE))
+      return
+    }
+    if (!session.transition(SERVER, SiState.CON)) return
+    const flags = server.wantsOutcome ? ConnectFlag.WANT_CONNECTED : 0
+    const tlvs = server.config.sendProxy?.uniqueId
+      ? encodeTlv(TLV_UNIQUE_ID, encoder.encode(client.id))
+      : undefined
+    this.#engine.connect(client.slot, client.generation, route, flags, 0, tlvs)
+  }
+
+  /** Waits in TAR, the slot in hand, and tries the same server again. */
+  #turnAround(session: Session): void {
+    if (!session.transition(SERVER, SiState.TAR)) return
+    const { config } = session.backend as NonNullable<Session['backend']>
+    const { client } = session
+    const limit = config.timeouts.connect
+    const delay = limit > 0 ? Math.min(config.retryDelay, limit) : config.retryDelay
+    session.cancelTimer = this.#clock.after(delay, () =>
+      this.#host.guard(client, () => {
+        session.cancelTimer = undefined
+        const { server } = session
+        if (server === undefined || session.serverState !== SiState.TAR) return
+        if (session.transition(SERVER, SiState.ASS)) this.#connect(session, server)
+      }),
+    )
+  }
+
+  /** No server: CLO gives back what is held. */
+  #fail(session: Session, reason: number): void {
+    if (session.transition(SERVER, SiState.CLO)) this.#host.close(session.client, reason)
+  }
+}

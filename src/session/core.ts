@@ -1,0 +1,582 @@
+/**
+ * The core: hears the engine's events and decides, for every connection, what
+ * happens next. Connections live in one array by slot; the synchronous path
+ * makes one ClientConnection and one Session and nothing else.
+ */
+
+import type { Logger } from 'pino'
+import type { Backend, Server } from '../backend/backend.js'
+import type { Clock } from '../clock.js'
+import { packReason, withPhase } from '../connection/reason.js'
+import type { Engine, EngineEvents } from '../engine/engine.js'
+import { By, CloseMode, Code, Field, Handshake, Layout, Phase } from '../engine/wire.js'
+import { CustomHandshakes, type HandshakeHost } from '../handshake/custom.js'
+import { Outcome, type RuleTargets } from '../rules/run.js'
+import { RuleRunner, type RulesHost } from '../rules/runner.js'
+import type { StickTable } from '../tables/stick-table.js'
+import { ClientConnection, type ConnectionContext } from './connection.js'
+import { Connector, type ConnectorHost } from './connector.js'
+import type { Frontend, Listener } from './frontend.js'
+import { Limits } from './limits.js'
+import { Reporter, type ReporterEvents } from './reporter.js'
+import { Session, type SessionOwner } from './session.js'
+import { Side, SiState } from './state.js'
+
+/** What a proxy hears of its core. */
+export interface CoreEvents extends ReporterEvents {
+  fatal(error: Error): void
+}
+
+export interface CoreOptions {
+  engine: Engine
+  clock: Clock
+  logger: Logger
+  tables: ReadonlyMap<string, StickTable>
+  backends: ReadonlyMap<string, Backend>
+  /** Start of connection ids. */
+  idPrefix: string
+  /** Connections at once in the process; 0: no limit. */
+  maxconn: number
+  events: CoreEvents
+}
+
+interface FrontendRunners {
+  readonly connection: RuleRunner
+  readonly session: RuleRunner
+  readonly content: RuleRunner
+}
+
+const NO_PAYLOAD = new Uint8Array(0)
+const ANSWERED_BY_POLICY = Handshake.TCP_RULES | Handshake.ACCEPT_SESSION
+/** A paused listener is logged at most this often, ms. */
+const PAUSE_LOG_INTERVAL = 10_000
+
+export class Core implements EngineEvents, SessionOwner, ConnectorHost, RulesHost, HandshakeHost {
+  readonly #engine: Engine
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #events: CoreEvents
+  readonly #targets: RuleTargets
+  readonly #context: ConnectionContext
+  readonly #connector: Connector
+  readonly #custom: CustomHandshakes
+  readonly #reporter: Reporter
+  readonly #guard = (conn: ClientConnection, fn: () => void) => this.guard(conn, fn)
+  readonly #connections: (ClientConnection | undefined)[]
+  readonly #listeners: (Listener | undefined)[] = []
+  readonly #runners = new Map<Frontend, FrontendRunners>()
+  readonly #pauseLogged = new Map<number, number>()
+  #sequence = 0
+  #current = 0
+  #stopping = false
+  readonly #limits: Limits
+  #onIdle: (() => void) | undefined
+  tracing = false
+
+  constructor(options: CoreOptions) {
+    const { engine, clock } = options
+    this.#engine = engine
+    this.#clock = clock
+    this.#logger = options.logger
+    this.#events = options.events
+    this.#targets = { tables: options.tables, backends: options.backends }
+    this.#context = { table: engine.table, logger: options.logger, idPrefix: options.idPrefix }
+    this.#connector = new Connector(engine, clock, this)
+    this.#limits = new Limits(engine, options.maxconn)
+    this.#reporter = new Reporter(options.logger, engine.table, options.events)
+    this.#custom = new CustomHandshakes(engine, clock, this.#guard, this.#targets, this)
+    this.#connections = new Array<ClientConnection | undefined>(engine.table.slots).fill(undefined)
+    this.refreshTracing()
+  }
+
+  /** Connections that policy heard of and that are open. */
+  get current(): number {
+    return this.#current
+  }
+
+  /** Call when the log level or the listeners of 'transition' have changed. */
+  refreshTracing(): void {
+    this.tracing = this.#logger.isLevelEnabled('trace') || this.#events.wantsTransitions()
+  }
+
+  addFrontend(frontend: Frontend): void {
+    const runner = (set: Frontend['connectionRules']) =>
+      new RuleRunner(set, this.#targets, this.#clock, this.#guard, this)
+    this.#limits.addFrontend(frontend)
+    this.#runners.set(frontend, {
+      connection: runner(frontend.connectionRules),
+      session: runner(frontend.sessionRules),
+      content: runner(frontend.contentRules),
+    })
+  }
+
+  /** Precondition: the listener's frontend was added, and its id is the engine's. */
+  addListener(listener: Listener): void {
+    this.#listeners[listener.id] = listener
+    this.#limits.addListener()
+  }
+
+  /** Resolves when no connection is left; at once where there is none. */
+  idle(): Promise<void> {
+    if (this.#current === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#onIdle = resolve
+    })
+  }
+
+  /** Closes every connection as `by proxy`, with `code`; returns how many. */
+  closeAll(code: number): number {
+    this.#stopping = true
+    let closed = 0
+    const open = this.#connections.filter((conn) => conn !== undefined)
+    // The queues first: a slot that another one gives back must not start a session now.
+    open.sort((a, b) => Number(b.phase === Phase.QUEUE) - Number(a.phase === Phase.QUEUE))
+    for (const conn of open) {
+      if (conn.ended) continue
+      closed++
+      // Also those that are closing in their own time: a tarpit, a last chunk.
+      conn.decided = 0
+      this.close(conn, packReason(By.PROXY, this.#phaseOf(conn), code))
+    }
+    return closed
+  }
+
+  // --- engine events ---
+
+  handshake(
+    slot: number,
+    generation: number,
+    listener: number,
+    bit: number,
+    tlvs: Uint8Array,
+  ): void {
+    let conn = this.#connections[slot]
+    if (conn === undefined || conn.generation !== generation) {
+      conn = this.#open(slot, generation, listener)
+      if (conn === undefined) return
+    }
+    if (conn.decided !== 0) return
+    if (tlvs.length > 0) conn.setTlvs(tlvs)
+    try {
+      this.#decide(conn, bit)
+    } catch (error) {
+      this.#defect(conn, error)
+    }
+  }
+
+  bytes(slot: number, generation: number, bytes: Uint8Array, flags: number): void {
+    const conn = this.#find(slot, generation)
+    if (conn === undefined || conn.decided !== 0) return
+    try {
+      if (conn.phase === Phase.CUSTOM) this.#custom.bytes(conn, bytes, flags)
+      else if (conn.phase === Phase.CONTENT) this.#contentBytes(conn, bytes, flags)
+    } catch (error) {
+      this.#defect(conn, error)
+    }
+  }
+
+  connected(slot: number, generation: number, _peer: number, _elapsed: number): void {
+    const conn = this.#find(slot, generation)
+    if (conn?.session !== undefined && conn.decided === 0) this.#connector.connected(conn.session)
+  }
+
+  connectFailed(
+    slot: number,
+    generation: number,
+    reason: number,
+    errno: number,
+    _elapsed: number,
+  ): void {
+    const conn = this.#find(slot, generation)
+    if (conn?.session === undefined || conn.decided !== 0) return
+    conn.errno = errno
+    try {
+      this.#connector.failed(conn.session, reason)
+    } catch (error) {
+      this.#defect(conn, error)
+    }
+  }
+
+  closed(
+    slot: number,
+    generation: number,
+    reason: number,
+    errno: number,
+    clock: number,
+    connectTime: number,
+  ): void {
+    const conn = this.#find(slot, generation)
+    if (conn === undefined) return
+    this.#connections[slot] = undefined
+    this.#current--
+    try {
+      this.#ended(conn, this.#reasonOf(conn, reason), errno, clock, connectTime)
+    } catch (error) {
+      this.fault(error)
+    }
+    this.#limits.changed(conn.listener.frontend, this.#current)
+    if (this.#current === 0 && this.#onIdle !== undefined) {
+      const idle = this.#onIdle
+      this.#onIdle = undefined
+      idle()
+    }
+  }
+
+  verdictTimeout(slot: number, generation: number, _bit: number, opened: boolean): void {
+    const conn = this.#find(slot, generation)
+    if (conn === undefined || conn.decided !== 0) return
+    conn.forget()
+    conn.listener.frontend.lateVerdicts++
+    if (!opened) {
+      // The engine closes; its `closed` follows.
+      conn.decided = packReason(By.TIMEOUT, conn.phase, Code.VERDICT_TIMEOUT)
+      this.#leaveQueue(conn)
+      return
+    }
+    conn.log.warn('policy was late: opened to the default backend')
+    // An applet that was chosen too late has no client.
+    conn.applet?.closed()
+    conn.applet = undefined
+    this.#connector.opened(conn.session ?? this.#makeSession(conn))
+  }
+
+  data(slot: number, generation: number, bytes: Uint8Array, flags: number): void {
+    this.#find(slot, generation)?.applet?.data(bytes, flags)
+  }
+
+  sent(slot: number, generation: number, bytes: number): void {
+    this.#find(slot, generation)?.applet?.sent(bytes)
+  }
+
+  listenerPaused(listener: number, errno: number): void {
+    const now = this.#clock.now()
+    const last = this.#pauseLogged.get(listener)
+    if (last !== undefined && now - last < PAUSE_LOG_INTERVAL) return
+    this.#pauseLogged.set(listener, now)
+    const { frontend, name } = this.#listeners[listener] ?? {}
+    this.#logger.warn(
+      { frontend: frontend?.name, bind: name, errno },
+      'accept failed; accepting resumes by itself',
+    )
+  }
+
+  fatal(error: Error): void {
+    this.#logger.fatal({ err: error }, 'the engine cannot go on')
+    this.#events.fatal(error)
+  }
+
+  fault(error: unknown): void {
+    this.#logger.error({ err: error }, 'internal error')
+  }
+
+  // --- decisions ---
+
+  #decide(conn: ClientConnection, bit: number): void {
+    switch (bit) {
+      case Handshake.MONITOR_IN:
+        this.#monitor(conn)
+        return
+      case Handshake.ACCEPT_PROXY:
+        this.#acceptProxy(conn)
+        return
+      case Handshake.TCP_RULES:
+        this.#runnersOf(conn).connection.run(conn)
+        return
+      case Handshake.CUSTOM:
+        this.#custom.start(conn)
+        return
+      case Handshake.ACCEPT_SESSION:
+        this.#acceptSession(conn)
+        return
+      default:
+        // A handshake of the engine's own that policy has nothing to say about.
+        this.#engine.proceed(conn.slot, conn.generation, 0, 0, 0)
+    }
+  }
+
+  #monitor(conn: ClientConnection): void {
+    conn.phase = Phase.MONITOR_IN
+    const { frontend } = conn.listener
+    const { monitor } = frontend.config
+    if (monitor !== undefined && frontend.monitorSources?.has(conn.src)) {
+      this.reply(conn, monitor.reply, packReason(By.PROXY, Phase.MONITOR_IN, Code.MONITOR))
+    } else {
+      this.#engine.proceed(conn.slot, conn.generation, Handshake.MONITOR_IN, 0, 0)
+    }
+  }
+
+  #acceptProxy(conn: ClientConnection): void {
+    conn.phase = Phase.ACCEPT_PROXY
+    const { proxySources } = conn.listener
+    if (!conn.expectsProxy && proxySources !== undefined && !proxySources.has(conn.src)) {
+      this.close(conn, packReason(By.PROXY, Phase.ACCEPT_PROXY, Code.PROXY_UNTRUSTED))
+      return
+    }
+    conn.keepPeer()
+    this.#engine.proceed(conn.slot, conn.generation, 0, 0, 0)
+  }
+
+  #acceptSession(conn: ClientConnection): void {
+    conn.phase = Phase.ACCEPT_SESSION
+    this.#makeSession(conn)
+    const { session } = this.#runnersOf(conn)
+    if (session.empty) this.#sessionAccepted(conn)
+    else session.run(conn)
+  }
+
+  #makeSession(conn: ClientConnection): Session {
+    const session = new Session(conn, this)
+    conn.session = session
+    conn.listener.frontend.sessions++
+    session.transition(Side.CLIENT, SiState.EST)
+    return session
+  }
+
+  /** The session rules are through. */
+  #sessionAccepted(conn: ClientConnection): void {
+    conn.countSession()
+    if (this.#runnersOf(conn).content.empty) {
+      this.#connector.assign(conn.session as Session)
+      return
+    }
+    const { inspectDelay, inspectLimit } = conn.listener.frontend.config
+    conn.phase = Phase.CONTENT
+    conn.payloadFlags = 0
+    // Without a delay the rules see what is there: 1 ms is the engine's shortest.
+    this.#engine.inspect(conn.slot, conn.generation, inspectLimit, inspectDelay || 1, 0)
+  }
+
+  #contentBytes(conn: ClientConnection, bytes: Uint8Array, flags: number): void {
+    conn.payloadFlags |= flags
+    // The rules may keep it across a promise, and the engine's view does not last.
+    const owned = bytes.slice()
+    if (conn.promise !== undefined) {
+      conn.inbox = owned
+      return
+    }
+    conn.payload = owned
+    this.#runnersOf(conn).content.run(conn)
+  }
+
+  rulesEnded(conn: ClientConnection, phase: number, outcome: number, late: boolean): void {
+    switch (outcome) {
+      case Outcome.PASS:
+        this.#rulesPassed(conn, phase)
+        return
+      case Outcome.STOP:
+        this.#enforce(conn, phase)
+        return
+      case Outcome.MORE:
+        // Payload that came while an asynchronous rule was thinking.
+        if (conn.inbox !== undefined) {
+          conn.payload = conn.inbox
+          conn.inbox = undefined
+          this.#runnersOf(conn).content.run(conn)
+        }
+        return
+      default:
+        this.close(
+          conn,
+          late
+            ? packReason(By.TIMEOUT, phase, Code.VERDICT_TIMEOUT)
+            : packReason(By.POLICY, phase, Code.POLICY_ERROR),
+        )
+    }
+  }
+
+  #rulesPassed(conn: ClientConnection, phase: number): void {
+    if (phase === Phase.TCP_RULES) {
+      this.#connectionAccepted(conn)
+    } else if (phase === Phase.ACCEPT_SESSION) {
+      this.#sessionAccepted(conn)
+    } else {
+      conn.inbox = undefined
+      conn.payload = NO_PAYLOAD
+      this.#connector.assign(conn.session as Session)
+    }
+  }
+
+  #connectionAccepted(conn: ClientConnection): void {
+    const { slot, generation } = conn
+    if (conn.expectsProxy) {
+      conn.keepPeer()
+      this.#engine.proceed(slot, generation, Handshake.TCP_RULES, Handshake.ACCEPT_PROXY, 0)
+      return
+    }
+    const pending = this.#engine.table.get(slot, Field.HANDSHAKES)
+    // Nobody else has anything to do: the session is made in the same turn, without another event.
+    if ((pending & ~ANSWERED_BY_POLICY) === 0) this.#acceptSession(conn)
+    else this.#engine.proceed(slot, generation, Handshake.TCP_RULES, 0, 0)
+  }
+
+  handshakesDone(conn: ClientConnection): void {
+    this.#engine.proceed(conn.slot, conn.generation, Handshake.CUSTOM, 0, conn.consumed)
+  }
+
+  /** Does what the verdict that ended a ruleset says. */
+  #enforce(conn: ClientConnection, phase: number): void {
+    const { verdict } = conn
+    if (verdict?.kind === 'reply') {
+      this.reply(conn, verdict.bytes, packReason(By.POLICY, phase, Code.REPLIED))
+    } else if (verdict?.kind === 'tarpit') {
+      this.close(
+        conn,
+        packReason(By.POLICY, phase, Code.TARPIT),
+        CloseMode.TARPIT,
+        Math.round(verdict.ms),
+      )
+    } else {
+      const reset = verdict?.kind === 'reject' && verdict.how === 'reset'
+      this.close(
+        conn,
+        packReason(By.POLICY, phase, Code.REJECTED),
+        reset ? CloseMode.RESET : CloseMode.CLOSE,
+      )
+    }
+  }
+
+  // --- what the parts ask for ---
+
+  close(conn: ClientConnection, reason: number, mode: number = CloseMode.CLOSE, hold = 0): void {
+    if (conn.decided !== 0 || conn.ended) return
+    conn.decided = reason
+    conn.forget()
+    this.#leaveQueue(conn)
+    this.#engine.close(conn.slot, conn.generation, reason, mode, hold)
+  }
+
+  reply(conn: ClientConnection, bytes: Uint8Array, reason: number): void {
+    if (conn.decided !== 0 || conn.ended) return
+    conn.decided = reason
+    conn.forget()
+    this.#leaveQueue(conn)
+    this.#engine.reply(conn.slot, conn.generation, bytes, reason)
+  }
+
+  guard(conn: ClientConnection, fn: () => void): void {
+    if (conn.ended) return
+    try {
+      fn()
+    } catch (error) {
+      this.#defect(conn, error)
+    }
+  }
+
+  dequeued(session: Session, server: Server): void {
+    try {
+      this.#connector.dequeued(session, server)
+    } catch (error) {
+      this.#defect(session.client, error)
+    }
+  }
+
+  queueExpired(session: Session): void {
+    try {
+      this.#connector.queueExpired(session)
+    } catch (error) {
+      this.#defect(session.client, error)
+    }
+  }
+
+  transitioned(session: Session, side: 0 | 1, from: number, to: number): void {
+    try {
+      this.#reporter.transitioned(session, side, from, to)
+    } catch (error) {
+      this.fault(error)
+    }
+  }
+
+  illegal(session: Session, side: 0 | 1, from: number, to: number): void {
+    this.#reporter.illegal(session, side, from, to)
+    this.close(session.client, packReason(By.PROXY, session.client.phase, Code.INTERNAL))
+  }
+
+  // --- beginning and end ---
+
+  #open(slot: number, generation: number, listenerId: number): ClientConnection | undefined {
+    const listener = this.#listeners[listenerId]
+    if (listener === undefined || this.#stopping) {
+      const reason = packReason(By.PROXY, Phase.ACCEPT, Code.SHUTDOWN)
+      this.#engine.close(slot, generation, reason, CloseMode.CLOSE, 0)
+      return undefined
+    }
+    const conn = new ClientConnection(slot, generation, listener, this.#context, ++this.#sequence)
+    this.#connections[slot] = conn
+    this.#current++
+    const { frontend } = listener
+    frontend.connections++
+    frontend.current++
+    this.#limits.changed(frontend, this.#current)
+    return conn
+  }
+
+  #ended(
+    conn: ClientConnection,
+    reason: number,
+    errno: number,
+    clock: number,
+    connectTime: number,
+  ): void {
+    const { frontend } = conn.listener
+    const { session, applet } = conn
+    const openedAt = this.#engine.table.get(conn.slot, Field.OPENED_AT)
+    if (session !== undefined) {
+      if (session.serverState === SiState.CON && connectTime >= 0) {
+        session.transition(Side.SERVER, SiState.EST)
+      }
+      if (session.serverState === SiState.QUE) {
+        session.queueTime += this.#clock.now() - session.queuedAt
+      }
+      session.finish()
+    }
+    frontend.current--
+    frontend.countEnd(reason)
+    try {
+      // The clock of records has 31 bits; half of it and more is a rounding below 0.
+      const passed = (clock - openedAt) & Layout.POSITION_MASK
+      const total = passed > Layout.POSITION_MASK / 2 ? 0 : passed
+      this.#reporter.ended(conn, reason, errno, connectTime, total)
+    } catch (error) {
+      // Somebody else's code; the connection must be given up all the same.
+      this.fault(error)
+    }
+    conn.end()
+    frontend.bytesIn += conn.bytesIn
+    frontend.bytesOut += conn.bytesOut
+    applet?.closed()
+  }
+
+  /** The engine does not know of queues, turn-arounds and content rules. */
+  #reasonOf(conn: ClientConnection, reason: number): number {
+    if (conn.decided !== 0) return reason
+    const { phase, session } = conn
+    if (phase === Phase.QUEUE || phase === Phase.CONTENT) return withPhase(reason, phase)
+    return session?.serverState === SiState.TAR ? withPhase(reason, Phase.CONNECT) : reason
+  }
+
+  /** Nobody tells policy when a connect succeeds, unless the outcome is wanted. */
+  #phaseOf(conn: ClientConnection): number {
+    if (conn.phase !== Phase.CONNECT) return conn.phase
+    return this.#engine.table.get(conn.slot, Field.ESTABLISHED_AT) === 0 ? conn.phase : Phase.DATA
+  }
+
+  #leaveQueue(conn: ClientConnection): void {
+    const { session } = conn
+    if (session?.serverState === SiState.QUE) session.transition(Side.SERVER, SiState.CLO)
+  }
+
+  #find(slot: number, generation: number): ClientConnection | undefined {
+    const conn = this.#connections[slot]
+    return conn !== undefined && conn.generation === generation ? conn : undefined
+  }
+
+  #runnersOf(conn: ClientConnection): FrontendRunners {
+    return this.#runners.get(conn.listener.frontend) as FrontendRunners
+  }
+
+  /** A defect of ours: that connection's problem only. */
+  #defect(conn: ClientConnection, error: unknown): void {
+    this.fault(error)
+    this.close(conn, packReason(By.PROXY, conn.phase, Code.INTERNAL))
+  }
+}

@@ -1,0 +1,228 @@
+/**
+ * A frontend at run time: its compiled policy, its listeners, its counts.
+ */
+
+import type { Backend } from '../backend/backend.js'
+import type { ResolvedBind, ResolvedFrontend } from '../config/resolved.js'
+import { parseDuration } from '../config/units.js'
+import { reasonBy, reasonCode, reasonPhase, unpackReason } from '../connection/reason.js'
+import type { ListenResult, ListenSpec } from '../engine/engine.js'
+import { Handshake, Phase } from '../engine/wire.js'
+import type { HandshakeHandler } from '../handshake/handler.js'
+import { CidrList } from '../rules/cidr.js'
+import { compileRules, type Ruleset } from '../rules/compile.js'
+import type { ClientConnection } from './connection.js'
+import type { ClientTarget } from './target.js'
+
+/** A custom handler with its limits in numbers. */
+export interface CompiledHandler {
+  readonly handler: HandshakeHandler
+  readonly name: string
+  /** Bytes. */
+  readonly limit: number
+  /** ms. */
+  readonly deadline: number
+  readonly opens: boolean
+}
+
+const HEALTH_REPLY = new TextEncoder().encode('OK\n')
+const DEFAULT_HANDLER_LIMIT = 16_384
+const DEFAULT_HANDLER_DEADLINE = 5_000
+/** The core's own deadline comes first: it knows the rule's name. */
+const ENGINE_MARGIN = 100
+
+/** One listening socket of a frontend. */
+export class Listener {
+  readonly frontend: Frontend
+  readonly bind: ResolvedBind
+  /** Number in the engine, -1 before it listens. */
+  id = -1
+  address: ListenResult['address'] | undefined
+  /** The actual address, as logs show it; as configured before it listens. */
+  name: string
+  /** Sources whose PROXY headers are accepted; undefined: everybody's. */
+  readonly proxySources: CidrList | undefined
+  /** What stands behind the client's side of its sessions. */
+  readonly target: ClientTarget
+
+  constructor(frontend: Frontend, bind: ResolvedBind) {
+    this.frontend = frontend
+    this.bind = bind
+    this.name = bind.path
+    const from = bind.acceptProxy?.from
+    this.proxySources = from === undefined ? undefined : new CidrList(from)
+    this.target = { kind: 'client', listener: this }
+  }
+
+  /** The engine listens. */
+  listening({ listener, address }: ListenResult): void {
+    this.id = listener
+    this.address = address
+    if (address.family === 'unix') {
+      this.name = `unix:${address.address}`
+    } else {
+      const host = address.family === 'IPv6' ? `[${address.address}]` : address.address
+      this.name = `${host}:${address.port}`
+    }
+  }
+}
+
+export class Frontend {
+  readonly name: string
+  readonly config: ResolvedFrontend
+  readonly listeners: Listener[] = []
+  /** Default backend. */
+  readonly backend: Backend | undefined
+  readonly connectionRules: Ruleset<ClientConnection>
+  readonly sessionRules: Ruleset<ClientConnection>
+  readonly contentRules: Ruleset<ClientConnection>
+  readonly handlers: readonly CompiledHandler[]
+  readonly monitorSources: CidrList | undefined
+  /** Failures of rules and handlers mean to go on. */
+  readonly opens: boolean
+  /** Budget of implicit deadlines, ms. */
+  readonly verdictTimeout: number
+
+  /** Connections that policy heard of and that are open now. */
+  current = 0
+  connections = 0
+  sessions = 0
+  policyErrors = 0
+  lateVerdicts = 0
+  bytesIn = 0
+  bytesOut = 0
+  /** Counts sampled lines. */
+  logTurn = 0
+  paused = false
+  /** Ended connections by reason, at `reasonIndex`. */
+  readonly #ends = new Uint32Array(1 << 14)
+
+  constructor(config: ResolvedFrontend, backend: Backend | undefined, verdictTimeout: number) {
+    this.name = config.name
+    this.config = config
+    this.backend = backend
+    this.opens = config.defaultVerdict === 'open'
+    this.verdictTimeout = verdictTimeout
+    const path = `frontends.${config.name}.tcpRequest`
+    const { opens } = this
+    this.connectionRules = compileRules<ClientConnection>(config.connectionRules, {
+      path: `${path}.connection`,
+      phase: Phase.TCP_RULES,
+      opens,
+    })
+    this.sessionRules = compileRules<ClientConnection>(config.sessionRules, {
+      path: `${path}.session`,
+      phase: Phase.ACCEPT_SESSION,
+      opens,
+    })
+    this.contentRules = compileRules<ClientConnection>(config.contentRules, {
+      path: `${path}.content`,
+      phase: Phase.CONTENT,
+      opens,
+    })
+    this.handlers = config.handshakes.map(compileHandler)
+    this.monitorSources = config.monitor && new CidrList(config.monitor.from)
+  }
+
+  /** What the engine is to do for a bind, and what to ask about it: absent policy never crosses. */
+  listenSpec(bind: ResolvedBind, fallbackRoute: number, maxconn: number): ListenSpec {
+    const { config } = this
+    let handshakes: number = Handshake.ACCEPT_SESSION
+    let ask: number = Handshake.ACCEPT_SESSION
+    if (bind.health) handshakes |= Handshake.HEALTH
+    if (config.monitor) {
+      handshakes |= Handshake.MONITOR_IN
+      ask |= Handshake.MONITOR_IN
+    }
+    if (bind.acceptProxy) {
+      handshakes |= Handshake.ACCEPT_PROXY
+      // Asked even where everybody may: `conn.peer` must be read before the header replaces
+      // it, and a connection of which policy hears has a line in the log when its header is bad.
+      ask |= Handshake.ACCEPT_PROXY
+    }
+    if (this.connectionRules.rules.length > 0) {
+      handshakes |= Handshake.TCP_RULES
+      ask |= Handshake.TCP_RULES
+    }
+    if (this.handlers.length > 0) {
+      handshakes |= Handshake.CUSTOM
+      ask |= Handshake.CUSTOM
+    }
+    return {
+      address: bind.address,
+      backlog: bind.backlog,
+      maxconn: smallest(bind.maxconn, config.maxconn, maxconn),
+      deferAccept: bind.deferAccept,
+      fastOpen: bind.fastOpen,
+      transparent: bind.transparent,
+      originalDst: bind.originalDst,
+      handshakes,
+      ask,
+      ...(bind.health && { healthReply: HEALTH_REPLY }),
+      handshakeTimeout: config.timeouts.handshake,
+      verdictTimeout: this.#engineVerdictTimeout(),
+      fallbackRoute,
+      clientTimeout: config.timeouts.client,
+      clientFinTimeout: config.timeouts.clientFin,
+    }
+  }
+
+  /** Whether all listeners together have as many connections as they may; one alone keeps its own limit. */
+  get full(): boolean {
+    const { maxconn } = this.config
+    return maxconn > 0 && this.listeners.length > 1 && this.current >= maxconn
+  }
+
+  countEnd(reason: number): void {
+    const index = reasonIndex(reason)
+    this.#ends[index] = (this.#ends[index] as number) + 1
+  }
+
+  /** Ended connections as 'by/phase/code' and count. */
+  ends(): Record<string, number> {
+    const ends: Record<string, number> = {}
+    for (const [index, count] of this.#ends.entries()) {
+      if (count === 0) continue
+      const reason = (index >> 11) | (((index >> 6) & 31) << 4) | ((index & 63) << 12)
+      const { by, phase, code } = unpackReason(reason)
+      ends[`${by}/${phase}/${code}`] = count
+    }
+    return ends
+  }
+
+  /** One answer may take the budget, and every deadline that a rule was given on top. */
+  #engineVerdictTimeout(): number {
+    if (this.verdictTimeout === 0) return 0
+    const extra = Math.max(
+      this.connectionRules.extraTime,
+      this.sessionRules.extraTime,
+      this.contentRules.extraTime,
+    )
+    const handlers = this.handlers.map(({ deadline }) => deadline)
+    return Math.max(this.verdictTimeout + extra, ...handlers) + ENGINE_MARGIN
+  }
+}
+
+/** 5 bits of phase and 6 of code hold today's lists; the 3 bits of `by` come on top. */
+function reasonIndex(reason: number): number {
+  return (
+    ((reasonBy(reason) & 7) << 11) | ((reasonPhase(reason) & 31) << 6) | (reasonCode(reason) & 63)
+  )
+}
+
+function compileHandler(handler: HandshakeHandler): CompiledHandler {
+  const { deadline = DEFAULT_HANDLER_DEADLINE } = handler
+  return {
+    handler,
+    name: handler.name,
+    limit: handler.limit ?? DEFAULT_HANDLER_LIMIT,
+    deadline: typeof deadline === 'string' ? parseDuration(deadline) : deadline,
+    opens: handler.onTimeout === 'open',
+  }
+}
+
+/** The smallest of the limits that are set; 0 where none is. */
+function smallest(...limits: number[]): number {
+  const set = limits.filter((limit) => limit > 0)
+  return set.length === 0 ? 0 : Math.min(...set)
+}

@@ -1,0 +1,89 @@
+/** Tells of sessions: the log line of each end, the trace of each transition, and whoever listens. */
+
+import type { Logger } from 'pino'
+import { decodeConnection, decodeReason } from '../connection/decode.js'
+import type { ConnectionTable } from '../connection/table.js'
+import type { ClientConnection } from './connection.js'
+import type { Frontend } from './frontend.js'
+import { buildRecord, isTrouble, type SessionRecord, writeRecord } from './record.js'
+import type { Session } from './session.js'
+import { Side, SiStateNames } from './state.js'
+
+export interface ReporterEvents {
+  /** Whether anybody wants `sessionEnded`: the record costs something. */
+  wantsSessions(): boolean
+  sessionEnded(record: SessionRecord): void
+  wantsTransitions(): boolean
+  transitioned(session: Session, side: 0 | 1, from: number, to: number): void
+}
+
+export class Reporter {
+  readonly #logger: Logger
+  readonly #table: ConnectionTable
+  readonly #events: ReporterEvents
+
+  constructor(logger: Logger, table: ConnectionTable, events: ReporterEvents) {
+    this.#logger = logger
+    this.#table = table
+    this.#events = events
+  }
+
+  /** A connection ended. Times in ms. Precondition: its table record is still there. */
+  ended(
+    conn: ClientConnection,
+    reason: number,
+    errno: number,
+    connectTime: number,
+    total: number,
+  ): void {
+    const wanted = this.#events.wantsSessions()
+    const logged = this.#isLogged(conn.listener.frontend, reason)
+    if (!wanted && !logged) return
+    const record = buildRecord(conn, reason, errno, connectTime, total)
+    if (logged) writeRecord(this.#logger, record, reason)
+    if (wanted) this.#events.sessionEnded(record)
+  }
+
+  /** In the spirit of the debugging line in notes-connection-commits.txt. */
+  transitioned(session: Session, side: 0 | 1, from: number, to: number): void {
+    const conn = session.client
+    if (this.#logger.isLevelEnabled('trace')) {
+      const { clientState, serverState } = session
+      const reason = decodeReason(session.lastFailure || conn.decided)
+      const decoded = conn.ended ? '' : decodeConnection(this.#table, conn.slot)
+      this.#logger.trace(
+        {
+          ...names(session, side, from, to),
+          backend: session.backend?.name,
+          server: session.server?.name,
+        },
+        `cs=${SiStateNames[clientState]} ss=${SiStateNames[serverState]}(${reason}) ${decoded}`,
+      )
+    }
+    if (this.#events.wantsTransitions()) this.#events.transitioned(session, side, from, to)
+  }
+
+  illegal(session: Session, side: 0 | 1, from: number, to: number): void {
+    this.#logger.error(names(session, side, from, to), 'illegal transition of a session')
+  }
+
+  /** Trouble is always logged, the rest as the frontend's sampling says. */
+  #isLogged(frontend: Frontend, reason: number): boolean {
+    if (isTrouble(reason)) return this.#logger.isLevelEnabled('warn')
+    const { logSample } = frontend.config
+    if (logSample === 0 || !this.#logger.isLevelEnabled('info')) return false
+    frontend.logTurn++
+    if (frontend.logTurn < logSample) return false
+    frontend.logTurn = 0
+    return true
+  }
+}
+
+function names(session: Session, side: 0 | 1, from: number, to: number) {
+  return {
+    id: session.client.id,
+    side: side === Side.CLIENT ? 'client' : 'server',
+    from: SiStateNames[from],
+    to: SiStateNames[to],
+  }
+}

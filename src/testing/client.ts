@@ -1,0 +1,319 @@
+/** A client of the test engine, and the server it was connected to. */
+
+import { packReason, type Reason, unpackReason } from '../connection/reason.js'
+import type { ListenSpec } from '../engine/engine.js'
+import { By, Code, Field, Handshake, Phase } from '../engine/wire.js'
+import type { TestEngine } from './engine.js'
+import type { Inactivity, WatchedSide } from './inactivity.js'
+
+/** What a PROXY header says. */
+export interface TestProxyHeader {
+  src: string
+  srcPort?: number
+  dst?: string
+  dstPort?: number
+  /** Encoded TLVs. */
+  tlvs?: Uint8Array
+}
+
+export interface AcceptOptions {
+  /** Default: the first one. */
+  listener?: number
+  /** Default '192.0.2.1'; '' for a unix socket. */
+  src?: string
+  srcPort?: number
+  dst?: string
+  dstPort?: number
+  /** PROXY header that the client sends first, where the engine awaits one. */
+  proxy?: TestProxyHeader
+}
+
+const encoder = new TextEncoder()
+
+/** Mode of a client, as the engine sees it. */
+export type TestMode =
+  | 'handshake'
+  | 'inspect'
+  | 'session'
+  | 'connecting'
+  | 'forward'
+  | 'applet'
+  | 'closing'
+
+/** What the two ends do of their own accord. Each is called in a turn of its own. */
+export interface Reactions {
+  /** The server's side is established. */
+  connected?(): void
+  /** The server got more bytes: `serverReceived`. */
+  serverBytes?(): void
+  serverFin?(): void
+  /** The client got a FIN. */
+  clientFin?(): void
+}
+
+export class TestClient {
+  readonly slot: number
+  readonly generation: number
+  readonly listener: number
+  readonly spec: ListenSpec
+  readonly #engine: TestEngine
+  reactions: Reactions = {}
+
+  /** What the client got. */
+  received = new Uint8Array(0)
+  finReceived = false
+  resetReceived = false
+  /** What the server got, PROXY header included. */
+  serverReceived = new Uint8Array(0)
+  serverFinReceived = false
+  /** Routes that were connected to, in order. */
+  readonly routes: number[] = []
+  ended = false
+  /** Reason word of the end; while it is closing, the one decided. */
+  reason = 0
+  /** The client does not read: what an applet sends stays in the engine. */
+  stalled = false
+  /** Bytes that the client reads from an applet before it stalls. */
+  window = Number.POSITIVE_INFINITY
+  /** Payload flows, or flowed. */
+  established = false
+
+  // The engine's side of it.
+  mode: TestMode = 'handshake'
+  pending = 0
+  asking = 0
+  granted = 0
+  /** A late verdict opened: nothing is asked any more. */
+  opened = false
+  heard = false
+  proxy: TestProxyHeader | undefined
+  input = new Uint8Array(0)
+  eof = false
+  eofShown = false
+  limit = 0
+  credit = 0
+  unsent = 0
+  tlvs: Uint8Array = new Uint8Array(0)
+  /** TLVs to add to the PROXY header for the server. */
+  sendTlvs: Uint8Array | undefined = undefined
+  wantsConnected = false
+  connectAt = 0
+  connectTime = -1
+  /** `By` of the side whose FIN came first, or 0. */
+  firstFin = 0
+  readonly side: WatchedSide = {
+    activity: 0,
+    spoke: false,
+    expected: () => (!this.eof && this.input.length === 0) || this.unsent > 0,
+  }
+  readonly serverSide: WatchedSide = {
+    activity: 0,
+    spoke: false,
+    expected: () => !this.finReceived,
+  }
+  inactivity: Inactivity | undefined = undefined
+  cancelDelay: (() => void) | undefined = undefined
+  cancelTimer: (() => void) | undefined = undefined
+
+  constructor(
+    engine: TestEngine,
+    slot: number,
+    generation: number,
+    listener: number,
+    spec: ListenSpec,
+    options: AcceptOptions,
+  ) {
+    this.#engine = engine
+    this.slot = slot
+    this.generation = generation
+    this.listener = listener
+    this.spec = spec
+    this.proxy = options.proxy
+  }
+
+  /** Why it ended; undefined while it is open. */
+  get end(): Reason | undefined {
+    return this.ended ? unpackReason(this.reason) : undefined
+  }
+
+  /** What the client got, as text. */
+  get text(): string {
+    return new TextDecoder().decode(this.received)
+  }
+
+  /** Doing what, for a close reason. */
+  get phase(): number {
+    return this.#engine.phaseOf(this)
+  }
+
+  /** The client sends. */
+  send(content: Uint8Array | string): void {
+    const bytes = typeof content === 'string' ? encoder.encode(content) : content
+    this.#engine.run(() => {
+      if (this.ended || this.eof || this.mode === 'closing') return
+      this.side.activity = this.#engine.now()
+      this.#count(Field.BYTES_IN, bytes.length)
+      this.input = concat(this.input, bytes)
+      this.#arrived()
+    })
+  }
+
+  /** The client sends its FIN. */
+  fin(): void {
+    this.#engine.run(() => {
+      if (this.ended || this.eof) return
+      this.eof = true
+      if (this.mode === 'closing') {
+        // Nobody is there to be held any more.
+        this.#engine.end(this, this.reason, 0)
+        return
+      }
+      this.shut(By.CLIENT)
+      this.#arrived()
+      this.#engine.endIfBothShut(this)
+    })
+  }
+
+  /** The client resets the connection. */
+  reset(): void {
+    this.#engine.run(() => {
+      if (this.ended) return
+      if (this.mode === 'closing') this.#engine.end(this, this.reason, 0)
+      else this.#engine.end(this, packReason(By.CLIENT, this.phase, Code.RESET), 104)
+    })
+  }
+
+  /** The connect that is pending succeeds. */
+  connectOk(): void {
+    this.#engine.run(() => {
+      if (!this.ended && this.mode === 'connecting') this.#engine.connectOk(this)
+    })
+  }
+
+  /** The connect that is pending fails. */
+  connectFail(code: number, errno = 0): void {
+    this.#engine.run(() => {
+      if (!this.ended && this.mode === 'connecting') this.#engine.connectFail(this, code, errno)
+    })
+  }
+
+  /** The server sends. */
+  serverSend(content: Uint8Array | string): void {
+    const bytes = typeof content === 'string' ? encoder.encode(content) : content
+    this.#engine.run(() => {
+      if (this.ended || this.finReceived) return
+      this.serverSide.activity = this.#engine.now()
+      this.receive(bytes)
+      if (this.serverSide.spoke) return
+      this.serverSide.spoke = true
+      this.inactivity?.check()
+    })
+  }
+
+  /** The server sends its FIN. */
+  serverFin(): void {
+    this.#engine.run(() => {
+      if (this.ended || this.finReceived) return
+      this.shut(By.SERVER)
+      this.finishReceiving()
+      this.#engine.endIfBothShut(this)
+    })
+  }
+
+  /** The server resets, or the engine ends the session for another reason. */
+  endWith(by: number, phase: number, code: number): void {
+    this.#engine.run(() => this.#engine.end(this, packReason(by, phase, code), 0))
+  }
+
+  /** The server resets an established session. */
+  serverReset(): void {
+    this.#engine.run(() => {
+      if (this.ended || this.mode !== 'forward') return
+      const phase = this.firstFin === 0 ? Phase.DATA : Phase.CLOSE
+      this.#engine.end(this, packReason(By.SERVER, phase, Code.RESET), 104)
+    })
+  }
+
+  /** The client reads again, as much as there is. */
+  resume(): void {
+    this.stalled = false
+    this.window = Number.POSITIVE_INFINITY
+    this.#engine.run(() => this.#engine.resumed(this))
+  }
+
+  // --- for the engine ---
+
+  receive(bytes: Uint8Array): void {
+    this.received = concat(this.received, bytes)
+    this.#count(Field.BYTES_OUT, bytes.length)
+  }
+
+  /** The client gets a FIN. */
+  finishReceiving(): void {
+    if (this.finReceived) return
+    this.finReceived = true
+    this.#engine.run(() => this.reactions.clientFin?.())
+  }
+
+  /** A side sent its FIN. */
+  shut(by: number): void {
+    if (this.firstFin === 0) this.firstFin = by
+    const side = by === By.SERVER ? this.serverSide : this.side
+    side.activity = this.#engine.now()
+    this.inactivity?.check()
+  }
+
+  consume(length: number): void {
+    if (length > 0) this.input = this.input.slice(length)
+  }
+
+  forward(): void {
+    const { length } = this.input
+    this.serverReceived = concat(this.serverReceived, this.input)
+    this.input = new Uint8Array(0)
+    if (length > 0) {
+      if (!this.side.spoke) {
+        this.side.spoke = true
+        this.inactivity?.check()
+      }
+      this.#engine.run(() => this.reactions.serverBytes?.())
+    }
+    if (!this.eof || this.serverFinReceived) return
+    this.serverFinReceived = true
+    this.#engine.run(() => this.reactions.serverFin?.())
+  }
+
+  /** Arms the one deadline of handshakes and connects; 0 ms only disarms it. */
+  arm(ms: number, fn: () => void): void {
+    this.cancelTimer?.()
+    this.cancelTimer = undefined
+    if (ms > 0) this.cancelTimer = this.#engine.clock.after(ms, () => this.#engine.run(fn))
+  }
+
+  disarm(): void {
+    this.arm(0, () => {})
+    this.cancelDelay?.()
+    this.cancelDelay = undefined
+  }
+
+  #arrived(): void {
+    if (this.mode === 'inspect') this.#engine.inspectArrived(this)
+    else if (this.mode === 'applet') this.#engine.feedApplet(this)
+    else if (this.mode === 'forward') this.forward()
+    else if (this.mode === 'handshake' && this.asking === 0) {
+      if ((this.pending & -this.pending) === Handshake.ACCEPT_PROXY) this.#engine.acceptProxy(this)
+    }
+  }
+
+  #count(field: number, bytes: number): void {
+    const { table } = this.#engine
+    table.set(this.slot, field, table.get(this.slot, field) + bytes)
+  }
+}
+
+export function concat(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+  const joined = new Uint8Array(a.length + b.length)
+  joined.set(a)
+  joined.set(b, a.length)
+  return joined
+}

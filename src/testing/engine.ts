@@ -1,0 +1,599 @@
+/**
+ * An engine without a network, for tests of policy: deterministic, driven by
+ * hand, with a record of every call. Clients and servers are told what to do
+ * (`accept`, `TestClient`), and what policy answers can be looked at.
+ *
+ * Events are delivered inside the call that causes them; commands take effect
+ * after the event that is being handled, as with the real engines.
+ */
+
+import type { Clock } from '../clock.js'
+import { parseIpInto } from '../connection/address.js'
+import { packReason } from '../connection/reason.js'
+import { ConnectionTable } from '../connection/table.js'
+import type {
+  Engine,
+  EngineEvents,
+  EngineStats,
+  ListenResult,
+  ListenSpec,
+  RouteSpec,
+} from '../engine/engine.js'
+import { addressesOf } from '../engine/js/addresses.js'
+import { phaseOfHandshake } from '../engine/js/reason.js'
+import {
+  By,
+  BytesFlag,
+  CloseMode,
+  Code,
+  ConnectFlag,
+  ConnState,
+  Family,
+  Field,
+  Handshake,
+  Layout,
+  Phase,
+} from '../engine/wire.js'
+import { SluiceError } from '../errors.js'
+import { buildProxyV1, buildProxyV2 } from '../handshake/proxy-build.js'
+import { type AcceptOptions, concat, TestClient } from './client.js'
+import { ENGINE_RUN, Handshakes } from './handshakes.js'
+import { Inactivity } from './inactivity.js'
+
+export type { AcceptOptions } from './client.js'
+export { TestClient } from './client.js'
+
+/** One call of policy on the engine. */
+export interface EngineCall {
+  readonly name: string
+  readonly conn: number
+  readonly args: readonly unknown[]
+}
+
+/**
+ * What becomes of a connect: `'pending'` waits for `TestClient.connectOk` or
+ * `connectFail`, and fails at the route's connect time-out.
+ */
+export type ConnectOutcome = 'ok' | 'pending' | { code: number; errno?: number }
+
+const EMPTY = new Uint8Array(0)
+const INCOMING =
+  Handshake.HEALTH |
+  Handshake.MONITOR_IN |
+  Handshake.ACCEPT_PROXY |
+  Handshake.TCP_RULES |
+  Handshake.CUSTOM |
+  Handshake.ACCEPT_SESSION
+
+const isAnswerable = ({ mode, asking }: TestClient) =>
+  (mode === 'handshake' && asking !== 0) || mode === 'inspect' || mode === 'session'
+const isApplet = ({ mode }: TestClient) => mode === 'applet'
+const isOpen = ({ mode }: TestClient) => mode !== 'closing'
+
+export class TestEngine implements Engine {
+  readonly kind = 'js'
+  readonly workers = 1
+  readonly table: ConnectionTable
+  /** Every call, in order. */
+  readonly calls: EngineCall[] = []
+  /** Clients that are open. */
+  readonly clients = new Map<number, TestClient>()
+  readonly listeners = new Map<number, ListenSpec>()
+  readonly paused = new Set<number>()
+  readonly routes = new Map<number, RouteSpec>()
+  /** Decides what becomes of connects. Default: they succeed. */
+  onConnect: (client: TestClient, route: number) => ConnectOutcome = () => 'ok'
+  /** Everything that policy hears of a client is told inside this. */
+  around: (client: TestClient, tell: () => void) => void = (_client, tell) => tell()
+  /** A listener that had no room for a client may have it now. */
+  onRoom: (() => void) | undefined
+  /** Listening on this port fails with EADDRINUSE. */
+  busyPort = -1
+  stopped = false
+  /** Errors that event handlers threw. */
+  readonly faults: unknown[] = []
+  staleHandles = 0
+  lateVerdicts = 0
+  readonly clock: Clock
+  #events: EngineEvents | undefined
+  #nextListener = 0
+  #nextRoute = 0
+  #nextPort = 40_000
+  #turns = 0
+  readonly #free: number[]
+  readonly #queue: (() => void)[] = []
+  readonly #handshakes = new Handshakes(this)
+  #busy = false
+
+  constructor(clock: Clock, slots = 1024) {
+    this.clock = clock
+    this.table = new ConnectionTable(new Int32Array(slots * Layout.CONNECTION_WORDS))
+    this.#free = Array.from({ length: slots }, (_, i) => slots - 1 - i)
+    for (let slot = 0; slot < slots; slot++) this.table.set(slot, Field.GENERATION, 1)
+  }
+
+  get events(): EngineEvents {
+    if (this.#events === undefined) throw new SluiceError('ERR_SLUICE_STATE', 'not started')
+    return this.#events
+  }
+
+  start(events: EngineEvents): void {
+    this.#events = events
+  }
+
+  listen(spec: ListenSpec): Promise<ListenResult> {
+    const { address } = spec
+    if (address.kind === 'tcp' && address.port === this.busyPort) {
+      const message = `cannot listen on ${address.host}:${address.port}: EADDRINUSE`
+      return Promise.reject(new SluiceError('ERR_SLUICE_LISTEN', message))
+    }
+    const listener = this.#nextListener++
+    this.listeners.set(listener, spec)
+    const actual: ListenResult['address'] =
+      address.kind === 'tcp'
+        ? {
+            family: address.host.includes(':') ? 'IPv6' : 'IPv4',
+            address: address.host,
+            port: address.port || this.#nextPort++,
+          }
+        : {
+            family: 'unix',
+            address: address.kind === 'unix' ? address.path : `fd@${address.fd}`,
+            port: 0,
+          }
+    return Promise.resolve({ listener, address: actual })
+  }
+
+  unlisten(listener: number): Promise<void> {
+    this.listeners.delete(listener)
+    return Promise.resolve()
+  }
+
+  pause(listener: number, paused: boolean): void {
+    if (paused) this.paused.add(listener)
+    else this.paused.delete(listener)
+    if (!paused) this.#roomMade()
+  }
+
+  route(spec: RouteSpec): number {
+    this.routes.set(this.#nextRoute, spec)
+    return this.#nextRoute++
+  }
+
+  unroute(route: number): void {
+    this.routes.delete(route)
+  }
+
+  /** Whether a client could be accepted now: the listener is not paused, and no limit is reached. */
+  hasRoom(listener: number): boolean {
+    const spec = this.listeners.get(listener)
+    if (spec === undefined || this.paused.has(listener) || this.#free.length === 0) return false
+    if (spec.maxconn <= 0) return true
+    let open = 0
+    for (const client of this.clients.values()) if (client.listener === listener) open++
+    return open < spec.maxconn
+  }
+
+  /**
+   * A client connects, whether there is room or not. Delivers what policy hears
+   * of it, and what follows. `ready`: called before anything is delivered.
+   */
+  accept(options: AcceptOptions = {}, ready?: (client: TestClient) => void): TestClient {
+    const listener = options.listener ?? [...this.listeners.keys()][0]
+    const spec = listener === undefined ? undefined : this.listeners.get(listener)
+    if (listener === undefined || spec === undefined) {
+      throw new SluiceError('ERR_SLUICE_STATE', 'nobody listens')
+    }
+    const slot = this.#free.pop()
+    if (slot === undefined) throw new SluiceError('ERR_SLUICE_STATE', 'the table is full')
+    const generation = this.table.generation(slot)
+    const words = Layout.CONNECTION_WORDS
+    this.table.words.fill(0, slot * words + 1, (slot + 1) * words)
+    const client = new TestClient(this, slot, generation, listener, spec, options)
+    client.pending = (spec.handshakes & INCOMING) | Handshake.ACCEPT_SESSION
+    this.table.set(slot, Field.STATE, ConnState.ACCEPTED)
+    this.table.set(slot, Field.LISTENER, listener)
+    this.table.set(slot, Field.PEER, -1)
+    this.table.set(slot, Field.OPENED_AT, Math.round(this.now()))
+    this.setAddresses(slot, {
+      src: options.src ?? '192.0.2.1',
+      srcPort: options.srcPort ?? 50_000,
+      dst: options.dst ?? '192.0.2.254',
+      dstPort: options.dstPort ?? 80,
+    })
+    this.clients.set(slot, client)
+    ready?.(client)
+    this.run(() => this.#handshakes.advance(client))
+    return client
+  }
+
+  proceed(conn: number, generation: number, clear: number, set: number, consume: number): void {
+    this.#command('proceed', conn, generation, [clear, set, consume], isAnswerable, (client) => {
+      const bit = client.asking
+      const after = (client.pending & ~clear) | (set & INCOMING)
+      // An answer that leaves policy's own bit first would only be asked again, for ever.
+      if (bit !== 0 && (after & -after) === bit && !(bit & ENGINE_RUN)) {
+        this.staleHandles++
+        return
+      }
+      this.#answered(client, consume)
+      client.granted |= (bit | set) & after & ENGINE_RUN
+      client.pending = after
+      client.mode = 'handshake'
+      this.#handshakes.advance(client)
+    })
+  }
+
+  inspect(conn: number, generation: number, limit: number, delay: number, consume: number): void {
+    this.#command('inspect', conn, generation, [limit, delay, consume], isAnswerable, (client) => {
+      this.#answered(client, consume)
+      client.mode = 'inspect'
+      client.limit = Math.max(1, limit)
+      if (delay > 0) {
+        client.cancelDelay = this.clock.after(delay, () =>
+          this.run(() => this.#handshakes.show(client, BytesFlag.EXPIRED)),
+        )
+      }
+      this.#handshakes.awaitBytes(client)
+      if (client.input.length > 0 || client.eof) this.#handshakes.show(client, 0)
+    })
+  }
+
+  connect(
+    conn: number,
+    generation: number,
+    route: number,
+    flags: number,
+    consume: number,
+    tlvs?: Uint8Array,
+  ): void {
+    const copy = tlvs?.slice()
+    const args = [route, flags, consume, copy]
+    this.#command('connect', conn, generation, args, isAnswerable, (client) => {
+      this.#answered(client, consume)
+      client.sendTlvs = copy
+      this.connectTo(client, route, flags)
+    })
+  }
+
+  applet(conn: number, generation: number, credit: number, consume: number): void {
+    this.#command('applet', conn, generation, [credit, consume], isAnswerable, (client) => {
+      this.#answered(client, consume)
+      this.#established(client)
+      client.mode = 'applet'
+      client.credit = credit
+      this.#watch(client, undefined)
+      this.feedApplet(client)
+    })
+  }
+
+  credit(conn: number, generation: number, bytes: number): void {
+    this.#command('credit', conn, generation, [bytes], isApplet, (client) => {
+      client.credit += bytes
+      this.feedApplet(client)
+    })
+  }
+
+  send(conn: number, generation: number, bytes: Uint8Array, fin: boolean): void {
+    const copy = bytes.slice()
+    const allowed = (client: TestClient) => isApplet(client) || (!fin && isAnswerable(client))
+    this.#command('send', conn, generation, [copy, fin], allowed, (client) => {
+      if (!isApplet(client)) {
+        client.receive(copy)
+        return
+      }
+      if (client.finReceived) return
+      if (copy.length > 0) {
+        client.side.activity = this.now()
+        client.receive(copy)
+        client.unsent += copy.length
+        if (!client.stalled && client.received.length <= client.window) this.resumed(client)
+      }
+      if (fin) {
+        client.shut(By.POLICY)
+        client.finishReceiving()
+        this.endIfBothShut(client)
+      }
+    })
+  }
+
+  reply(conn: number, generation: number, bytes: Uint8Array, reason: number): void {
+    const copy = bytes.slice()
+    this.#command('reply', conn, generation, [copy, reason], isOpen, (client) => {
+      client.receive(copy)
+      client.finReceived = true
+      this.end(client, reason, 0)
+    })
+  }
+
+  close(conn: number, generation: number, reason: number, mode: number, hold: number): void {
+    this.#command('close', conn, generation, [reason, mode, hold], isOpen, (client) => {
+      client.disarm()
+      client.inactivity?.stop()
+      client.mode = 'closing'
+      client.reason = reason
+      if (mode === CloseMode.TARPIT && hold > 0 && !client.eof) {
+        client.arm(hold, () => this.#closeNow(client))
+        return
+      }
+      if (mode === CloseMode.RESET) client.resetReceived = true
+      this.#closeNow(client)
+    })
+  }
+
+  now(): number {
+    return this.clock.now()
+  }
+
+  stats(): EngineStats {
+    return {
+      connections: this.clients.size,
+      staleHandles: this.staleHandles,
+      lateVerdicts: this.lateVerdicts,
+      pipesBorrowed: 0,
+      buffersBorrowed: 0,
+      wakes: this.#turns,
+      events: this.#turns,
+      ringFull: 0,
+    }
+  }
+
+  stop(): Promise<void> {
+    this.stopped = true
+    for (const client of [...this.clients.values()]) {
+      this.run(() => this.end(client, packReason(By.PROXY, client.phase, Code.SHUTDOWN), 0))
+    }
+    this.listeners.clear()
+    return Promise.resolve()
+  }
+
+  // --- for TestClient and Handshakes ---
+
+  /** Bytes or a FIN came while policy inspects. */
+  inspectArrived(client: TestClient): void {
+    this.#handshakes.awaitBytes(client)
+    this.#handshakes.show(client, 0)
+  }
+
+  /** Goes on with the PROXY header, as far as it is there. */
+  acceptProxy(client: TestClient): void {
+    this.#handshakes.acceptProxy(client)
+  }
+
+  /** What a client is doing, for a close reason. */
+  phaseOf(client: TestClient): number {
+    const bit = client.pending & -client.pending
+    switch (client.mode) {
+      case 'connecting':
+        return Phase.CONNECT
+      case 'forward':
+      case 'applet':
+        return client.firstFin === 0 ? Phase.DATA : Phase.CLOSE
+      case 'inspect':
+        return bit === Handshake.ACCEPT_SESSION ? Phase.CONTENT : phaseOfHandshake(bit)
+      default:
+        return phaseOfHandshake(bit)
+    }
+  }
+
+  setAddresses(
+    slot: number,
+    address: { src: string; srcPort: number; dst: string; dstPort: number },
+  ): void {
+    const { table } = this
+    const at = slot * Layout.CONNECTION_WORDS
+    const family = parseIpInto(address.src, table.words, at + Field.SRC)
+    parseIpInto(address.dst, table.words, at + Field.DST)
+    table.set(
+      slot,
+      Field.FAMILY,
+      family === 4 ? Family.INET : family === 6 ? Family.INET6 : Family.UNIX,
+    )
+    table.set(slot, Field.PORTS, address.srcPort | (address.dstPort << 16))
+  }
+
+  /** Runs `fn` after whatever is being handled; everything it causes has happened on return. */
+  run(fn: () => void): void {
+    this.#queue.push(fn)
+    if (this.#busy) return
+    this.#busy = true
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+        this.#turns++
+        try {
+          next()
+        } catch (error) {
+          this.faults.push(error)
+          this.#events?.fault(error)
+        }
+      }
+    } finally {
+      this.#busy = false
+    }
+  }
+
+  feedApplet(client: TestClient): void {
+    if (client.mode !== 'applet' || client.ended) return
+    const { slot, generation } = client
+    while (client.input.length > 0 && client.credit > 0) {
+      const length = Math.min(client.input.length, client.credit, Layout.MAX_CHUNK)
+      const view = client.input.slice(0, length)
+      client.consume(length)
+      client.credit -= length
+      try {
+        this.tell(client, (events) => events.data(slot, generation, view, 0))
+      } finally {
+        view.fill(0xee)
+      }
+    }
+    if (client.eof && client.input.length === 0 && !client.eofShown) {
+      client.eofShown = true
+      this.tell(client, (events) => events.data(slot, generation, EMPTY, BytesFlag.EOF))
+      this.endIfBothShut(client)
+    }
+  }
+
+  /** What an applet sent has left. */
+  resumed(client: TestClient): void {
+    const { unsent, slot, generation } = client
+    client.unsent = 0
+    if (unsent === 0 || client.ended) return
+    client.side.activity = this.now()
+    this.tell(client, (events) => events.sent(slot, generation, unsent))
+  }
+
+  endIfBothShut(client: TestClient): void {
+    const appletEnded = client.mode === 'applet' && client.eofShown && client.finReceived
+    const tunnelEnded = client.mode === 'forward' && client.eof && client.finReceived
+    if (appletEnded || tunnelEnded) {
+      this.end(client, packReason(client.firstFin || By.CLIENT, Phase.DATA, Code.DONE), 0)
+    }
+  }
+
+  connectOk(client: TestClient): void {
+    const { slot, generation } = client
+    const route = this.routes.get(client.routes.at(-1) ?? -1)
+    client.disarm()
+    this.#established(client)
+    client.mode = 'forward'
+    client.connectTime = Math.round(this.now() - client.connectAt)
+    if (route !== undefined) {
+      client.serverReceived = concat(client.serverReceived, this.#proxyHeader(client, route))
+    }
+    this.#watch(client, route)
+    this.run(() => client.reactions.connected?.())
+    client.forward()
+    if (client.wantsConnected) {
+      this.tell(client, (events) => events.connected(slot, generation, -1, client.connectTime))
+    }
+  }
+
+  connectFail(client: TestClient, code: number, errno: number): void {
+    const by = code === Code.CONNECT_TIMEOUT ? By.TIMEOUT : By.SERVER
+    const elapsed = Math.round(this.now() - client.connectAt)
+    const reason = packReason(by, Phase.CONNECT, code)
+    client.disarm()
+    client.mode = 'session'
+    if (client.opened) {
+      // No policy is there to try again.
+      this.end(client, reason, errno)
+      return
+    }
+    this.tell(client, (events) =>
+      events.connectFailed(client.slot, client.generation, reason, errno, elapsed),
+    )
+  }
+
+  end(client: TestClient, reason: number, errno: number): void {
+    if (client.ended) return
+    const { slot, generation, heard, connectTime } = client
+    client.ended = true
+    client.reason = reason
+    client.disarm()
+    client.inactivity?.stop()
+    this.table.set(slot, Field.REASON, reason)
+    if (heard) {
+      this.tell(client, (events) =>
+        events.closed(slot, generation, reason, errno, Math.round(this.now()), connectTime),
+      )
+    }
+    this.clients.delete(slot)
+    this.table.set(slot, Field.GENERATION, generation + 1)
+    this.table.set(slot, Field.STATE, ConnState.CLOSED)
+    this.#free.push(slot)
+    this.#roomMade()
+  }
+
+  // --- inside ---
+
+  tell(client: TestClient, tell: (events: EngineEvents) => void): void {
+    this.around(client, () => tell(this.events))
+  }
+
+  #command(
+    name: string,
+    conn: number,
+    generation: number,
+    args: unknown[],
+    allowed: (client: TestClient) => boolean,
+    fn: (client: TestClient) => void,
+  ): void {
+    this.calls.push({ name, conn, args })
+    this.run(() => {
+      const client = this.clients.get(conn)
+      if (client?.generation === generation && !client.ended && allowed(client)) fn(client)
+      else this.staleHandles++
+    })
+  }
+
+  #answered(client: TestClient, consume: number): void {
+    client.asking = 0
+    client.disarm()
+    client.consume(consume)
+  }
+
+  #closeNow(client: TestClient): void {
+    if (!client.resetReceived) client.finReceived = true
+    this.end(client, client.reason, 0)
+  }
+
+  /** Connects to a route; the handshakes are done. */
+  connectTo(client: TestClient, route: number, flags: number): void {
+    client.asking = 0
+    client.pending = 0
+    this.table.set(client.slot, Field.HANDSHAKES, 0)
+    client.mode = 'connecting'
+    client.routes.push(route)
+    client.connectAt = this.now()
+    client.wantsConnected = (flags & ConnectFlag.WANT_CONNECTED) !== 0
+    const limit = this.routes.get(route)?.connectTimeout ?? 0
+    client.arm(limit, () => this.connectFail(client, Code.CONNECT_TIMEOUT, 0))
+    const outcome = this.onConnect(client, route)
+    if (outcome === 'pending') return
+    // In its own turn, as with a real connect.
+    this.run(() => {
+      if (client.ended || client.mode !== 'connecting') return
+      if (outcome === 'ok') this.connectOk(client)
+      else this.connectFail(client, outcome.code, outcome.errno ?? 0)
+    })
+  }
+
+  #established(client: TestClient): void {
+    client.asking = 0
+    client.pending = 0
+    client.established = true
+    this.table.set(client.slot, Field.HANDSHAKES, 0)
+    this.table.set(client.slot, Field.STATE, ConnState.ESTABLISHED)
+    this.table.set(client.slot, Field.ESTABLISHED_AT, Math.max(Math.round(this.now()), 1))
+  }
+
+  /** Holds a session that flows to its inactivity time-outs. `route`: undefined for an applet. */
+  #watch(client: TestClient, route: RouteSpec | undefined): void {
+    const { spec, side, serverSide } = client
+    side.activity = this.now()
+    serverSide.activity = this.now()
+    const watched = {
+      spec,
+      route,
+      client: side,
+      server: client.mode === 'forward' ? serverSide : undefined,
+      shut: () => client.firstFin !== 0,
+    }
+    client.inactivity = new Inactivity(this.clock, watched, (code) =>
+      this.run(() => this.end(client, packReason(By.TIMEOUT, client.phase, code), 0)),
+    )
+    client.inactivity.check()
+  }
+
+  /** What the server gets before the payload. */
+  #proxyHeader(client: TestClient, route: RouteSpec): Uint8Array {
+    const addresses = addressesOf(this.table, client.slot)
+    if (route.sendProxy === 0) return EMPTY
+    if (route.sendProxy === 1) return buildProxyV1(addresses)
+    return buildProxyV2({ ...addresses, tlvs: client.sendTlvs, crc32c: route.proxyCrc })
+  }
+
+  #roomMade(): void {
+    if (this.onRoom !== undefined) this.run(() => this.onRoom?.())
+  }
+}

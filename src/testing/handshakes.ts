@@ -1,0 +1,158 @@
+/**
+ * The incoming handshakes of the test engine: in the order of their bits, those
+ * that policy is asked about and those that the engine does alone.
+ */
+
+import { parseIp } from '../connection/address.js'
+import { packReason } from '../connection/reason.js'
+import { recordProxied } from '../engine/js/addresses.js'
+import { By, BytesFlag, Code, Field, Handshake, Phase } from '../engine/wire.js'
+import { parseProxyHeader } from '../handshake/proxy.js'
+import { buildProxyV2 } from '../handshake/proxy-build.js'
+import { concat, type TestClient, type TestProxyHeader } from './client.js'
+import type { TestEngine } from './engine.js'
+
+/** Handshakes that the engine can do alone. Of the others policy must be asked. */
+export const ENGINE_RUN = Handshake.HEALTH | Handshake.ACCEPT_PROXY
+
+const EMPTY = new Uint8Array(0)
+
+export class Handshakes {
+  readonly #engine: TestEngine
+
+  constructor(engine: TestEngine) {
+    this.#engine = engine
+  }
+
+  /** Goes on with the first pending handshake. */
+  advance(client: TestClient): void {
+    const engine = this.#engine
+    if (client.ended || client.asking !== 0 || client.mode !== 'handshake') return
+    const bit = client.pending & -client.pending
+    engine.table.set(client.slot, Field.HANDSHAKES, client.pending)
+    if (bit === 0) {
+      client.mode = 'session'
+    } else if (client.opened) {
+      if (bit === Handshake.ACCEPT_SESSION) engine.connectTo(client, client.spec.fallbackRoute, 0)
+      else this.#runAlone(client, bit)
+    } else if (bit === Handshake.ACCEPT_SESSION || client.spec.ask & bit & ~client.granted) {
+      this.#ask(client, bit)
+    } else {
+      this.#runAlone(client, bit)
+    }
+  }
+
+  /** A handshake that nobody wants to decide. */
+  #runAlone(client: TestClient, bit: number): void {
+    const engine = this.#engine
+    const { spec } = client
+    if (bit === Handshake.HEALTH) {
+      client.receive(spec.healthReply ?? EMPTY)
+      client.finReceived = true
+      engine.end(client, packReason(By.PROXY, Phase.HEALTH, Code.HEALTH), 0)
+    } else if (bit === Handshake.ACCEPT_PROXY) {
+      if (spec.handshakeTimeout > 0) {
+        const openedAt = engine.table.get(client.slot, Field.OPENED_AT)
+        const left = openedAt + spec.handshakeTimeout - engine.now()
+        const reason = packReason(By.TIMEOUT, Phase.ACCEPT_PROXY, Code.HANDSHAKE_TIMEOUT)
+        client.arm(Math.max(1, left), () => engine.end(client, reason, 0))
+      }
+      this.acceptProxy(client)
+    } else {
+      this.#done(client, bit)
+      this.advance(client)
+    }
+  }
+
+  #done(client: TestClient, bit: number): void {
+    client.pending &= ~bit
+    client.granted &= ~bit
+  }
+
+  #ask(client: TestClient, bit: number): void {
+    const engine = this.#engine
+    client.asking = bit
+    client.heard = true
+    const { slot, generation, listener, spec, tlvs } = client
+    client.arm(spec.verdictTimeout, () => this.#verdictLate(client))
+    engine.tell(client, (events) => events.handshake(slot, generation, listener, bit, tlvs))
+  }
+
+  #verdictLate(client: TestClient): void {
+    const engine = this.#engine
+    if (client.ended) return
+    const { slot, generation, phase, spec } = client
+    const bit = client.asking || client.pending & -client.pending
+    const opened = spec.fallbackRoute >= 0
+    engine.lateVerdicts++
+    // The default is taken first: what policy answers from here on is late.
+    client.disarm()
+    client.asking = 0
+    if (opened) {
+      client.mode = 'handshake'
+      client.opened = true
+      if (!(bit & ENGINE_RUN)) this.#done(client, bit & ~Handshake.ACCEPT_SESSION)
+    }
+    engine.tell(client, (events) => events.verdictTimeout(slot, generation, bit, opened))
+    if (opened) this.advance(client)
+    else engine.end(client, packReason(By.TIMEOUT, phase, Code.VERDICT_TIMEOUT), 0)
+  }
+
+  /** A client that is asked for bytes must not be silent for ever. */
+  awaitBytes(client: TestClient): void {
+    const engine = this.#engine
+    client.arm(client.spec.clientTimeout, () =>
+      engine.end(client, packReason(By.TIMEOUT, client.phase, Code.CLIENT_TIMEOUT), 0),
+    )
+  }
+
+  /** Goes on with the PROXY header, as far as it is there. */
+  acceptProxy(client: TestClient): void {
+    const engine = this.#engine
+    if (client.proxy !== undefined) {
+      client.input = concat(headerOf(client.proxy), client.input)
+      client.proxy = undefined
+    }
+    const result = parseProxyHeader(client.input)
+    if (result.status === 'error') {
+      engine.end(client, packReason(By.CLIENT, Phase.ACCEPT_PROXY, result.code), 0)
+    } else if (result.status === 'partial') {
+      if (!client.eof) return
+      engine.end(client, packReason(By.CLIENT, Phase.ACCEPT_PROXY, Code.ABORTED), 0)
+    } else {
+      const { header } = result
+      recordProxied(engine.table, client.slot, header)
+      client.tlvs = header.tlvs.slice()
+      client.consume(header.length)
+      client.disarm()
+      this.#done(client, Handshake.ACCEPT_PROXY)
+      this.advance(client)
+    }
+  }
+
+  show(client: TestClient, extra: number): void {
+    const engine = this.#engine
+    if (client.mode !== 'inspect' || client.ended) return
+    const full = client.input.length >= client.limit
+    const flags = extra | (client.eof ? BytesFlag.EOF : 0) | (full ? BytesFlag.FULL : 0)
+    // Nothing more will come of itself: an answer is due.
+    if (flags !== 0) client.arm(client.spec.verdictTimeout, () => this.#verdictLate(client))
+    const view = client.input.slice(0, client.limit)
+    try {
+      engine.tell(client, (events) => events.bytes(client.slot, client.generation, view, flags))
+    } finally {
+      // The view is valid during the call only: whoever kept it sees that.
+      view.fill(0xee)
+    }
+  }
+}
+
+function headerOf({ src, srcPort = 1, dst, dstPort = 80, tlvs = EMPTY }: TestProxyHeader) {
+  return buildProxyV2({
+    src: parseIp(src) ?? EMPTY,
+    srcPort,
+    dst: parseIp(dst ?? (src.includes(':') ? '2001:db8::fe' : '203.0.113.1')) ?? EMPTY,
+    dstPort,
+    tlvs,
+  })
+}

@@ -1,0 +1,27 @@
+/** Tests of policies without a network. docs/testing.md is the guide. */
+
+export type { ProxyHeaderOptions, Split } from './arrivals.js'
+export type { TestMode, TestProxyHeader } from './client.js'
+export { settle, VirtualClock } from './clock.js'
+export type { TestConnection } from './connection.js'
+export type { AcceptOptions, ConnectOutcome, EngineCall } from './engine.js'
+export { TestClient, TestEngine } from './engine.js'
+export type { LogRecord } from './log.js'
+export type { PolicyPhase, PolicyStep } from './observe.js'
+export type {
+  ConnectOptions,
+  TestConfig,
+  TestProxy,
+  TestProxyOptions,
+} from './proxy.js'
+export { createTestProxy } from './proxy.js'
+export type { TestResult, TestVerdict } from './result.js'
+export type {
+  ServerBehaviour,
+  ServerOutcome,
+  ServerReply,
+  ServerScript,
+  Servers,
+} from './servers.js'
+export type { TableChange, TableData, TestTable } from './tables.js'
+export type { TestTransition } from './trail.js'

@@ -1,0 +1,458 @@
+/**
+ * A proxy without a network: the real rules, sessions and backends on the test
+ * engine, under a virtual clock.
+ */
+
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
+import type { Applet } from '../applet/applet.js'
+import type { Backend } from '../backend/backend.js'
+import { resolveConfig } from '../config/resolve.js'
+import { suggest } from '../config/suggest.js'
+import type {
+  BackendConfig,
+  Config,
+  Duration,
+  FrontendConfig,
+  ServerConfig,
+  TableConfig,
+} from '../config/types.js'
+import { parseDuration } from '../config/units.js'
+import { SluiceError } from '../errors.js'
+import { type ProxyStats, SluiceProxy, type StopOptions, type StopResult } from '../proxy.js'
+import type { ClientConnection } from '../session/connection.js'
+import type { Session } from '../session/session.js'
+import { addressOf, arrivalsOf, type ProxyHeaderOptions, type Split } from './arrivals.js'
+import type { TestClient } from './client.js'
+import { settle, VirtualClock } from './clock.js'
+import { TestConnection } from './connection.js'
+import { type ConnectOutcome, TestEngine } from './engine.js'
+import { type LogRecord, memoryLog } from './log.js'
+import { watchPolicy } from './observe.js'
+import { type ResultHost, TestResult } from './result.js'
+import { playServer, type ServerBehaviour, type Servers } from './servers.js'
+import { observeTable, TestTable } from './tables.js'
+import { Trail } from './trail.js'
+
+/** A configuration whose names are known to the type checker. */
+export type TestConfig<
+  T extends string = string,
+  F extends string = string,
+  B extends string = string,
+  S extends string = string,
+> = Config & {
+  tables?: Record<T, TableConfig>
+  frontends: Record<F, FrontendConfig>
+  backends: Record<B, BackendConfig & { servers: Record<S, string | ServerConfig | Applet> }>
+}
+
+export interface TestProxyOptions<N extends string = string> {
+  /** Where the virtual clock starts, in ms. Default 1000. */
+  now?: number
+  /** What servers do, unless `connect` says otherwise. */
+  servers?: Servers<N>
+  /** Addresses of server host names; an empty list does not resolve. Others get one of 198.18.0.0/15. */
+  hosts?: Record<string, string | readonly string[]>
+  /** Lowest level that is kept in `logs`. Default 'debug'; 'trace' shows every transition. */
+  logLevel?: LogRecord['level']
+}
+
+export interface ConnectOptions<F extends string = string, N extends string = string> {
+  /** Default: the first one. */
+  frontend?: F
+  /** Which of the frontend's addresses; ranges of ports count one each. Default 0. */
+  bind?: number
+  /** Default '192.0.2.1'. */
+  src?: string
+  /** Default 50000. */
+  srcPort?: number
+  /** Default: the frontend's address. */
+  dst?: string
+  dstPort?: number
+  /** PROXY header that comes first. */
+  proxy?: ProxyHeaderOptions
+  /** What the client sends. */
+  bytes?: string | Uint8Array
+  /**
+   * Where what is sent, the PROXY header included, is cut into arrivals: a
+   * position, several, or 'every' for one byte at a time. Default: one arrival.
+   */
+  split?: Split
+  /** Virtual time between arrivals, in ms or as '1s'; `advance` brings the later ones. Default 0. */
+  delay?: number | Duration
+  /** The client sends its FIN behind the last byte. */
+  fin?: boolean
+  /** The client answers a FIN with its own only when told to. Default false. */
+  allowHalfOpen?: boolean
+  /** Bytes that the client reads from an applet before it stops reading. Default 1 MiB. */
+  window?: number
+  /** What servers do with this connection. */
+  servers?: Servers<N>
+}
+
+const CLIENT_WINDOW = 1024 * 1024
+const SLOTS = 16_384
+/** Turns of the event loop after which what still goes on is taken to go on for ever. */
+const MOST_TURNS = 1_000
+
+/**
+ * Starts a proxy without a network. Nothing listens and nothing connects:
+ * `connect` plays a client, scripts play the servers, `advance` is the time.
+ *
+ * @throws ConfigError with every mistake of the configuration at once.
+ */
+export async function createTestProxy<
+  T extends string,
+  F extends string,
+  B extends string,
+  S extends string,
+>(
+  config: TestConfig<T, F, B, S>,
+  options: TestProxyOptions<`${B}/${S}`> = {},
+): Promise<TestProxy<T, F, `${B}/${S}`>> {
+  const proxy = new TestProxy<T, F, `${B}/${S}`>(config, options)
+  await proxy.start()
+  return proxy
+}
+
+/** Use `createTestProxy`. `T`, `F` and `N` are names of tables, frontends and servers. */
+export class TestProxy<
+  T extends string = string,
+  F extends string = string,
+  N extends string = string,
+> implements AsyncDisposable
+{
+  /** Stick tables by name. */
+  readonly tables: Readonly<Record<T, TestTable>>
+  /** Every log line so far. */
+  readonly logs: readonly LogRecord[]
+  /** The proxy under test, for its events and operations. */
+  readonly proxy: SluiceProxy
+  /** The engine below it, for tests that want every call. */
+  readonly engine: TestEngine
+  readonly clock: VirtualClock
+  readonly #logs: LogRecord[] = []
+  readonly #current = new AsyncLocalStorage<Trail>()
+  readonly #trails = new Map<TestClient, Trail>()
+  readonly #ids = new Map<string, Trail>()
+  readonly #listeners = new Map<string, number[]>()
+  readonly #host: ResultHost
+  /** Connections that no listener has room for, in the order they came. */
+  #backlog: { listener: number; accept: () => void }[] = []
+  #servers: Servers
+  #settling: Promise<void> | undefined
+
+  /** Use `createTestProxy`, which also starts it. */
+  constructor(config: Config, options: TestProxyOptions<N>) {
+    const clock = new VirtualClock(options.now)
+    const engine = new TestEngine(clock, SLOTS)
+    this.clock = clock
+    this.engine = engine
+    this.logs = this.#logs
+    this.#host = { clock, table: engine.table, settle: () => this.settle() }
+    const resolved = watchPolicy(resolveConfig(config), (conn, phase, name) => {
+      const trail = this.#seen(conn as ClientConnection)
+      const step = { phase, name, answer: undefined, at: clock.now() }
+      trail?.steps.push(step)
+      return step
+    })
+    this.proxy = new SluiceProxy(resolved, {
+      engine,
+      // What a timer does counts to the connection for which it was set.
+      clock: {
+        now: () => clock.now(),
+        after: (ms, fn) => clock.after(ms, AsyncResource.bind(fn)),
+      },
+      logger: memoryLog(options.logLevel ?? 'debug', clock, (record) => this.#logged(record)),
+      resolver: resolverOf(options.hosts ?? {}),
+    })
+    const tables = [...this.proxy.tables].map(([name, table]) => {
+      observeTable(table, (change) => this.#current.getStore()?.changed(change))
+      return [name, new TestTable(table)]
+    })
+    this.tables = Object.fromEntries(tables) as Record<T, TestTable>
+    this.#servers = this.#checked(options.servers)
+    this.#listen()
+  }
+
+  /** Called by `createTestProxy`. */
+  async start(): Promise<void> {
+    await this.proxy.start()
+    for (const backend of this.proxy.backends.values()) this.#watchBackend(backend)
+  }
+
+  /**
+   * A client connects and sends what it has. Resolves once the connection has
+   * ended, or nothing more happens without more time or bytes; the result stays
+   * live. A client for which `maxconn` leaves no room waits to be accepted.
+   *
+   * @throws SluiceError (ERR_SLUICE_ARGUMENT) for a name, an address or a position that does not exist.
+   * @throws SluiceError (ERR_SLUICE_STATE) where nobody listens any more.
+   */
+  async connect(options: ConnectOptions<F, N> = {}): Promise<TestResult> {
+    const { listener, dst, dstPort } = this.#destination(options)
+    const src = options.src ?? (dst === '' ? '' : '192.0.2.1')
+    addressOf('src', src)
+    addressOf('dst', dst)
+    const arrivals = arrivalsOf(options.bytes ?? '', options.proxy, options.split)
+    const servers = this.#checked(options.servers)
+    const { delay = 0, fin = false, srcPort } = options
+    const pause = typeof delay === 'number' ? delay : parseDuration(delay)
+    const trail = new Trail(servers)
+    const accept = () => {
+      const client = this.engine.accept({ listener, src, srcPort, dst, dstPort }, (client) => {
+        client.window = options.window ?? CLIENT_WINDOW
+        if (!options.allowHalfOpen) client.reactions.clientFin = () => client.fin()
+        trail.client = client
+        this.#trails.set(client, trail)
+      })
+      return this.#play(client, arrivals, pause, fin)
+    }
+    if (this.engine.hasRoom(listener)) {
+      await accept()
+    } else if (this.engine.listeners.has(listener)) {
+      this.#backlog.push({ listener, accept: () => void accept() })
+    } else {
+      throw new SluiceError('ERR_SLUICE_STATE', 'Nobody listens any more.')
+    }
+    await this.settle()
+    return new TestResult(trail, new TestConnection(trail, this.#host), this.#host)
+  }
+
+  /**
+   * Lets virtual time pass, in ms or as '30s': deadlines and timers of engine and
+   * policy run in their order, each at its time, and promises settle in between.
+   */
+  async advance(duration: number | Duration): Promise<void> {
+    const ms = typeof duration === 'number' ? duration : parseDuration(duration)
+    await this.clock.advanceAsync(ms, () => this.settle())
+  }
+
+  /** What a server does from now on, with connections that do not say otherwise. */
+  setServer(name: N, behaviour: ServerBehaviour): void {
+    this.#servers = { ...this.#servers, ...this.#checked({ [name]: behaviour }) }
+  }
+
+  /** Numbers of the proxy, as in production. */
+  stats(): ProxyStats {
+    return this.proxy.stats()
+  }
+
+  /** Stops the proxy as in production; `advance` brings the deadline of its drain. */
+  stop(options?: StopOptions): Promise<StopResult> {
+    return this.proxy.stop(options)
+  }
+
+  /** Ends every connection and stops at once. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    let stopped = false
+    const stopping = this.proxy.stop({ deadline: 0 }).finally(() => {
+      stopped = true
+    })
+    // Where a drain is under way already, its deadline must pass.
+    await this.settle()
+    while (!stopped) await this.advance('1s')
+    await stopping
+  }
+
+  /** Resolves once nothing more happens without time, bytes, or I/O of policy's own. */
+  settle(): Promise<void> {
+    // Whoever asks meanwhile sees at least one more turn, and what it did is noticed there.
+    this.#settling ??= this.#untilQuiet()
+    return this.#settling
+  }
+
+  async #untilQuiet(): Promise<void> {
+    let before = -1
+    for (let turn = 0; turn < MOST_TURNS; turn++) {
+      await settle()
+      const now = this.engine.stats().events + this.engine.calls.length + this.#logs.length
+      if (now === before) break
+      before = now
+    }
+    this.#settling = undefined
+  }
+
+  // --- clients ---
+
+  /** Sends the arrivals, the first at once and each other one `pause` ms after the one before. */
+  async #play(
+    client: TestClient,
+    arrivals: readonly Buffer[],
+    pause: number,
+    fin: boolean,
+  ): Promise<void> {
+    await this.settle()
+    const send = (i: number) =>
+      // In one turn: the FIN comes with the last byte, before anybody answers that.
+      this.engine.run(() => {
+        const bytes = arrivals[i]
+        if (bytes !== undefined) client.send(bytes)
+        if (fin && i >= arrivals.length - 1) client.fin()
+      })
+    send(0)
+    for (let i = 1; i < arrivals.length; i++) {
+      if (pause > 0) {
+        this.clock.after(i * pause, () => send(i))
+      } else {
+        await this.settle()
+        send(i)
+      }
+    }
+    await this.settle()
+  }
+
+  #destination(options: ConnectOptions): { listener: number; dst: string; dstPort: number } {
+    const frontend = options.frontend ?? [...this.#listeners.keys()][0] ?? ''
+    const { bind = 0 } = options
+    const listener = this.#listeners.get(frontend)?.[bind]
+    if (listener === undefined) {
+      throw this.#listeners.has(frontend)
+        ? new SluiceError('ERR_SLUICE_ARGUMENT', `Frontend '${frontend}' has no bind ${bind}.`)
+        : unknownName('frontend', frontend, this.#listeners.keys())
+    }
+    const address = this.proxy.addresses[frontend]?.[bind]
+    const isUnix = address?.family === 'unix'
+    const { dst = isUnix ? '' : defaultDestination(address?.address, options.src) } = options
+    return { listener, dst, dstPort: options.dstPort ?? address?.port ?? 0 }
+  }
+
+  #listen(): void {
+    let next = 0
+    for (const { name, binds } of this.proxy.config.frontends) {
+      this.#listeners.set(
+        name,
+        binds.map(() => next++),
+      )
+    }
+    this.engine.onConnect = (client, route) => this.#connects(client, route)
+    this.engine.onRoom = () => this.#serveBacklog()
+    this.engine.around = (client, tell) => {
+      const trail = this.#trails.get(client)
+      if (trail === undefined) tell()
+      else this.#current.run(trail, tell)
+    }
+    // Before the start, so that the core tells them from the first session on.
+    this.proxy.on('transition', ({ id, side, from, to }) => {
+      this.#find(id)?.transitions.push({ side, from, to, at: this.clock.now() })
+    })
+    this.proxy.on('session', (record) => {
+      const trail = this.#find(record.id)
+      if (trail !== undefined) trail.record = record
+    })
+  }
+
+  #serveBacklog(): void {
+    const waiting = this.#backlog
+    this.#backlog = []
+    for (const one of waiting) {
+      if (this.engine.hasRoom(one.listener)) one.accept()
+      else if (this.engine.listeners.has(one.listener)) this.#backlog.push(one)
+    }
+  }
+
+  // --- servers ---
+
+  #connects(client: TestClient, route: number): ConnectOutcome {
+    const name = this.#serverOf(route)
+    const trail = this.#trails.get(client)
+    if (name === undefined || trail === undefined) return 'ok'
+    const attempt = trail.attempts.filter((earlier) => earlier === name).length
+    trail.attempts.push(name)
+    const behaviour = trail.servers[name] ?? this.#servers[name] ?? 'accept'
+    return playServer(client, behaviour, attempt)
+  }
+
+  #serverOf(route: number): string | undefined {
+    for (const backend of this.proxy.backends.values()) {
+      const server = backend.servers.find((server) => server.route() === route)
+      if (server !== undefined) return `${backend.name}/${server.name}`
+    }
+    return undefined
+  }
+
+  #checked(servers: Servers = {}): Servers {
+    const names = new Map(
+      this.proxy.config.backends.flatMap((backend) =>
+        backend.servers.map(({ name, address }) => [`${backend.name}/${name}`, address.kind]),
+      ),
+    )
+    for (const name of Object.keys(servers)) {
+      const kind = names.get(name)
+      if (kind === undefined) throw unknownName('server', name, names.keys())
+      if (kind === 'applet') {
+        const message = `Server '${name}' is an applet: it does what its code says.`
+        throw new SluiceError('ERR_SLUICE_ARGUMENT', message)
+      }
+    }
+    return servers
+  }
+
+  // --- what is seen of connections ---
+
+  /** A backend sees every session, also those that no rule has seen. */
+  #watchBackend(backend: Backend): void {
+    const { pick } = backend
+    backend.pick = (client, avoid) => {
+      this.#seen((client as Session).client)
+      return pick.call(backend, client, avoid)
+    }
+  }
+
+  #seen(conn: ClientConnection): Trail | undefined {
+    const client = this.engine.clients.get(conn.slot)
+    const trail = client?.generation === conn.generation ? this.#trails.get(client) : undefined
+    if (trail === undefined) return undefined
+    trail.conn = conn
+    this.#name(trail, conn.id)
+    return trail
+  }
+
+  /** The connection with this id: one that is known, or the one that something is told about. */
+  #find(id: string): Trail | undefined {
+    const known = this.#ids.get(id)
+    if (known !== undefined) return known
+    const current = this.#current.getStore()
+    if (current === undefined || current.id !== undefined) return undefined
+    this.#name(current, id)
+    return current
+  }
+
+  #name(trail: Trail, id: string): void {
+    trail.id = id
+    this.#ids.set(id, trail)
+  }
+
+  #logged(record: LogRecord): void {
+    this.#logs.push(record)
+    if (record.id !== undefined) this.#find(record.id)?.logs.push(record)
+  }
+}
+
+/** Where a client of this address would have connected to. */
+function defaultDestination(bound: string | undefined, src: string | undefined): string {
+  const isIpv6 = src?.includes(':') ?? bound?.includes(':') ?? false
+  const isSpecific = bound !== undefined && bound !== '0.0.0.0' && bound !== '::'
+  if (isSpecific && bound.includes(':') === isIpv6) return bound
+  return isIpv6 ? '2001:db8::fe' : '192.0.2.254'
+}
+
+function unknownName(what: string, name: string, known: Iterable<string>): SluiceError {
+  const near = suggest(name, known)
+  const hint = near === undefined ? '' : ` Did you mean '${near}'?`
+  return new SluiceError('ERR_SLUICE_ARGUMENT', `There is no ${what} '${name}'.${hint}`)
+}
+
+/** Names resolve as told; each other one to an address of its own. */
+function resolverOf(hosts: Record<string, string | readonly string[]>) {
+  const given = new Map<string, string>()
+  return {
+    lookup(host: string): Promise<string[]> {
+      const known = Object.hasOwn(hosts, host) ? hosts[host] : undefined
+      if (known !== undefined)
+        return Promise.resolve(typeof known === 'string' ? [known] : [...known])
+      const made = given.get(host) ?? `198.18.${given.size >> 8}.${(given.size & 255) + 1}`
+      given.set(host, made)
+      return Promise.resolve([made])
+    },
+  }
+}

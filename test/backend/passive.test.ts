@@ -1,0 +1,199 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { Code } from '#sluice/engine/wire.js'
+import { backendConfig, choose, FakeClient, givenTo, serversOf, startWorld } from './support.js'
+
+const passive = { failures: 3, backoff: 1_000, maxBackoff: 3_000 }
+
+async function world(...servers: Parameters<typeof serversOf>) {
+  const made = await startWorld(backendConfig(serversOf(...servers), { passive }))
+  const fail = (name: string, times: number, code: number = Code.REFUSED) => {
+    for (let i = 0; i < times; i++) made.backend.failed(made.byName(name), code)
+  }
+  return { ...made, fail }
+}
+
+describe('passive failure marking', () => {
+  it('takes a server out after failures in a row, reported and logged once', async () => {
+    const { backend, byName, changes, fail, lines } = await world({}, {})
+    fail('a', 2)
+    assert.equal(byName('a').status, 'up')
+    fail('a', 5)
+    assert.deepEqual(changes, ['a: up > down'])
+    assert.deepEqual(
+      lines.map(({ msg, server, backoff, failures }) => ({ msg, server, backoff, failures })),
+      [{ msg: 'server is down', server: 'a', backoff: 1000, failures: 3 }],
+    )
+    assert.deepEqual(
+      [1, 2, 3].map(() => choose(backend)),
+      ['b', 'b', 'b'],
+    )
+  })
+
+  it('counts only failures in a row', async () => {
+    const { backend, byName, fail } = await world({})
+    fail('a', 2)
+    backend.succeeded(byName('a'))
+    fail('a', 2)
+    assert.equal(byName('a').status, 'up')
+  })
+
+  it('asks for outcomes only while they matter', async () => {
+    const { backend, byName, clock, fail } = await world({})
+    assert.equal(byName('a').wantsOutcome, false)
+    fail('a', 1)
+    assert.equal(byName('a').wantsOutcome, true)
+    backend.succeeded(byName('a'))
+    assert.equal(byName('a').wantsOutcome, false)
+    fail('a', 3)
+    clock.advance(1000)
+    assert.equal(byName('a').status, 'half-open')
+    assert.equal(byName('a').wantsOutcome, true)
+  })
+
+  it('lets one trial through after the back-off, and all after its success', async () => {
+    const { backend, byName, changes, clock, fail } = await world({}, {})
+    fail('a', 3)
+    clock.advance(999)
+    assert.equal(byName('a').status, 'down')
+    clock.advance(1)
+    const names = [1, 2, 3, 4].map(() => choose(backend))
+    assert.equal(names.filter((name) => name === 'a').length, 1)
+    backend.succeeded(byName('a'))
+    const after = [1, 2, 3, 4].map(() => choose(backend))
+    assert.equal(after.filter((name) => name === 'a').length, 2)
+    assert.deepEqual(changes, ['a: up > down', 'a: down > half-open', 'a: half-open > up'])
+  })
+
+  it('doubles the back-off with each failed trial, up to its limit, and resets it', async () => {
+    const { backend, byName, clock, fail } = await world({})
+    fail('a', 3)
+    for (const backoff of [1000, 2000, 3000, 3000]) {
+      clock.advance(backoff - 1)
+      assert.equal(byName('a').status, 'down')
+      clock.advance(1)
+      assert.equal(byName('a').status, 'half-open')
+      assert.equal(choose(backend), 'a')
+      fail('a', 1)
+      backend.release(byName('a'))
+    }
+    clock.advance(3000)
+    backend.succeeded(byName('a'))
+    fail('a', 3)
+    clock.advance(1000)
+    assert.equal(byName('a').status, 'half-open')
+  })
+
+  it('does not lengthen the back-off for failures that come late', async () => {
+    const { byName, clock, fail } = await world({})
+    fail('a', 3)
+    clock.advance(900)
+    fail('a', 10)
+    clock.advance(100)
+    assert.equal(byName('a').status, 'half-open')
+  })
+
+  it('lets others wait for the trial of the only server', async () => {
+    const { backend, byName, clock, fail } = await world({})
+    fail('a', 3)
+    assert.equal(choose(backend), 'none')
+    clock.advance(1000)
+    assert.equal(choose(backend), 'a')
+    const client = new FakeClient()
+    assert.equal(choose(backend, client), 'queued')
+    backend.succeeded(byName('a'))
+    assert.equal(client.server?.name, 'a')
+  })
+
+  it('gives the trial to somebody who waits', async () => {
+    const { backend, byName, clock, fail } = await world({ maxconn: 1 })
+    choose(backend)
+    const [first, second] = [new FakeClient(), new FakeClient()]
+    choose(backend, first)
+    choose(backend, second)
+    fail('a', 3)
+    backend.release(byName('a'))
+    assert.equal(givenTo(first), undefined)
+    clock.advance(1000)
+    assert.equal(first.server?.name, 'a')
+    assert.equal(second.server, undefined)
+  })
+
+  it('tries again when the trial ends without an outcome', async () => {
+    const { backend, byName, clock, fail } = await world({})
+    fail('a', 3)
+    clock.advance(1000)
+    assert.equal(choose(backend), 'a')
+    backend.release(byName('a'))
+    assert.equal(choose(backend), 'a')
+  })
+
+  it('tries again when older sessions hide that the trial ended', async () => {
+    const { backend, byName, clock, fail } = await world({}, {})
+    choose(backend)
+    choose(backend)
+    fail('a', 3)
+    clock.advance(1000)
+    const names = [1, 2].map(() => choose(backend))
+    assert.ok(names.includes('a'))
+    backend.release(byName('a'))
+    assert.equal(choose(backend), 'b')
+    // Connect time-out and a second.
+    clock.advance(6000)
+    assert.ok([1, 2].map(() => choose(backend)).includes('a'))
+  })
+
+  it('does not blame a server for what is lacking here', async () => {
+    const { backend, byName, clock, fail } = await world({})
+    for (const code of [Code.FD_EXHAUSTED, Code.PORTS_EXHAUSTED, Code.NO_MEMORY, Code.TABLE_FULL]) {
+      fail('a', 3, code)
+    }
+    assert.equal(byName('a').status, 'up')
+    fail('a', 3)
+    clock.advance(1000)
+    assert.equal(choose(backend), 'a')
+    fail('a', 1, Code.FD_EXHAUSTED)
+    assert.equal(byName('a').status, 'half-open')
+    assert.equal(choose(backend), 'a')
+  })
+
+  it('believes an operator who says ready', async () => {
+    const { backend, byName, changes, clock, fail } = await world({})
+    fail('a', 3)
+    byName('a').setState('ready')
+    assert.equal(choose(backend), 'a')
+    assert.deepEqual(changes, ['a: up > down', 'a: down > up'])
+    assert.equal(clock.pending, 0)
+  })
+
+  it('hands over to backup servers and back', async () => {
+    const { backend, byName, clock, fail } = await world({}, { backup: true })
+    fail('a', 3)
+    assert.equal(choose(backend), 'b')
+    clock.advance(1000)
+    assert.equal(choose(backend), 'a')
+    assert.equal(choose(backend), 'b')
+    backend.succeeded(byName('a'))
+    assert.equal(choose(backend), 'a')
+  })
+
+  it('is silent and has no timers where it is off', async () => {
+    const { backend, byName, clock } = await startWorld(backendConfig(serversOf({})))
+    for (let i = 0; i < 10; i++) backend.failed(byName('a'), Code.REFUSED)
+    assert.equal(byName('a').status, 'up')
+    assert.equal(byName('a').wantsOutcome, false)
+    assert.equal(clock.pending, 0)
+  })
+
+  it('survives a listener that throws', async () => {
+    const config = backendConfig(serversOf({}), { passive })
+    const { backend, byName, lines } = await startWorld(config, {
+      onServerState: () => {
+        throw new Error('listener')
+      },
+    })
+    for (let i = 0; i < 3; i++) backend.failed(byName('a'), Code.REFUSED)
+    assert.equal(choose(backend), 'none')
+    assert.match(lines.at(-1)?.msg ?? '', /onServerState threw/)
+  })
+})

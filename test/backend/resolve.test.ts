@@ -1,0 +1,192 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { type Resolver, systemResolver } from '#sluice/backend/resolve.js'
+import { backendConfig, choose, makeWorld, serversOf, settle } from './support.js'
+
+/** Answers what `answers` holds at the moment: addresses, an error, or nothing at all. */
+class FakeResolver implements Resolver {
+  answers: string[] | Error | undefined
+  lookups = 0
+
+  constructor(answers: FakeResolver['answers']) {
+    this.answers = answers
+  }
+
+  lookup(): Promise<string[]> {
+    this.lookups++
+    if (this.answers === undefined) return new Promise(() => {})
+    return this.answers instanceof Error
+      ? Promise.reject(this.answers)
+      : Promise.resolve(this.answers)
+  }
+}
+
+const host = { kind: 'host', host: 'db.example', port: 5432 } as const
+
+async function start(answers: FakeResolver['answers'], options = {}) {
+  const resolver = new FakeResolver(answers)
+  const config = backendConfig(serversOf({ address: host, ...options }))
+  const world = makeWorld(config, { resolver, resolveInterval: 30_000 })
+  const started = world.backend.start()
+  await settle()
+  const address = () => world.engine.routes.get(world.byName('a').route())?.address
+  const tick = async (ms: number) => {
+    world.clock.advance(ms)
+    await settle()
+  }
+  return { ...world, resolver, started, address, tick }
+}
+
+describe('host names of servers', () => {
+  it('are resolved at the start', async () => {
+    const { backend, started, address } = await start(['192.0.2.1', '192.0.2.2'])
+    await started
+    assert.deepEqual(address(), { kind: 'tcp', ip: '192.0.2.1', port: 5432 })
+    assert.equal(choose(backend), 'a')
+  })
+
+  it('leave the server out while they do not resolve, logged once, and are tried again', async () => {
+    const { backend, byName, changes, lines, resolver, started, tick } = await start(
+      new Error('ENOTFOUND'),
+    )
+    await started
+    assert.equal(byName('a').status, 'unresolved')
+    assert.equal(choose(backend), 'none')
+    for (const retry of [1000, 2000, 4000, 8000]) {
+      const before = resolver.lookups
+      await tick(retry - 1)
+      assert.equal(resolver.lookups, before)
+      await tick(1)
+      assert.equal(resolver.lookups, before + 1)
+    }
+    assert.equal(lines.length, 1)
+    assert.match(lines[0]?.msg ?? '', /does not resolve: the server is out/)
+    assert.equal(lines[0]?.server, 'a')
+    resolver.answers = ['192.0.2.9']
+    await tick(16_000)
+    assert.equal(choose(backend), 'a')
+    assert.deepEqual(changes, ['a: unresolved > up'])
+  })
+
+  it('serve those who wait, once they resolve', async () => {
+    const resolver = new FakeResolver(new Error('ENOTFOUND'))
+    const config = backendConfig(serversOf({ maxconn: 1 }, { address: host }))
+    const { backend, clock } = makeWorld(config, { resolver })
+    await backend.start()
+    choose(backend)
+    assert.equal(choose(backend), 'queued')
+    resolver.answers = ['192.0.2.9']
+    clock.advance(1000)
+    await settle()
+    assert.equal(backend.queued, 0)
+  })
+
+  it('do not hold up the start beyond the deadline of a look-up', async () => {
+    const { clock, started, lines } = await start(undefined)
+    clock.advance(5000)
+    await started
+    assert.match(JSON.stringify(lines[0]), /looking up db.example took over 5000 ms/)
+  })
+
+  it('move to a new address with a new route; the old one stays for a moment', async () => {
+    const { byName, engine, started, address, tick, resolver, lines } = await start(['192.0.2.1'])
+    await started
+    const old = byName('a').route()
+    resolver.answers = ['192.0.2.7']
+    await tick(30_000)
+    assert.notEqual(byName('a').route(), old)
+    assert.deepEqual(address(), { kind: 'tcp', ip: '192.0.2.7', port: 5432 })
+    assert.ok(engine.routes.has(old))
+    await tick(5_000)
+    assert.deepEqual([...engine.routes.keys()], [byName('a').route()])
+    assert.match(lines[0]?.msg ?? '', /new address/)
+  })
+
+  it('keep an address that is still among the answers', async () => {
+    const { byName, started, tick, resolver } = await start(['192.0.2.1', '192.0.2.2'])
+    await started
+    const route = byName('a').route()
+    resolver.answers = ['192.0.2.2', '192.0.2.1']
+    await tick(30_000)
+    assert.equal(byName('a').route(), route)
+  })
+
+  it('keep the last good address on failure, logged once, and say when it is over', async () => {
+    const { byName, started, tick, resolver, lines } = await start(['192.0.2.1'])
+    await started
+    const route = byName('a').route()
+    resolver.answers = new Error('SERVFAIL')
+    for (let i = 0; i < 3; i++) await tick(30_000)
+    resolver.answers = []
+    await tick(30_000)
+    assert.equal(byName('a').route(), route)
+    assert.equal(lines.length, 1)
+    resolver.answers = ['192.0.2.1']
+    await tick(30_000)
+    assert.match(lines[1]?.msg ?? '', /resolves again/)
+  })
+
+  it('take an address of the family of the source address', async () => {
+    const source = { ip: '::1', port: 0 }
+    const { started, address } = await start(['192.0.2.1', '2001:db8::1'], { source })
+    await started
+    assert.deepEqual(address(), { kind: 'tcp', ip: '2001:db8::1', port: 5432 })
+  })
+
+  it('forget failures of the old address', async () => {
+    const resolver = new FakeResolver(['192.0.2.1'])
+    const config = backendConfig(serversOf({ address: host }), {
+      passive: { failures: 1, backoff: 60_000, maxBackoff: 60_000 },
+    })
+    const { backend, byName, clock } = makeWorld(config, { resolver, resolveInterval: 30_000 })
+    await backend.start()
+    backend.failed(byName('a'), 4)
+    assert.equal(choose(backend), 'none')
+    resolver.answers = ['192.0.2.2']
+    clock.advance(30_000)
+    await settle()
+    assert.equal(choose(backend), 'a')
+  })
+
+  it('are not looked up behind a SOCKS proxy, nor after stop', async () => {
+    const socks = {
+      ip: '192.0.2.50',
+      port: 1080,
+      version: 5 as const,
+      user: undefined,
+      password: undefined,
+    }
+    const { engine, resolver, started } = await start(['192.0.2.1'], { socks })
+    await started
+    assert.equal(resolver.lookups, 0)
+    assert.equal([...engine.routes.values()][0]?.socks?.host, 'db.example')
+
+    const other = await start(['192.0.2.1'])
+    await other.started
+    other.backend.stop()
+    await other.tick(100_000)
+    assert.equal(other.resolver.lookups, 1)
+    assert.equal(other.engine.routes.size, 0)
+    assert.equal(other.clock.pending, 0)
+  })
+
+  it('register no route when the answer comes after stop', async () => {
+    let answer: (ips: string[]) => void = () => {}
+    const resolver = { lookup: () => new Promise<string[]>((resolve) => (answer = resolve)) }
+    const world = makeWorld(backendConfig(serversOf({ address: host })), { resolver })
+    const started = world.backend.start()
+    world.backend.stop()
+    answer(['192.0.2.1'])
+    await started
+    assert.equal(world.engine.routes.size, 0)
+    assert.equal(world.clock.pending, 0)
+  })
+})
+
+describe('the system resolver', () => {
+  it('knows localhost, and rejects a name that cannot be', async () => {
+    const found = await systemResolver.lookup('localhost')
+    assert.ok(found.includes('127.0.0.1') || found.includes('::1'))
+    await assert.rejects(systemResolver.lookup('no such host'))
+  })
+})

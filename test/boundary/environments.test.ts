@@ -1,0 +1,16 @@
+/** Environments (threads of Node) that end while their engine runs. */
+
+import assert from 'node:assert/strict'
+import { boundaryTest, runProgram } from './support.js'
+
+for (const [how, what] of [
+  ['exit', 'a worker thread that exits under its engine'],
+  ['throw', 'a worker thread that dies of an exception under its engine'],
+  ['terminate', 'worker.terminate() under its engine'],
+  ['two', 'two environments at once: one goes, the other serves on'],
+] as const) {
+  boundaryTest(`${what}: the process survives`, async () => {
+    const { code, signal, stdout, stderr } = await runProgram('environments', how)
+    assert.deepEqual({ code, signal, stdout }, { code: 0, signal: null, stdout: 'alive\n' }, stderr)
+  })
+}

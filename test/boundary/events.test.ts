@@ -1,0 +1,154 @@
+/** Events while JavaScript is blocked: nothing is lost, few wake-ups, no harm to anybody. */
+
+import assert from 'node:assert/strict'
+import { setTimeout as delay } from 'node:timers/promises'
+import { loadBinding } from '#sluice/engine/native/load.js'
+import { Control, Handshake, Layout, Region } from '#sluice/engine/wire.js'
+import { Harness } from '../support/engine-harness.js'
+import { blockFor, boundaryTest, ClientThread } from './support.js'
+
+boundaryTest('100 k events while JavaScript is blocked for 1 s: none lost, few wakes', async () => {
+  const count = 100_000
+  const words = new Int32Array(new SharedArrayBuffer(Region.WORKER_WORDS * 4))
+  const seen: number[] = []
+  const batches: number[] = []
+  let tail = 0
+  await new Promise<void>((done) => {
+    loadBinding().benchRing(words, count, () => {
+      Atomics.store(words, Control.EVENT_WAKE, 0)
+      const before = seen.length
+      let head = Atomics.load(words, Control.EVENT_HEAD)
+      while (tail !== head) {
+        const at = (tail & (Layout.EVENT_CAPACITY - 1)) * Layout.RECORD_WORDS
+        seen.push(words[Region.EVENT_RING + at + 1] as number)
+        tail = (tail + 1) & Layout.POSITION_MASK
+        if (tail === head) head = Atomics.load(words, Control.EVENT_HEAD)
+      }
+      Atomics.store(words, Control.EVENT_TAIL, tail)
+      batches.push(seen.length - before)
+      if (seen.length >= count) done()
+    })
+    blockFor(1000)
+  })
+  assert.equal(seen.length, count)
+  assert.ok(
+    seen.every((n, i) => n === i),
+    'events are in order',
+  )
+  // One doorbell stood for everything that came while nobody looked.
+  assert.ok((batches[0] as number) >= Layout.EVENT_CAPACITY / 2, `first batch ${batches[0]}`)
+  // The writer publishes 64 at a time, and rings at most once for each.
+  assert.ok(batches.length <= count / 64 + 1, `${batches.length} wakes`)
+})
+
+boundaryTest('established traffic goes on while policy is blocked, newcomers wait', async () => {
+  const h = await Harness.start('native')
+  const upstream = await ClientThreadEcho.start()
+  const thread = await ClientThread.start()
+  const { port } = await h.listenPort()
+  h.route(upstream.port)
+  const running = thread.run({ kind: 'pingpong', port, ms: 1200 })
+  await h.next('connected')
+  const newcomers = await ClientThread.start()
+  const before = h.engine.stats()
+  const holding = newcomers.run({ kind: 'hold', port, count: 200, bytes: 1 })
+  blockFor(1000)
+  const { wakes } = h.engine.stats()
+  assert.ok(wakes - before.wakes <= 1, `${wakes - before.wakes} wakes in one blocked turn`)
+  const trips = await running
+  assert.ok(trips > 100, `only ${trips} round trips beside a blocked policy`)
+  await holding
+  await h.until(() => h.all('connected').length === 201, 'every newcomer is served')
+  await newcomers.run({ kind: 'release' })
+  await h.until(() => h.all('closed').length === 201, 'every end is told')
+  await Promise.all([thread.stop(), newcomers.stop(), upstream.stop()])
+  await h.settle()
+  await h.stop()
+})
+
+boundaryTest('a full event ring stops accepting, and nothing is lost', async () => {
+  // Two events for each of these fill more than the ring.
+  const count = Layout.EVENT_CAPACITY / 2 + 2000
+  const h = await Harness.start('native', { slots: 4 * Layout.EVENT_CAPACITY })
+  const thread = await ClientThread.start()
+  h.answers.handshake = () => {}
+  const { port } = await h.listenPort({ backlog: 4096, maxconn: 0x7fff_ffff })
+  const churning = thread.run({ kind: 'churn', port, count })
+  const end = performance.now() + 15_000
+  // Blocked, but for a look at the counters.
+  while (h.engine.stats().events < (Layout.EVENT_CAPACITY * 3) / 4 && performance.now() < end) {
+    blockFor(20)
+  }
+  const { events, ringFull } = h.engine.stats()
+  assert.ok(events >= (Layout.EVENT_CAPACITY * 3) / 4, `only ${events} events came`)
+  assert.ok(events <= Layout.EVENT_CAPACITY, 'an event was overwritten')
+  await h.until(() => h.engine.stats().ringFull > 0 || ringFull > 0, 'the back-pressure shows')
+  const connected = await churning
+  await h.idle()
+  await h.until(
+    () => h.all('closed').length === h.all('handshake').length,
+    'each connection ends once',
+  )
+  // A reset that overtakes the accept may leave nothing to hear of.
+  assert.ok(h.all('closed').length <= connected)
+  assert.ok(h.all('closed').length > Layout.EVENT_CAPACITY / 2)
+  await thread.stop()
+  await h.settle()
+  await h.stop()
+})
+
+boundaryTest('a full event slab holds payload back, and nothing is lost', async () => {
+  // 64 connections of 64 kB are twice the slab.
+  const count = 64
+  const bytes = Layout.MAX_CHUNK
+  const h = await Harness.start('native')
+  const upstream = await h.server()
+  const thread = await ClientThread.start()
+  h.answers.handshake = ({ conn, generation, bit }) => {
+    if (bit === Handshake.ACCEPT_SESSION) h.engine.inspect(conn, generation, bytes, 0, 0)
+  }
+  const { port } = await h.listenPort()
+  const route = h.route(upstream.port)
+  await thread.run({ kind: 'hold', port, count, bytes: 0 })
+  await h.until(() => h.all('handshake').length === count, 'every one is inspected')
+  const sending = thread.run({ kind: 'send', bytes })
+  const end = performance.now() + 15_000
+  while (h.engine.stats().ringFull === 0 && performance.now() < end) blockFor(20)
+  assert.ok(h.engine.stats().ringFull > 0, 'the slab was never full')
+  h.answers.bytes = (told) => {
+    if (told.bytes.length < bytes) return
+    h.engine.connect(told.conn, told.generation, route, 0, 0)
+  }
+  await sending
+  await h.until(() => upstream.all.length === count, 'every connection is forwarded')
+  await h.until(() => upstream.all.every((peer) => peer.received === bytes), 'whole')
+  await thread.run({ kind: 'release' })
+  await thread.stop()
+  await h.settle()
+  await h.stop()
+})
+
+/** An echo server on a thread of its own. */
+class ClientThreadEcho {
+  readonly port: number
+  readonly #stop: () => Promise<void>
+
+  private constructor(port: number, stop: () => Promise<void>) {
+    this.port = port
+    this.#stop = stop
+  }
+
+  static async start(): Promise<ClientThreadEcho> {
+    const { Worker } = await import('node:worker_threads')
+    const worker = new Worker(new URL('./programs/echo.js', import.meta.url))
+    const port = await new Promise<number>((resolve) => worker.once('message', resolve))
+    return new ClientThreadEcho(port, async () => {
+      await delay(0)
+      await worker.terminate()
+    })
+  }
+
+  stop(): Promise<void> {
+    return this.#stop()
+  }
+}

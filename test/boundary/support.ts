@@ -1,0 +1,74 @@
+/** What the tests of the boundary share: child processes, client threads, a blocked thread. */
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { type TestOptions, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import { engineKinds } from '../support/engines.js'
+import type { ClientTask } from './programs/clients.js'
+
+/** Longest life of a program, in ms. */
+const LIFETIME = 60_000
+
+/** A test of the native engine; none where SLUICE_TEST_ENGINES leaves it out. */
+export function boundaryTest(name: string, run: () => Promise<void>): void {
+  const options: TestOptions = { timeout: 2 * LIFETIME }
+  if (engineKinds.includes('native')) test(name, options, run)
+}
+
+/** How a program ended. */
+export interface Outcome {
+  code: number | null
+  signal: NodeJS.Signals | null
+  stdout: string
+  stderr: string
+}
+
+/** Runs `programs/<name>.ts` in a process of its own until it ends by itself. */
+export async function runProgram(name: string, ...args: string[]): Promise<Outcome> {
+  const path = fileURLToPath(new URL(`./programs/${name}.js`, import.meta.url))
+  const child = spawn(process.execPath, [path, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const outcome: Outcome = { code: null, signal: null, stdout: '', stderr: '' }
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    outcome.stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    outcome.stderr += text
+  })
+  const tooLong = setTimeout(() => child.kill('SIGKILL'), LIFETIME)
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
+  clearTimeout(tooLong)
+  return { ...outcome, code, signal }
+}
+
+/** Runs a task of programs/clients.ts on a thread of its own, which goes on while this one is blocked. */
+export class ClientThread {
+  readonly #worker: Worker
+
+  private constructor(worker: Worker) {
+    this.#worker = worker
+  }
+
+  static async start(): Promise<ClientThread> {
+    const worker = new Worker(new URL('./programs/clients.js', import.meta.url))
+    await once(worker, 'message')
+    return new ClientThread(worker)
+  }
+
+  /** Resolves with the task's result. */
+  async run(task: ClientTask): Promise<number> {
+    this.#worker.postMessage(task)
+    const [result] = (await once(this.#worker, 'message')) as [number]
+    return result
+  }
+
+  async stop(): Promise<void> {
+    await this.#worker.terminate()
+  }
+}
+
+/** Blocks this thread: no event is handled meanwhile. */
+export function blockFor(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}

@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { folder, repository, sluice } from './spawn.js'
+
+const good = `
+import { defineConfig } from 'sluice'
+import { echo, reject, track } from 'sluice/policy'
+
+export default defineConfig({
+  tables: { t: { key: 'ip', size: 10, store: { connRate: '1s' } } },
+  frontends: {
+    web: {
+      bind: ['127.0.0.1:8000-8009', '[::1]:8000'],
+      backend: 'app',
+      tcpRequest: { connection: [track('sc0', (conn) => conn.src, 't'), () => reject()] },
+    },
+  },
+  backends: { app: { servers: { a: echo(), b: 'localhost:1' } } },
+})
+`
+
+test('check: a good configuration gets one line and 0', async () => {
+  const { path, remove } = folder({ 'sluice.config.ts': good })
+  try {
+    assert.deepEqual(await sluice(['check'], path), {
+      code: 0,
+      stdout:
+        'sluice.config.ts: ok: 1 frontend on 11 addresses, 1 backend with 2 servers, 1 table\n',
+      stderr: '',
+    })
+  } finally {
+    remove()
+  }
+})
+
+test('check: a bad configuration gets every error with file and path, and 1', async () => {
+  const { path, remove } = folder({
+    'proxy.config.json': JSON.stringify({
+      frontends: { web: { bind: '127.0.0.1:x', backend: 'ap', maxcon: 5 } },
+      backends: { app: { servers: { a: '127.0.0.1:9001' }, retries: -1 } },
+    }),
+  })
+  try {
+    const expected = {
+      code: 1,
+      stdout: '',
+      stderr: [
+        'proxy.config.json: 4 errors',
+        "  frontends.web.maxcon: is unknown. Did you mean 'maxconn'?",
+        '  backends.app.retries: expected a whole number from 0 to 100, got -1.',
+        "  frontends.web.backend: there is no backend named 'ap'. Did you mean 'app'?",
+        "  frontends.web.bind: expected a port from 0 to 65535, got 'x'.",
+        '',
+      ].join('\n'),
+    }
+    assert.deepEqual(await sluice(['check', '-c', 'proxy.config.json'], path), expected)
+    assert.deepEqual(await sluice(['run', '--config', 'proxy.config.json'], path), expected)
+  } finally {
+    remove()
+  }
+})
+
+test('check: a file that cannot be loaded says where, without a stack unless DEBUG is set', async () => {
+  const { path, remove } = folder({ 'sluice.config.mjs': '\nthrow new Error("no token")' })
+  try {
+    assert.deepEqual(await sluice(['check'], path), {
+      code: 1,
+      stdout: '',
+      stderr: 'sluice.config.mjs:2: no token\n',
+    })
+    const debug = await sluice(['check'], path, { DEBUG: '1' })
+    assert.equal(debug.code, 1)
+    assert.match(
+      debug.stderr,
+      /sluice\.config\.mjs:2: no token\n\s+at .*\ncaused by Error: no token\n\s+at /s,
+    )
+  } finally {
+    remove()
+  }
+})
+
+test('check: no configuration', async () => {
+  const { path, remove } = folder()
+  try {
+    const { code, stderr } = await sluice(['check'], path)
+    assert.equal(code, 1)
+    assert.equal(
+      stderr,
+      `no sluice.config.ts (or .mts, .js, .mjs, .json) in ${path}. 'sluice init' writes one, '-c FILE' names another.\n`,
+    )
+  } finally {
+    remove()
+  }
+})
+
+test('check: sockets from systemd need not be there; run needs them', async () => {
+  const { path, remove } = folder({
+    'sluice.config.ts': good.replace(/\['127.*1\]:8000'\]/, "'systemd'"),
+  })
+  try {
+    const checked = await sluice(['check'], path)
+    assert.equal(checked.code, 0)
+    assert.match(checked.stdout, /1 frontend on 0 addresses/)
+    const run = await sluice(['run', '--engine', 'js'], path)
+    assert.equal(run.code, 1)
+    assert.match(run.stderr, /frontends\.web\.bind: systemd passed no sockets/)
+  } finally {
+    remove()
+  }
+})
+
+test('init: writes the quickstart, which is right, and refuses to overwrite', async () => {
+  const { path, remove } = folder()
+  try {
+    assert.deepEqual(await sluice(['init'], path), {
+      code: 0,
+      stdout: "Wrote sluice.config.ts. Next: 'sluice check', then 'sluice run'.\n",
+      stderr: '',
+    })
+    const file = join(path, 'sluice.config.ts')
+    const quickstart = join(repository, 'examples/quickstart/sluice.config.ts')
+    assert.equal(readFileSync(file, 'utf8'), readFileSync(quickstart, 'utf8'))
+    assert.equal((await sluice(['check'], path)).code, 0)
+
+    writeFileSync(file, 'mine')
+    assert.deepEqual(await sluice(['init'], path), {
+      code: 1,
+      stdout: '',
+      stderr: 'sluice.config.ts: is there already; --force replaces it.\n',
+    })
+    assert.equal(readFileSync(file, 'utf8'), 'mine')
+    assert.equal((await sluice(['init', '--force'], path)).code, 0)
+    assert.equal(readFileSync(file, 'utf8'), readFileSync(quickstart, 'utf8'))
+  } finally {
+    remove()
+  }
+})
+
+test('init: JavaScript and JSON by the name, each of them right', async () => {
+  const { path, remove } = folder()
+  try {
+    for (const name of ['proxy.mts', 'proxy.mjs', 'proxy.js', 'proxy.json']) {
+      const { code, stdout } = await sluice(['init', name], path)
+      assert.equal(code, 0)
+      assert.equal(
+        stdout,
+        `Wrote ${name}. Next: 'sluice check -c ${name}', then 'sluice run -c ${name}'.\n`,
+      )
+      const checked = await sluice(['check', '-c', name], path)
+      assert.deepEqual([checked.stderr, checked.code], ['', 0])
+    }
+    // JavaScript really: Node itself can read it.
+    assert.doesNotMatch(
+      readFileSync(join(path, 'proxy.mjs'), 'utf8'),
+      /: string|: Connection|type /,
+    )
+  } finally {
+    remove()
+  }
+})
+
+test('init: a name that cannot be', async () => {
+  const { path, remove } = folder()
+  try {
+    const { code, stderr } = await sluice(['init', 'proxy.yaml'], path)
+    assert.equal(code, 1)
+    assert.equal(stderr, 'proxy.yaml: expected a name that ends in .ts, .mts, .js, .mjs, .json.\n')
+    const missing = await sluice(['init', 'no/folder/sluice.config.ts'], path)
+    assert.equal(missing.code, 1)
+    assert.match(missing.stderr, /^no\/folder\/sluice\.config\.ts: ENOENT/)
+  } finally {
+    remove()
+  }
+})
+
+test('--version: the package, its engines, the contract', async () => {
+  const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as {
+    version: string
+  }
+  for (const flag of ['--version', '-v']) {
+    const { code, stdout, stderr } = await sluice([flag], repository)
+    assert.deepEqual([code, stderr], [0, ''])
+    const [first, engines, wire, node] = stdout.split('\n')
+    assert.equal(first, `sluice  ${version}`)
+    assert.match(engines ?? '', /^engines (native, js|js \(native does not load: .+\))$/)
+    assert.match(wire ?? '', /^wire {4}\d+$/)
+    assert.equal(node, `node    ${process.version} ${process.platform}-${process.arch}`)
+  }
+})
+
+test('--help teaches: examples, exit codes, where to go next', async () => {
+  const { code, stdout } = await sluice(['--help'], repository)
+  assert.equal(code, 0)
+  for (const text of [
+    'sluice init',
+    'sluice check',
+    'sluice run',
+    'curl',
+    'Exit codes',
+    'docs/configuration.md',
+  ]) {
+    assert.ok(stdout.includes(text), text)
+  }
+  const run = await sluice(['run', '--help'], repository)
+  assert.equal(run.code, 0)
+  for (const text of ['--engine', '--workers', '--log-level', '--live', 'SIGTERM', 'Examples']) {
+    assert.ok(run.stdout.includes(text), text)
+  }
+})
+
+test('a wrong command line: 2, with what was meant', async () => {
+  const cases: [string[], RegExp][] = [
+    [['chek'], /unknown command 'chek'\n\(Did you mean check\?\)/],
+    [['run', '--worker', '2'], /unknown option '--worker'\n\(Did you mean --workers\?\)/],
+    [['run', '--workers', '0'], /Expected a whole number from 1 to 256/],
+    [['run', '--engine', 'nativ'], /Allowed choices are native, js, auto/],
+    [['check', 'file.ts'], /too many arguments/],
+    [[], /Usage: sluice/],
+  ]
+  for (const [args, message] of cases) {
+    const { code, stderr } = await sluice(args, repository)
+    assert.equal(code, 2, args.join(' '))
+    assert.match(stderr, message)
+  }
+})

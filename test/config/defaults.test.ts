@@ -1,0 +1,271 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { defaultMaxconn, fileLimit } from '#sluice/config/nofile.js'
+import { resolveConfig } from '#sluice/config/resolve.js'
+import type { Config } from '#sluice/config/types.js'
+import type { Connection } from '#sluice/rules/types.js'
+
+const minimal: Config = {
+  frontends: { web: { bind: '127.0.0.1:8080', backend: 'app' } },
+  backends: { app: { servers: { a: '127.0.0.1:9001' } } },
+}
+
+test('defaults of everything', () => {
+  const config = resolveConfig({ ...minimal, global: { maxconn: 1000 } })
+  assert.deepEqual(config, {
+    maxconn: 1000,
+    workers: 1,
+    engine: 'auto',
+    verdictTimeout: 5_000,
+    drainTimeout: 30_000,
+    resolveInterval: 30_000,
+    tables: [],
+    frontends: [
+      {
+        name: 'web',
+        binds: [
+          {
+            address: { kind: 'tcp', host: '127.0.0.1', port: 8080 },
+            path: 'frontends.web.bind',
+            backlog: 4096,
+            maxconn: 1000,
+            deferAccept: 0,
+            fastOpen: 0,
+            transparent: false,
+            originalDst: false,
+            acceptProxy: undefined,
+            health: false,
+          },
+        ],
+        backend: 'app',
+        maxconn: 1000,
+        monitor: undefined,
+        connectionRules: [],
+        sessionRules: [],
+        contentRules: [],
+        inspectDelay: 0,
+        inspectLimit: 16_384,
+        handshakes: [],
+        defaultVerdict: 'close',
+        timeouts: { client: 60_000, clientFin: 60_000, handshake: 5_000 },
+        logSample: 1,
+      },
+    ],
+    backends: [
+      {
+        name: 'app',
+        balance: { algorithm: 'roundrobin' },
+        servers: [
+          {
+            name: 'a',
+            id: 1,
+            address: { kind: 'ip', ip: '127.0.0.1', port: 9001 },
+            weight: 1,
+            maxconn: 0,
+            backup: false,
+            state: 'ready',
+            sendProxy: undefined,
+            socks: undefined,
+            source: undefined,
+          },
+        ],
+        maxqueue: 1024,
+        retries: 3,
+        redispatch: 3,
+        retryDelay: 1_000,
+        passive: { failures: 3, backoff: 1_000, maxBackoff: 60_000 },
+        stick: undefined,
+        timeouts: { server: 60_000, serverFin: 60_000, connect: 5_000, queue: 5_000, tunnel: 0 },
+      },
+    ],
+    log: { level: 'info', file: undefined },
+  })
+})
+
+test('time-outs: the section, then the top level, then what they follow', () => {
+  const config = resolveConfig({
+    frontends: {
+      own: { bind: ':1', backend: 'own', timeouts: { client: '2s' } },
+      top: { bind: ':2', backend: 'own' },
+    },
+    backends: {
+      own: { servers: { a: 'h:1' }, timeouts: { connect: '200ms', serverFin: '7s' } },
+      top: { servers: { a: 'h:1' } },
+    },
+    timeouts: { client: '9s', clientFin: '8s', server: '6s', queue: '3s', tunnel: '1h' },
+  })
+  assert.deepEqual(
+    config.frontends.map((frontend) => frontend.timeouts),
+    [
+      { client: 2_000, clientFin: 8_000, handshake: 5_000 },
+      { client: 9_000, clientFin: 8_000, handshake: 5_000 },
+    ],
+  )
+  assert.deepEqual(
+    config.backends.map((backend) => backend.timeouts),
+    [
+      { server: 6_000, serverFin: 7_000, connect: 200, queue: 3_000, tunnel: 3_600_000 },
+      { server: 6_000, serverFin: 6_000, connect: 5_000, queue: 3_000, tunnel: 3_600_000 },
+    ],
+  )
+  assert.equal(config.backends[0]?.retryDelay, 200, 'at most the connect time-out')
+})
+
+test('everything that can be set is taken over', () => {
+  const key = (conn: Connection) => conn.dst
+  const rule = () => undefined
+  const handler = { name: 'h', onBytes: () => ({}) }
+  const echo = { kind: 'applet' as const, name: 'echo', serve() {} }
+  const { frontends, backends, tables } = resolveConfig({
+    applets: { echo },
+    tables: {
+      t: {
+        key: 'string',
+        size: 5,
+        expire: '1m',
+        keyLength: 8,
+        store: { serverId: true, connRate: '10s' },
+      },
+    },
+    frontends: {
+      web: {
+        bind: [
+          {
+            address: '127.0.0.1',
+            port: '8000-8001',
+            deferAccept: '1500ms',
+            fastOpen: 5,
+            maxconn: 7,
+          },
+          { address: '[::]:1', v6only: true, deferAccept: true, acceptProxy: true, backlog: 9 },
+          { address: 'unix:/a', mode: '660', acceptProxy: { from: ['::1'] }, health: true },
+        ],
+        maxconn: 50,
+        monitor: { from: ['10.0.0.1'], reply: 'ok' },
+        tcpRequest: { connection: [rule], inspectDelay: '2s', inspectLimit: '1kB' },
+        handshakes: [handler],
+        defaultVerdict: 'open',
+        backend: 'app',
+        log: { sample: 10 },
+      },
+    },
+    backends: {
+      app: {
+        balance: { algorithm: 'hash', key, boundedLoad: 150 },
+        servers: {
+          a: {
+            address: 'example.org:1',
+            weight: 0,
+            maxconn: 3,
+            backup: true,
+            state: 'drain',
+            id: 50,
+          },
+          b: { address: 'unix:/b', sendProxy: true },
+          c: { address: '[::1]:2', sendProxy: { version: 2, uniqueId: true }, source: '127.0.0.9' },
+          d: {
+            address: 'h:1',
+            socks: { address: '127.0.0.1:1080', user: 'u', password: 'p' },
+            source: 'client',
+          },
+          e: 'applet:echo',
+          f: echo,
+          g: { applet: echo, sendProxy: false },
+          h: { address: 'h:1', sendProxy: 1 },
+        },
+        redispatch: 1,
+        passive: false,
+        stick: { table: 't', mode: 'match' },
+      },
+    },
+  })
+  const [web] = frontends
+  assert.ok(web)
+  assert.deepEqual(
+    web.binds.map((bind) => bind.address),
+    [
+      { kind: 'tcp', host: '127.0.0.1', port: 8000 },
+      { kind: 'tcp', host: '127.0.0.1', port: 8001 },
+      { kind: 'tcp', host: '::', port: 1, v6only: true },
+      { kind: 'unix', path: '/a', mode: 0o660 },
+    ],
+  )
+  assert.deepEqual(
+    web.binds.map(({ path, deferAccept, maxconn }) => [path, deferAccept, maxconn]),
+    [
+      ['frontends.web.bind[0]', 2, 7],
+      ['frontends.web.bind[0]', 2, 7],
+      ['frontends.web.bind[1]', 1, 50],
+      ['frontends.web.bind[2]', 0, 50],
+    ],
+  )
+  assert.deepEqual(web.binds[2]?.acceptProxy, { from: undefined })
+  assert.deepEqual(web.binds[3]?.acceptProxy, { from: ['::1'] })
+  assert.deepEqual(web.monitor, { from: ['10.0.0.1'], reply: new TextEncoder().encode('ok') })
+  assert.equal(web.connectionRules[0], rule)
+  assert.equal(web.handshakes[0], handler)
+  assert.deepEqual([web.inspectDelay, web.inspectLimit, web.logSample], [2_000, 1_024, 10])
+  const [app] = backends
+  assert.ok(app)
+  assert.deepEqual(app.balance, { algorithm: 'hash', key, type: 'consistent', boundedLoad: 150 })
+  assert.deepEqual(
+    app.servers.map(({ id, address }) => [id, address.kind]),
+    [
+      [50, 'host'],
+      [2, 'unix'],
+      [3, 'ip'],
+      [4, 'host'],
+      [5, 'applet'],
+      [6, 'applet'],
+      [7, 'applet'],
+      [8, 'host'],
+    ],
+  )
+  assert.deepEqual(tables[0]?.store.connRate, 10_000)
+  assert.deepEqual([tables[0]?.expire, tables[0]?.keyLength], [60_000, 8])
+})
+
+test('connections by default follow from the fd limit', () => {
+  assert.equal(defaultMaxconn(1024), 480)
+  assert.equal(defaultMaxconn(1_048_576), 65_536)
+  assert.equal(defaultMaxconn(Number.POSITIVE_INFINITY), 65_536)
+  assert.equal(defaultMaxconn(64), 1)
+  const limits =
+    'Limit   Soft Limit   Hard Limit   Units\nMax open files            2048                 4096                 files\n'
+  assert.equal(
+    fileLimit(() => limits),
+    2048,
+  )
+  assert.equal(
+    fileLimit(() => limits.replace('2048', 'unlimited')),
+    Number.POSITIVE_INFINITY,
+  )
+  assert.equal(
+    fileLimit(() => ''),
+    undefined,
+  )
+  assert.equal(
+    fileLimit(() => assert.fail('no such file')),
+    undefined,
+  )
+  assert.equal(resolveConfig(minimal).maxconn, defaultMaxconn())
+})
+
+test('systemd sockets become binds, and may be missing where only checking', () => {
+  const config = { ...minimal, frontends: { web: { bind: 'systemd', backend: 'app' } } }
+  const env = { LISTEN_FDS: '2', LISTEN_PID: String(process.pid) }
+  const resolved = resolveConfig(config, { env })
+  assert.deepEqual(
+    resolved.frontends[0]?.binds.map((bind) => bind.address),
+    [
+      { kind: 'fd', fd: 3 },
+      { kind: 'fd', fd: 4 },
+    ],
+  )
+  assert.deepEqual(resolveConfig(config, { env: {}, allowNoSockets: true }).frontends[0]?.binds, [])
+})
+
+test('port 0 may be there any number of times', () => {
+  const config = { ...minimal, frontends: { web: { bind: [':0', ':0'], backend: 'app' } } }
+  assert.equal(resolveConfig(config).frontends[0]?.binds.length, 2)
+})

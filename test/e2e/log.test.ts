@@ -1,0 +1,84 @@
+/** The log's reader fails; the program ends all the same. */
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { test } from 'node:test'
+import { folder, main } from '../cli/spawn.js'
+import { engineKinds } from '../support/engines.js'
+import { Peer } from '../support/peer.js'
+
+const config = `
+import { staticReply } from 'sluice/policy'
+export default {
+  frontends: { web: { bind: '127.0.0.1:0', backend: 'app' } },
+  backends: { app: { servers: { a: staticReply('hello') } } },
+}
+`
+
+for (const kind of engineKinds) {
+  test(`SIGTERM ends the program though nobody reads its log (${kind})`, {
+    timeout: 60_000,
+  }, async () => {
+    const { path, remove } = folder({ 'sluice.config.mjs': config })
+    const child = spawn(process.execPath, [main, 'run', '--engine', kind], { cwd: path })
+    const exited = once(child, 'exit')
+    try {
+      let stderr = ''
+      for await (const chunk of child.stderr
+        .setEncoding('utf8')
+        .iterator({ destroyOnReturn: false })) {
+        stderr += chunk
+        if (stderr.includes('listens on')) break
+      }
+      const port = Number(/127\.0\.0\.1:(\d+)/.exec(stderr)?.[1])
+      // More lines than the socket pair behind stdout holds.
+      for (let i = 0; i < 1500; i++) {
+        const client = await Peer.connect({ port })
+        await client.expect('hello')
+        client.fin()
+        await client.ending()
+        client.destroy()
+      }
+      child.kill('SIGTERM')
+      assert.deepEqual(await exited, [0, null])
+    } finally {
+      child.kill('SIGKILL')
+      child.stdout.destroy()
+      child.stderr.destroy()
+      remove()
+    }
+  })
+}
+
+/** Logs when told to, and ends at once. */
+const program = `
+import { createLog } from '${import.meta.resolve('#sluice/log/logger.js')}'
+const log = createLog('info', undefined)
+process.stdin.once('data', () => {
+  log.logger.info('last words')
+  process.exit(0)
+})
+process.stderr.write('ready')
+`
+
+for (const reader of ['is there', 'is gone'] as const) {
+  test(`lines of the last moment, the reader ${reader}`, { timeout: 30_000 }, async () => {
+    const args = ['--input-type=module', '-e', program]
+    const child = spawn(process.execPath, args)
+    const exited = once(child, 'close')
+    try {
+      await once(child.stderr, 'data')
+      let stdout = ''
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        stdout += text
+      })
+      if (reader === 'is gone') child.stdout.destroy()
+      child.stdin.write('now')
+      assert.deepEqual(await exited, [0, null])
+      assert.equal(stdout.includes('last words'), reader === 'is there')
+    } finally {
+      child.kill('SIGKILL')
+    }
+  })
+}

@@ -1,0 +1,108 @@
+/** Every TypeScript block of the documentation compiles; every one that is a configuration is right. */
+
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { test } from 'node:test'
+import * as sluice from 'sluice'
+import * as policy from 'sluice/policy'
+import * as testing from 'sluice/testing'
+import { loadConfig } from '#sluice/config/load.js'
+import { root } from './support.js'
+
+interface Block {
+  /** 'policy-12': page and line of its first block. */
+  name: string
+  code: string
+}
+
+/** In the package, so that 'sluice' is the package itself. */
+const folder = join(root, 'build/docs')
+const pages = [
+  ...readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => join(root, 'docs', name)),
+  join(root, 'README.md'),
+].filter(existsSync)
+
+const blocks = pages.flatMap(blocksOf)
+const configs = blocks.filter(({ code }) => code.includes('export default defineConfig('))
+
+/** A block that imports nothing goes on with the module that the block before it began. */
+function blocksOf(page: string): Block[] {
+  const text = readFileSync(page, 'utf8')
+  const found: Block[] = []
+  for (const match of text.matchAll(/^```(?:ts|typescript)\n(.*?)^```$/gms)) {
+    const code = match[1] as string
+    const last = found.at(-1)
+    if (last !== undefined && !/^import /m.test(code)) {
+      last.code += `\n${code}`
+    } else {
+      const line = text.slice(0, match.index).split('\n').length
+      found.push({ name: `${basename(page, '.md')}-${line}`, code })
+    }
+  }
+  return found
+}
+
+function write(): void {
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  for (const { name, code } of blocks) {
+    writeFileSync(join(folder, `${name}.ts`), code)
+  }
+  const compilerOptions = { noEmit: true, rootDir: '.', noUnusedLocals: false }
+  const config = { extends: '../../tsconfig.json', compilerOptions, include: ['*.ts'] }
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))
+}
+
+test('the guides have TypeScript in them', () => {
+  for (const page of ['policy', 'handshakes', 'applets', 'configuration', 'stick-tables']) {
+    assert.ok(
+      blocks.some(({ name }) => name.startsWith(`${page}-`)),
+      page,
+    )
+  }
+  assert.ok(configs.length >= 8, `${configs.length} configurations`)
+})
+
+test('every block of TypeScript in the documentation compiles', () => {
+  write()
+  const tsc = join(root, 'node_modules/typescript/bin/tsc')
+  const { status, stdout, error } = spawnSync(process.execPath, [tsc, '-p', folder], {
+    encoding: 'utf8',
+  })
+  assert.equal(error, undefined)
+  assert.equal(stdout, '')
+  assert.equal(status, 0)
+})
+
+for (const { name, code } of configs) {
+  test(`the configuration at ${name} is right`, async () => {
+    const file = join(folder, `config-${name}.ts`)
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(file, code)
+    // Files that a page names need not be on this machine.
+    const cidrFile = () => policy.cidrList('192.0.2.0/24')
+    const modules = {
+      sluice,
+      'sluice/policy': { ...policy, cidrFile },
+      'sluice/testing': testing,
+    }
+    const { config } = await loadConfig(file, { modules })
+    const resolved = sluice.resolveConfig(config, { file: name })
+    assert.ok(resolved.frontends.length > 0)
+    rmSync(file)
+  })
+}
+
+test('links between pages and to examples lead somewhere', () => {
+  for (const page of pages) {
+    const text = readFileSync(page, 'utf8')
+    for (const [, target = ''] of text.matchAll(/\]\(((?!https?:|#)[^)\s]+)\)/g)) {
+      const path = join(page, '..', target.split('#')[0] as string)
+      assert.ok(existsSync(path), `${basename(page)}: ${target}`)
+    }
+  }
+})

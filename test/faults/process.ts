@@ -1,0 +1,64 @@
+/** A proxy in a process of its own, as the test sees it. */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { EngineKind } from '#sluice/engine/engine.js'
+import { PATIENCE } from '../support/peer.js'
+import type { Report } from './programs/proxy.js'
+
+const program = fileURLToPath(new URL('./programs/proxy.js', import.meta.url))
+
+export class ProxyProcess {
+  readonly port: number
+  readonly #child: ChildProcess
+
+  private constructor(child: ChildProcess, port: number) {
+    this.#child = child
+    this.port = port
+  }
+
+  /** `fileLimit`: most descriptors of the process. */
+  static async start(
+    kind: EngineKind,
+    upstream: number,
+    { fileLimit = 4096 } = {},
+  ): Promise<ProxyProcess> {
+    const command = `ulimit -n ${fileLimit}; exec "$0" "$@"`
+    const args = ['-c', command, process.execPath, '--expose-gc', program, kind, `${upstream}`]
+    const child = spawn('/bin/sh', args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    const died = once(child, 'exit').then(() => {
+      throw new Error('the program ended before it listened')
+    })
+    const [port] = (await Promise.race([once(child, 'message'), died])) as [number]
+    died.catch(() => {})
+    return new ProxyProcess(child, port)
+  }
+
+  async report(): Promise<Report> {
+    this.#child.send('report')
+    const [report] = (await once(this.#child, 'message')) as [Report]
+    return report
+  }
+
+  /** Asks until the report is as it should be. */
+  async until(condition: (report: Report) => boolean, what: string): Promise<Report> {
+    const deadline = performance.now() + PATIENCE
+    for (;;) {
+      const report = await this.report()
+      if (condition(report)) return report
+      if (performance.now() > deadline) {
+        throw new Error(`did not happen: ${what}; ${JSON.stringify(report)}`)
+      }
+      await delay(20)
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    const closed = once(this.#child, 'close')
+    this.#child.send('stop')
+    await closed
+  }
+}

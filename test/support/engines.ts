@@ -1,0 +1,32 @@
+/** The engines that the conformance suite and the end-to-end tests run on. */
+
+import type { Engine, EngineKind } from '#sluice/engine/engine.js'
+
+const all: readonly EngineKind[] = ['js', 'native']
+
+/** Both, unless SLUICE_TEST_ENGINES narrows it: 'js', 'native' or 'js,native'. */
+export const engineKinds: readonly EngineKind[] = narrow(process.env.SLUICE_TEST_ENGINES)
+
+function narrow(wanted: string | undefined): readonly EngineKind[] {
+  if (!wanted) return all
+  const names = wanted.split(',').map((name) => name.trim())
+  const kinds = all.filter((kind) => names.includes(kind))
+  if (kinds.length !== names.length) {
+    throw new Error(`SLUICE_TEST_ENGINES=${wanted}: choose from ${all.join(', ')}`)
+  }
+  return kinds
+}
+
+/** @param options slots: connections at once, both sides count. workers: threads of the native engine. */
+export async function createEngine(
+  kind: EngineKind,
+  options: { slots?: number; workers?: number } = {},
+): Promise<Engine> {
+  const { slots = 1024, workers = 1 } = options
+  if (kind === 'js') {
+    const { createJsEngine } = await import('#sluice/engine/js/engine.js')
+    return createJsEngine({ slots })
+  }
+  const { createNativeEngine } = await import('#sluice/engine/native/engine.js')
+  return createNativeEngine({ slots, workers })
+}

@@ -1,0 +1,272 @@
+/** The same configuration and the same clients, without a network and on the real engines. */
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { test } from 'node:test'
+import type { Config, FrontendConfig, ServerConfig } from '#sluice/config/types.js'
+import type { EngineKind } from '#sluice/engine/engine.js'
+import {
+  type Applet,
+  defineHandshake,
+  echo,
+  expectProxy,
+  more,
+  reject,
+  reply,
+  setVar,
+  staticReply,
+  tarpit,
+  useBackend,
+} from '#sluice/policy.js'
+import { createProxy } from '#sluice/proxy.js'
+import type { SessionRecord } from '#sluice/session/record.js'
+import { type ConnectOptions, createTestProxy } from '#sluice/testing/index.js'
+import { engineKinds } from '../support/engines.js'
+import { memoryLogger } from '../support/harness.js'
+import { closedPort, startServer } from '../support/net.js'
+import { dialing, Peer } from '../support/peer.js'
+
+interface Scenario {
+  name: string
+  frontend?: Partial<FrontendConfig>
+  /** Stands for the server; otherwise it replies with `reply`, or refuses. */
+  applet?: Applet
+  server?: ServerConfig
+  reply?: string
+  refuses?: boolean
+  bytes?: string
+  split?: number[]
+  /** The client does not wait for the other end. */
+  fin?: boolean
+}
+
+/** What a policy and its users see. */
+interface Outcome {
+  end: string
+  rule: string | undefined
+  backend: string | undefined
+  server: string | undefined
+  src: string
+  bytesIn: number
+  bytesOut: number
+  reply: string
+  reset: boolean
+  sent: string
+}
+
+const line = defineHandshake({
+  name: 'line',
+  limit: 16,
+  onBytes(_conn, bytes) {
+    const end = bytes.indexOf(10)
+    return end < 0 ? 'more' : { consume: end + 1, backend: 'app' }
+  },
+})
+
+const proxyLine = 'PROXY TCP4 198.51.100.7 198.51.100.8 1000 2000\r\n'
+
+const scenarios: Scenario[] = [
+  { name: 'request and reply', bytes: 'ping', reply: 'pong', fin: true },
+  { name: 'a reply that ends first', bytes: 'ping', reply: 'pong' },
+  { name: 'reject', frontend: { tcpRequest: { connection: [() => reject()] } } },
+  {
+    name: 'reject with RST',
+    frontend: { tcpRequest: { session: [() => reject({ reset: true })] } },
+  },
+  { name: 'reply', frontend: { tcpRequest: { connection: [() => reply('no\n')] } } },
+  { name: 'tarpit', frontend: { tcpRequest: { connection: [tarpit('30ms')] } } },
+  {
+    name: 'a rule that throws',
+    frontend: {
+      tcpRequest: {
+        connection: [
+          function broken() {
+            throw new Error('boom')
+          },
+        ],
+      },
+    },
+  },
+  {
+    name: 'asynchronous rules in every place',
+    frontend: {
+      tcpRequest: {
+        connection: [async () => setVar('x', 1)],
+        session: [async () => undefined],
+        content: [async ({ payload }) => (payload.length < 4 ? more() : useBackend('app'))],
+        inspectDelay: '5s',
+      },
+    },
+    bytes: 'abcdef',
+    split: [1, 2, 5],
+    reply: 'ok',
+    fin: true,
+  },
+  {
+    name: 'content that is rejected',
+    frontend: {
+      tcpRequest: {
+        inspectDelay: '5s',
+        content: [
+          function noSecrets({ payload }) {
+            if (payload.length < 4) return more()
+            return Buffer.from(payload).includes('bad') ? reject() : undefined
+          },
+        ],
+      },
+    },
+    bytes: 'bad!',
+    split: [1, 2, 3],
+  },
+  {
+    name: 'content that never comes',
+    frontend: {
+      tcpRequest: {
+        inspectDelay: '30ms',
+        content: [({ payload }) => (payload.length ? undefined : more())],
+      },
+    },
+    applet: staticReply('late\n'),
+  },
+  {
+    name: 'a handshake, cut',
+    frontend: { handshakes: [line] },
+    bytes: 'hello\nrest',
+    split: [3, 6, 8],
+    reply: 'ok',
+    fin: true,
+  },
+  { name: 'a handshake over its limit', frontend: { handshakes: [line] }, bytes: 'x'.repeat(16) },
+  {
+    name: 'a handshake cut short by the client',
+    frontend: { handshakes: [line] },
+    bytes: 'hel',
+    fin: true,
+  },
+  {
+    name: 'a handshake that never comes',
+    frontend: { handshakes: [{ ...line, deadline: 30 }] },
+  },
+  {
+    name: 'a PROXY header, cut',
+    frontend: { bind: { address: '127.0.0.1:0', acceptProxy: true } },
+    bytes: `${proxyLine}hi`,
+    split: [1, 7, 30, proxyLine.length],
+    reply: 'ok',
+    fin: true,
+  },
+  {
+    name: 'a PROXY header from somebody else',
+    frontend: { bind: { address: '127.0.0.1:0', acceptProxy: { from: ['10.0.0.0/8'] } } },
+  },
+  {
+    name: 'garbage for a PROXY header',
+    frontend: { bind: { address: '127.0.0.1:0', acceptProxy: true } },
+    bytes: 'GET / HTTP/1.0\r\n',
+  },
+  {
+    name: 'a PROXY header that a rule expects',
+    frontend: { tcpRequest: { connection: [() => expectProxy()] } },
+    bytes: `${proxyLine}hi`,
+    reply: 'ok',
+    fin: true,
+  },
+  {
+    name: 'a PROXY header for the server',
+    frontend: { bind: { address: '127.0.0.1:0', acceptProxy: true } },
+    server: { sendProxy: 1 },
+    bytes: `${proxyLine}hi`,
+    reply: 'ok',
+    fin: true,
+  },
+  { name: 'monitor', frontend: { monitor: { from: ['127.0.0.0/8'], reply: 'fine\n' } } },
+  { name: 'an applet', applet: echo(), bytes: 'echo', split: [2], fin: true },
+  { name: 'an applet that ends first', applet: staticReply('hi\n') },
+  { name: 'a server that refuses', refuses: true },
+]
+
+function configOf(scenario: Scenario, port: number): Config {
+  const server = scenario.applet
+    ? { applet: scenario.applet }
+    : { address: `127.0.0.1:${port}`, ...scenario.server }
+  return {
+    frontends: { web: { bind: '127.0.0.1:0', backend: 'app', ...scenario.frontend } },
+    backends: { app: { servers: { a: server }, retries: 1, retryDelay: '10ms' } },
+  }
+}
+
+async function withoutNetwork(scenario: Scenario): Promise<Outcome> {
+  await using proxy = await createTestProxy<string, string, string, string>(
+    configOf(scenario, 9001),
+  )
+  const records: SessionRecord[] = []
+  proxy.proxy.on('session', (record) => records.push(record))
+  const { bytes, split, fin, refuses, reply } = scenario
+  const options: ConnectOptions<string, string> = { src: '127.0.0.1', bytes, split, fin }
+  if (refuses) options.servers = { 'app/a': 'refuse' }
+  else if (reply !== undefined)
+    options.servers = { 'app/a': { reply, end: fin ? undefined : 'fin' } }
+  const result = await proxy.connect(options)
+  await proxy.advance('100ms')
+  const { verdict, replyText, sentText } = result
+  return outcome(records[0], replyText, verdict === 'reset', sentText)
+}
+
+async function onEngine(kind: EngineKind, scenario: Scenario): Promise<Outcome> {
+  let sent = ''
+  const upstream = await startServer((socket) => {
+    socket.on('data', (chunk) => {
+      const first = sent === ''
+      sent += chunk.toString()
+      if (!first || scenario.reply === undefined) return
+      socket.write(scenario.reply)
+      // Where both ends finish, the client does so first: the order must not be left to chance.
+      if (!scenario.fin) socket.end()
+    })
+    socket.on('end', () => socket.end())
+  })
+  const port = scenario.refuses ? await closedPort() : upstream.port
+  const proxy = createProxy(configOf(scenario, port), {
+    engine: kind,
+    logger: memoryLogger().logger,
+  })
+  try {
+    await proxy.start()
+    const ended = once(proxy, 'session') as Promise<[SessionRecord]>
+    // Not awaited: a RST may come before Node tells that the connection is there.
+    const client = new Peer(dialing({ port: proxy.addresses.web?.[0]?.port as number }))
+    // An end that comes early may come in the middle of the sending.
+    const sending = client.sendSplit(Buffer.from(scenario.bytes ?? ''), scenario.split ?? [])
+    await sending.catch(() => {})
+    if (scenario.fin) client.fin()
+    const ending = await client.ending()
+    client.fin()
+    const [record] = await ended
+    client.destroy()
+    return outcome(record, client.rest().toString(), ending === 'reset', sent)
+  } finally {
+    await proxy.stop({ deadline: 0 })
+    await upstream.close()
+  }
+}
+
+function outcome(
+  record: SessionRecord | undefined,
+  received: string,
+  reset: boolean,
+  sent: string,
+): Outcome {
+  assert.ok(record, 'the connection did not end')
+  const { by, phase, code, rule, backend, server, src, bytesIn, bytesOut } = record
+  const end = `${by} ${phase} ${code}`
+  return { end, rule, backend, server, src, bytesIn, bytesOut, reply: received, reset, sent }
+}
+
+for (const scenario of scenarios) {
+  test(`without a network as on ${engineKinds.join(' and ')}: ${scenario.name}`, async () => {
+    const expected = await withoutNetwork(scenario)
+    for (const kind of engineKinds) {
+      assert.deepEqual(await onEngine(kind, scenario), expected, kind)
+    }
+  })
+}
