@@ -12,8 +12,8 @@ use sluice_wire::events::event;
 use sluice_wire::handshakes::handshake;
 
 use crate::support::{
-    Echo, Harness, Pattern, Session, accept, alone, assert_reason, dial, expect, expect_fin,
-    expect_reset, listen_spec, open_descriptors, reset, route_to, shared,
+    Echo, Harness, OneDescriptorLeft, Pattern, Session, accept, alone, assert_reason, dial, expect,
+    expect_fin, expect_reset, listen_spec, open_descriptors, reset, route_to, shared,
 };
 
 #[test]
@@ -203,9 +203,7 @@ fn urgent_data_neither_stalls_nor_cuts_the_stream() {
 
 #[test]
 fn without_descriptors_the_engine_serves_on_and_recovers() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let _alone = alone();
-    let before = getrlimit(Resource::Nofile);
     let h = Harness::start();
     let upstream = TcpListener::bind("127.0.0.1:0").expect("upstream");
     h.route(route_to(Destination::Tcp(
@@ -216,18 +214,13 @@ fn without_descriptors_the_engine_serves_on_and_recovers() {
     let mut server = accept(&upstream);
     let _ = h.next(event::CONNECTED);
     // The client's own socket takes the last descriptor, so accept() has none.
-    let spare = open_descriptors() as u64;
-    let low = Rlimit {
-        current: Some(spare),
-        ..before
-    };
-    setrlimit(Resource::Nofile, low).expect("setrlimit");
+    let low = OneDescriptorLeft::set();
     let waiting = dial(address);
     let paused = h.next(event::LISTENER_PAUSED);
     assert_eq!(paused.operands[0], rustix::io::Errno::MFILE.raw_os_error());
     established.write_all(b"still here").expect("write");
     expect(&mut server, b"still here");
-    setrlimit(Resource::Nofile, before).expect("setrlimit");
+    drop(low);
     let second = accept(&upstream);
     // One message a rest, and the test took few of them.
     assert!(h.all(event::LISTENER_PAUSED).len() < 100);

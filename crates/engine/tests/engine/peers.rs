@@ -2,9 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::mpsc;
 use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::PATIENCE;
 
@@ -18,6 +20,8 @@ pub fn dial(address: SocketAddr) -> TcpStream {
 
 #[must_use]
 pub fn accept(listener: &TcpListener) -> TcpStream {
+    let wait = rustix::net::sockopt::Timeout::Recv;
+    rustix::net::sockopt::set_socket_timeout(listener, wait, Some(PATIENCE)).expect("timeout");
     let (stream, _) = listener.accept().expect("accept");
     patient(&stream);
     stream
@@ -119,6 +123,34 @@ impl Pattern {
 #[must_use]
 pub fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("fds").count()
+}
+
+/// The process has one free descriptor left while this lives, however many it
+/// has inherited and whatever numbers those have.
+pub struct OneDescriptorLeft {
+    before: Rlimit,
+}
+
+impl OneDescriptorLeft {
+    #[must_use]
+    pub fn set() -> Self {
+        let before = getrlimit(Resource::Nofile);
+        // The limit is on numbers, not on a count: every number below this is taken.
+        let free = rustix::io::dup(std::io::stdin()).expect("dup").as_raw_fd();
+        let low = Rlimit {
+            current: Some(free as u64 + 1),
+            ..before
+        };
+        setrlimit(Resource::Nofile, low).expect("setrlimit");
+        Self { before }
+    }
+}
+
+impl Drop for OneDescriptorLeft {
+    /// On a panic as well: the tests behind need theirs.
+    fn drop(&mut self) {
+        setrlimit(Resource::Nofile, self.before).expect("setrlimit");
+    }
 }
 
 /// A server that sends back what it gets, on threads of its own, until dropped.
