@@ -7,8 +7,9 @@
 import type { Applet } from '../applet/applet.js'
 import type { ListenAddress } from '../engine/engine.js'
 import type { HandshakeHandler } from '../handshake/handler.js'
-import type { Connection, Rule } from '../rules/types.js'
-import type { Cidr, TableKeyType } from './types.js'
+import type { ClientHello } from '../handshake/client-hello.js'
+import type { Connection, Rule, TlsInfo } from '../rules/types.js'
+import type { Cidr, TableKeyType, TlsVersion } from './types.js'
 
 export interface ResolvedConfig {
   maxconn: number
@@ -17,6 +18,10 @@ export interface ResolvedConfig {
   verdictTimeout: number
   drainTimeout: number
   resolveInterval: number
+  /** 0: no limit. Times in ms. */
+  tlsHandshakes: { concurrent: number; total: number; queue: number; queueTimeout: number }
+  /** ms; 0: off. */
+  tlsReload: number
   tables: ResolvedTable[]
   frontends: ResolvedFrontend[]
   backends: ResolvedBackend[]
@@ -36,6 +41,57 @@ export interface ResolvedBind {
   originalDst: boolean
   acceptProxy: { from: Cidr[] | undefined } | undefined
   health: boolean
+  /** Sets of certificates, the default one first; undefined where TLS is not terminated. */
+  tls: ResolvedServerTls[] | undefined
+  /** TLS server names that go through unterminated: name, '*.name' or '*', to backend. */
+  sniRoutes: ReadonlyMap<string, string> | undefined
+}
+
+interface ResolvedTlsCommon {
+  /** Where it is configured, for messages: 'frontends.web.bind.tls[0]'. */
+  path: string
+  alpn: string[]
+  minVersion: TlsVersion
+  maxVersion: TlsVersion
+  ciphers: string[]
+  groups: string[]
+  /** Absolute paths of PEM files. */
+  ca: string[]
+  crl: string[]
+}
+
+/** A chain with its key, as files. Absolute paths. */
+export interface CertificateFiles {
+  cert: string
+  /** The same file where the chain's file holds the key. */
+  key: string
+  ocsp: string | undefined
+}
+
+/** TLS towards clients. */
+export interface ResolvedServerTls extends ResolvedTlsCommon {
+  certificates: CertificateFiles[]
+  /** Directories that are looked at again on reload. Absolute paths. */
+  directories: string[]
+  strictSni: boolean
+  clientCert: 'none' | 'optional' | 'required'
+  tickets: boolean
+  /** ms */
+  ticketRotation: number
+  sessionCache: number
+}
+
+/** TLS towards a server. */
+export interface ResolvedClientTls extends ResolvedTlsCommon {
+  /** False takes any certificate. */
+  verify: boolean
+  /** Without `ca` the system's authorities count. */
+  systemCa: boolean
+  /** Fixed name: configured, or the host name or IP address of the server's address; '' for a unix socket. */
+  serverName: string
+  chooseServerName: ((conn: Connection) => string | undefined) | undefined
+  certificate: CertificateFiles | undefined
+  resumption: boolean
 }
 
 export interface ResolvedFrontend {
@@ -47,6 +103,8 @@ export interface ResolvedFrontend {
   connectionRules: Rule[]
   sessionRules: Rule[]
   contentRules: Rule<Connection & { readonly payload: Uint8Array }>[]
+  helloRules: Rule<Connection & { readonly hello: ClientHello }>[]
+  establishedRules: Rule<Connection & { readonly tls: TlsInfo }>[]
   inspectDelay: number
   inspectLimit: number
   handshakes: HandshakeHandler[]
@@ -81,7 +139,10 @@ export interface ResolvedServer {
   maxconn: number
   backup: boolean
   state: 'ready' | 'drain' | 'maint'
-  sendProxy: { version: 1 | 2; uniqueId: boolean; crc32c: boolean } | undefined
+  sendProxy:
+    | { version: 1 | 2; uniqueId: boolean; crc32c: boolean; ssl: boolean; sslCn: boolean }
+    | undefined
+  tls: ResolvedClientTls | undefined
   socks:
     | {
         ip: string

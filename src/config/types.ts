@@ -6,7 +6,8 @@
 
 import type { Applet } from '../applet/applet.js'
 import type { HandshakeHandler } from '../handshake/handler.js'
-import type { Connection, Rule, Sync } from '../rules/types.js'
+import type { ClientHello } from '../handshake/client-hello.js'
+import type { Connection, Rule, Sync, TlsInfo } from '../rules/types.js'
 
 /** A duration with its unit: '250ms', '30s', '5m', '1h', '1d'. */
 export type Duration = `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
@@ -39,6 +40,19 @@ export interface GlobalConfig {
   engine?: 'native' | 'js' | 'auto'
   /** Longest time for one answer of a policy before the default verdict. Default '5s'. */
   verdictTimeout?: Duration
+  /** TLS handshakes with clients at once. */
+  tlsHandshakes?: {
+    /** In each worker; more wait. Default 1024. */
+    concurrent?: number
+    /** In the process. Default: no limit of its own. */
+    total?: number
+    /** Longest queue of those that wait; more are closed. Default 4096. */
+    queue?: number
+    /** Longest wait. At most verdictTimeout. Default '3s'. */
+    queueTimeout?: Duration
+  }
+  /** Certificates and keys are read again when their files change; this is how often they are looked at. '0s' is off. Default '10s'. */
+  tlsReload?: Duration
   /** How long `stop()` and SIGTERM wait for sessions to end. Default '30s'. */
   drainTimeout?: Duration
   /** DNS re-resolution of server host names. Default '30s'. */
@@ -92,6 +106,83 @@ export interface BindConfig {
   mode?: string
   /** Accept, send OK and close: 'health' answers 'OK\n'. */
   health?: boolean
+  /**
+   * Terminate TLS. A list gives sets of certificates options of their own, such as a
+   * demand for client certificates; the first set serves names that no certificate is for.
+   */
+  tls?: TlsBindConfig | TlsBindConfig[]
+  /**
+   * Route by TLS server name without terminating: exact names, '*.example.com' (one label)
+   * or '*' (the rest), to backends. Names that are not here are terminated where there is
+   * `tls`, and go through to the default backend where there is none.
+   */
+  sniRoutes?: Record<string, string>
+}
+
+export type TlsVersion = 'TLSv1.2' | 'TLSv1.3'
+
+/** One file (or directory) for chain and key, or two. */
+export interface CertificateConfig {
+  /** PEM file: the certificate, then its issuers, and the key unless `key` has it. */
+  cert: string
+  key?: string
+  /** OCSP response (DER file) to staple. */
+  ocsp?: string
+}
+
+interface TlsCommonConfig {
+  /** Protocols in order of preference, such as ['h2', 'http/1.1']. Default: ALPN is not used. */
+  alpn?: string[]
+  /** Default 'TLSv1.2'. */
+  minVersion?: TlsVersion
+  /** Default 'TLSv1.3'. */
+  maxVersion?: TlsVersion
+  /** IANA names in order of preference: 'TLS_AES_128_GCM_SHA256'. Default: the engine's. */
+  ciphers?: string[]
+  /** Key exchange groups in order of preference: 'x25519', 'secp256r1', 'secp384r1'. Default: the engine's. */
+  groups?: string[]
+  /** PEM file(s) of the authorities that peers' certificates are verified against. */
+  ca?: string | string[]
+  /** PEM file(s) of revocation lists. */
+  crl?: string | string[]
+}
+
+export interface TlsBindConfig extends TlsCommonConfig {
+  /**
+   * PEM file(s) or directories. A file holds a chain and, unless `key` names it, its key; in a
+   * directory every NAME.pem or NAME.crt is one, with its key inside or in NAME.key and an OCSP
+   * response in NAME.ocsp. RSA and ECDSA certificates of the same name stand side by side.
+   */
+  cert?: string | string[]
+  /** Key of `cert`, where that is one file. */
+  key?: string
+  /** OCSP response (DER file) for `cert`, where that is one file. */
+  ocsp?: string
+  /** More certificates, each with its files. */
+  certificates?: CertificateConfig[]
+  /** Refuse names that no certificate is for, instead of showing the first one. Default false. */
+  strictSni?: boolean
+  /** Ask clients for a certificate and verify it against `ca`. Default 'none'. */
+  clientCert?: 'none' | 'optional' | 'required'
+  /** Resume by tickets; keys are rotated at this age. Default { rotate: '6h' }. */
+  tickets?: boolean | { rotate?: Duration }
+  /** Most sessions kept for resumption without tickets. Default 4096; 0 keeps none. */
+  sessionCache?: number
+}
+
+export interface TlsServerConfig extends TlsCommonConfig {
+  /** 'required' (default) verifies the server's certificate against `ca`; 'none' takes any, and says so in the log. */
+  verify?: 'required' | 'none'
+  /**
+   * For SNI and verification. Default: the host name of the address. A function gets the client's
+   * connection: (conn) => conn.tls?.serverName; undefined takes the default.
+   */
+  serverName?: string | ((conn: Connection) => string | undefined)
+  /** Certificate to show to servers that ask for one. */
+  cert?: string
+  key?: string
+  /** Resume sessions. Default true. */
+  resumption?: boolean
 }
 
 export interface MonitorConfig {
@@ -120,6 +211,12 @@ export interface FrontendConfig {
     inspectDelay?: Duration
     /** Most payload that content rules may see. Default '16kB'. */
     inspectLimit?: Size
+  }
+  tlsRequest?: {
+    /** With the ClientHello: may choose certificate, client certificate demand and backend, let it through, or reject. */
+    clientHello?: Rule<Connection & { readonly hello: ClientHello }>[]
+    /** When TLS is complete, before the session: certificate, cipher and version are in `conn.tls`. */
+    established?: Rule<Connection & { readonly tls: TlsInfo }>[]
   }
   /** Handshake handlers written in TypeScript, in order. */
   handshakes?: HandshakeHandler[]
@@ -160,7 +257,19 @@ export interface ServerConfig {
   /** 'ready' (default), 'drain' (no new sessions but sticky ones) or 'maint' (none). */
   state?: 'ready' | 'drain' | 'maint'
   /** Send a PROXY header of this version. */
-  sendProxy?: boolean | 1 | 2 | { version: 1 | 2; uniqueId?: boolean; crc32c?: boolean }
+  sendProxy?:
+    | boolean
+    | 1
+    | 2
+    | {
+        version: 1 | 2
+        uniqueId?: boolean
+        crc32c?: boolean
+        /** Add the SSL TLV: version, cipher, verification, and with 'cn' the common name of the client's certificate. */
+        ssl?: boolean | 'cn'
+      }
+  /** Speak TLS to the server. true verifies its host name against the system's authorities. */
+  tls?: boolean | TlsServerConfig
   /** Reach the server through a SOCKS proxy. */
   socks?: { address: string; version?: 4 | 5; user?: string; password?: string }
   /** Local address to connect from; 'client' is transparent. */

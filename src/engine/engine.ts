@@ -28,8 +28,9 @@
  *
  * What counts as an answer:
  *
- * - `proceed` without the asked bit in `clear` (HEALTH, ACCEPT_PROXY): do that
- *   handshake. With it: it is done or not wanted.
+ * - `proceed` without the asked bit in `clear` (HEALTH, ACCEPT_PROXY, TLS): do that
+ *   handshake; TLS needs a server context with it. With it: it is done or not wanted,
+ *   so for TLS the payload stays as it is, ClientHello first.
  * - `connect`, `applet`, `inspect`, `reply` and `close` answer every bit that is
  *   still asked. So when TCP_RULES is asked and only ACCEPT_SESSION is pending
  *   behind it (table word HANDSHAKES), policy may answer both at once.
@@ -97,6 +98,63 @@ export interface SocksSpec {
   port: number
 }
 
+export type TlsVersion = 'TLSv1.2' | 'TLSv1.3'
+
+/** A chain and its key. */
+export interface TlsCertificate {
+  /** PEM: the end-entity certificate first, then its issuers. */
+  chain: string
+  /** PEM, not encrypted. */
+  key: string
+  /** An OCSP response in DER to staple; server contexts only. */
+  ocsp?: Uint8Array
+}
+
+interface TlsCommonSpec {
+  /** Protocols in order of preference; empty: ALPN is not used. */
+  alpn: readonly string[]
+  minVersion: TlsVersion
+  maxVersion: TlsVersion
+  /** IANA names, in order of preference; empty: the engine's default. */
+  ciphers: readonly string[]
+  /** IANA names of key exchange groups, in order of preference; empty: the engine's default. */
+  groups: readonly string[]
+  /** PEM certificates that peers' certificates are verified against; '' trusts none. */
+  ca: string
+  /** PEM revocation lists; '' for none. */
+  crl: string
+}
+
+/** What a TLS server side is made from. Which connection gets which context is policy's choice. */
+export interface TlsServerSpec extends TlsCommonSpec {
+  /** One for each key type: the handshake takes the first that the client can use. At least one. */
+  certificates: readonly TlsCertificate[]
+  /** Ask clients for a certificate. 'optional' verifies one that comes. */
+  clientCert: 'none' | 'optional' | 'required'
+  /**
+   * Contexts of the same group resume each other's sessions, and a context that replaces
+   * another goes on with its tickets. Precondition: a group never mixes client certificate
+   * demands or authorities, since a resumed session is not verified again.
+   */
+  sessionGroup: string
+  /** Resume by tickets. */
+  tickets: boolean
+  /** Age at which ticket keys are rotated, ms. */
+  ticketRotation: number
+  /** Most sessions in the group's cache; 0: no cache. */
+  sessionCache: number
+}
+
+/** What a TLS client side is made from. */
+export interface TlsClientSpec extends TlsCommonSpec {
+  /** False accepts every certificate. */
+  verify: boolean
+  /** Shown to servers that ask for one. */
+  certificate?: TlsCertificate
+  /** Most servers whose sessions are kept for resumption; 0: none. */
+  sessionCache: number
+}
+
 /** One way out: an address and the handshakes that follow the connect. */
 export interface RouteSpec {
   address: { kind: 'tcp'; ip: string; port: number } | { kind: 'unix'; path: string }
@@ -107,6 +165,8 @@ export interface RouteSpec {
   /** Add the CRC32C TLV to PROXY v2. */
   proxyCrc: boolean
   socks?: SocksSpec
+  /** TLS behind the connect, SOCKS and PROXY. `serverName`: name or IP address for SNI and verification. */
+  tls?: { context: number; serverName: string }
   /** From the connect command to the end of the outgoing handshakes. */
   connectTimeout: number
   serverTimeout: number
@@ -139,8 +199,33 @@ export interface EngineStats {
  * `fault` and goes on.
  */
 export interface EngineEvents {
-  /** Decide `bit`. `tlvs`: PROXY v2 TLVs where a header was read, else empty. */
-  handshake(conn: number, generation: number, listener: number, bit: number, tlvs: Uint8Array): void
+  /**
+   * Decide `bit`. `bytes`: for TLS the ClientHello message, or what came instead as `hello`
+   * (HelloStatus) says; else PROXY v2 TLVs where a header was read, or empty.
+   */
+  handshake(
+    conn: number,
+    generation: number,
+    listener: number,
+    bit: number,
+    bytes: Uint8Array,
+    hello: number,
+  ): void
+  /**
+   * A TLS handshake is complete. `side`: Handshake.TLS (the client's) or TLS_OUT (the
+   * server's). `version`, `cipher`: numbers as on the wire (0x0304, 0x1301). `flags`: TlsFlag.
+   * `certificate`: the peer's, in DER; empty where it sent none.
+   */
+  secured(
+    conn: number,
+    generation: number,
+    side: number,
+    version: number,
+    cipher: number,
+    flags: number,
+    alpn: string,
+    certificate: Uint8Array,
+  ): void
   /** Everything that is buffered, after `inspect`. `flags`: BytesFlag. */
   bytes(conn: number, generation: number, bytes: Uint8Array, flags: number): void
   connected(conn: number, generation: number, peer: number, elapsed: number): void
@@ -153,7 +238,8 @@ export interface EngineEvents {
     elapsed: number,
   ): void
   /**
-   * The end. The table record of `conn` is still readable during the call.
+   * The end. The table record of `conn` is still readable during the call. `errno`: of the
+   * system call, or the number of the alert for TLS_ALERT; 0 for neither.
    * `clock`: the engine's clock in ms. `connectTime`: ms, or -1 where it never connected.
    */
   closed(
@@ -193,9 +279,25 @@ export interface Engine {
   /** Registers a way out; the number is valid until `unroute`. */
   route(spec: RouteSpec): number
   unroute(route: number): void
+  /** Makes a TLS context; valid until `tlsForget`. Throws a SluiceError (ERR_SLUICE_TLS) that says what is wrong. */
+  tlsServer(spec: TlsServerSpec): number
+  /** The same for the TLS of routes. */
+  tlsClient(spec: TlsClientSpec): number
+  /** Connections that use the context keep it until they end. */
+  tlsForget(context: number): void
 
-  /** Go on with the handshakes: clear and set pending bits, drop `consume` buffered bytes. */
-  proceed(conn: number, generation: number, clear: number, set: number, consume: number): void
+  /**
+   * Go on with the handshakes: clear and set pending bits, drop `consume` buffered bytes.
+   * `context`: of `tlsServer`, where it answers TLS without clearing it.
+   */
+  proceed(
+    conn: number,
+    generation: number,
+    clear: number,
+    set: number,
+    consume: number,
+    context?: number,
+  ): void
   /** Buffer up to `limit` bytes and call `bytes` on each arrival, and once after `delay` ms (0: never). */
   inspect(conn: number, generation: number, limit: number, delay: number, consume: number): void
   /** Connect and forward. `flags`: ConnectFlag. `tlvs`: encoded TLVs for PROXY v2. */

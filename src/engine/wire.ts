@@ -1,7 +1,7 @@
 // Generated from crates/wire by `npm run generate`. Do not edit: a difference fails CI.
 
 /** Hash of every name and value below; the addon must have the same. */
-export const WIRE_VERSION = 1099407193
+export const WIRE_VERSION = 2115340238
 
 /**
  * Connection flags. `SHR`, `SHW` and `ERR` are all that policy needs; the
@@ -168,7 +168,9 @@ export const ConnState = {
 export const Event = {
   /**
    * A handshake that TypeScript must decide. a: listener, b: handshake
-   * bit, c: offset and d: length of the PROXY v2 TLVs, if any.
+   * bit, c: offset and d: length of bytes: for TLS the ClientHello message (or,
+   * where `e` is not COMPLETE, what came instead), else the PROXY v2 TLVs, if
+   * any. e: HelloStatus, for TLS.
    */
   HANDSHAKE: 1,
   /**
@@ -203,6 +205,13 @@ export const Event = {
   LISTENER_CLOSED: 10,
   /** A worker thread died. slot: worker. */
   ENGINE_FATAL: 11,
+  /**
+   * A TLS handshake is complete. a: handshake bit (TLS or TLS_OUT), b: protocol
+   * version in bits 16 to 31, cipher suite in bits 0 to 15, both as on the wire,
+   * c: TlsFlag, d: offset, e: length of the bytes: one byte of length, the ALPN
+   * protocol, and the peer's certificate in DER if it sent one.
+   */
+  SECURED: 12,
 } as const
 
 /** What is known about the bytes of a BYTES or DATA event. */
@@ -215,12 +224,35 @@ export const BytesFlag = {
   EXPIRED: 4,
 } as const
 
+/** What the bytes of a HANDSHAKE event about TLS are. */
+export const HelloStatus = {
+  /** A ClientHello handshake message, without record headers. */
+  COMPLETE: 0,
+  /** Bytes that are no TLS record: what the client sent first. */
+  NOT_TLS: 1,
+  /** TLS records that hold no ClientHello. */
+  MALFORMED: 2,
+  /** More than MAX_HELLO bytes. */
+  TOO_LARGE: 3,
+} as const
+
+/** What is known about a finished TLS handshake. */
+export const TlsFlag = {
+  /** The session was resumed: no certificate was exchanged now. */
+  RESUMED: 1,
+  /** The peer's certificate was verified. */
+  VERIFIED: 2,
+} as const
+
 /**
  * Command kinds. A record is `kind, slot, generation, a, b, c, d, e`. Bytes
  * are `offset, length` in the command slab; the engine copies them.
  */
 export const Command = {
-  /** Go on with the handshakes. a: bits to clear, b: bits to set, c: bytes to consume. */
+  /**
+   * Go on with the handshakes. a: bits to clear, b: bits to set, c: bytes to consume,
+   * d: TLS context, where it answers TLS without clearing it.
+   */
   PROCEED: 1,
   /**
    * Buffer payload and send BYTES events. a: limit in bytes, b: delay in
@@ -415,6 +447,42 @@ export const Code = {
   INTERNAL: 43,
   /** The peer's host name did not resolve. */
   RESOLVE: 44,
+  /** The client does not speak TLS. */
+  NOT_TLS: 45,
+  /** The client speaks plain HTTP on a TLS port. */
+  PLAIN_HTTP: 46,
+  /** The ClientHello is larger than 16 kB. */
+  TLS_HELLO_TOO_LARGE: 47,
+  /** A TLS record or message is malformed, or does not decrypt. */
+  TLS_MALFORMED: 48,
+  /** No TLS version in common. */
+  TLS_VERSION: 49,
+  /** No cipher suite, group or signature scheme in common. */
+  TLS_CIPHER: 50,
+  /** No certificate for the server name that the client asked for. */
+  TLS_NO_CERTIFICATE: 51,
+  /** No application protocol (ALPN) in common. */
+  TLS_ALPN: 52,
+  /** The peer sent a fatal TLS alert; its name is in the log line. */
+  TLS_ALERT: 53,
+  /** The peer gave no certificate. */
+  TLS_CERT_MISSING: 54,
+  /** The peer's certificate has expired or is not valid yet. */
+  TLS_CERT_EXPIRED: 55,
+  /** The server's certificate is for another name. */
+  TLS_CERT_NAME: 56,
+  /** The peer's certificate is of no trusted authority, or self-signed. */
+  TLS_CERT_UNTRUSTED: 57,
+  /** The peer's certificate is revoked. */
+  TLS_CERT_REVOKED: 58,
+  /** The peer's certificate cannot be used for another reason. */
+  TLS_CERT_INVALID: 59,
+  /** The peer closed without close_notify: payload may be missing. */
+  TLS_TRUNCATED: 60,
+  /** The peer wants to renegotiate. */
+  TLS_RENEGOTIATION: 61,
+  /** Another failure of the TLS layer. */
+  TLS_ERROR: 62,
 } as const
 
 /**
@@ -512,6 +580,8 @@ export const Layout = {
   POSITION_MASK: 2147483647,
   /** Largest chunk of payload in one event or command. */
   MAX_CHUNK: 65536,
+  /** Most bytes of a ClientHello, record headers included. */
+  MAX_HELLO: 16384,
 } as const
 
 /** Word offsets of the regions of a worker's memory. */
@@ -633,6 +703,24 @@ export type CodeLabel =
   | 'killed'
   | 'internal'
   | 'resolve'
+  | 'not-tls'
+  | 'plain-http'
+  | 'tls-hello-too-large'
+  | 'tls-malformed'
+  | 'tls-version'
+  | 'tls-cipher'
+  | 'tls-no-certificate'
+  | 'tls-alpn'
+  | 'tls-alert'
+  | 'tls-cert-missing'
+  | 'tls-cert-expired'
+  | 'tls-cert-name'
+  | 'tls-cert-untrusted'
+  | 'tls-cert-revoked'
+  | 'tls-cert-invalid'
+  | 'tls-truncated'
+  | 'tls-renegotiation'
+  | 'tls-error'
 
 /** Code labels by value; index 0 is unused. */
 export const CodeLabels: readonly CodeLabel[] = [
@@ -681,4 +769,22 @@ export const CodeLabels: readonly CodeLabel[] = [
   'killed',
   'internal',
   'resolve',
+  'not-tls',
+  'plain-http',
+  'tls-hello-too-large',
+  'tls-malformed',
+  'tls-version',
+  'tls-cipher',
+  'tls-no-certificate',
+  'tls-alpn',
+  'tls-alert',
+  'tls-cert-missing',
+  'tls-cert-expired',
+  'tls-cert-name',
+  'tls-cert-untrusted',
+  'tls-cert-revoked',
+  'tls-cert-invalid',
+  'tls-truncated',
+  'tls-renegotiation',
+  'tls-error',
 ]

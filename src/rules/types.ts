@@ -4,6 +4,7 @@
  */
 
 import type { Logger } from 'pino'
+import type { ClientHello } from '../handshake/client-hello.js'
 
 /** One of the three tracked counters of a connection. */
 export type CounterName = 'sc0' | 'sc1' | 'sc2'
@@ -32,6 +33,43 @@ export interface TrackedCounter {
   readonly serverId: number
 }
 
+/** A peer's certificate. Fields are decoded on first use. */
+export interface PeerCertificate {
+  /** DER. */
+  readonly raw: Uint8Array
+  /** Common name, or ''. */
+  readonly commonName: string
+  /** Distinguished names in RFC 2253 order: 'CN=a,O=b'. */
+  readonly subject: string
+  readonly issuer: string
+  /** Subject alternative names: 'DNS:a.example', 'IP Address:10.0.0.1'. */
+  readonly altNames: readonly string[]
+  /** Hexadecimal. */
+  readonly serialNumber: string
+  /** SHA-256 of the DER in lower-case hexadecimal. */
+  readonly fingerprint: string
+  readonly notBefore: Date
+  readonly notAfter: Date
+}
+
+/** A TLS handshake that is complete. */
+export interface TlsInfo {
+  /** 'TLSv1.3' */
+  readonly version: string
+  /** IANA name. */
+  readonly cipher: string
+  /** The name the client asked for (SNI) in lower case; '' for none. */
+  readonly serverName: string
+  /** Chosen protocol, '' for none. */
+  readonly alpn: string
+  readonly resumed: boolean
+  /** The peer gave a certificate and it was verified. */
+  readonly verified: boolean
+  readonly peerCertificate: PeerCertificate | undefined
+  /** JA4 fingerprint of the client (FoxIO's definition); '' on the server's side. */
+  readonly ja4: string
+}
+
 /** A connection as rules, handlers, applets and keys see it. */
 export interface Connection {
   /** Unique in this process run: hexadecimal. */
@@ -46,6 +84,10 @@ export interface Connection {
   readonly peer: string
   /** PROXY v2 TLVs by type byte; empty where no header came. */
   readonly proxyTlvs: ReadonlyMap<number, Uint8Array>
+  /** The client's TLS, once it is complete; undefined before, and where Sluice does not terminate it. */
+  readonly tls: TlsInfo | undefined
+  /** What the client's TLS hello said, once it came: also where it is not terminated. */
+  readonly hello: ClientHello | undefined
   readonly bytesIn: number
   readonly bytesOut: number
   readonly sc0: TrackedCounter
@@ -75,6 +117,12 @@ export type Verdict =
   | { readonly kind: 'backend'; readonly backend: string }
   | { readonly kind: 'expectProxy' }
   | { readonly kind: 'priority'; readonly value: number }
+  /** ClientHello rules only: show the certificate of this name instead of the one asked for. */
+  | { readonly kind: 'certificate'; readonly name: string }
+  /** ClientHello rules only: ask the client for a certificate, or do not. */
+  | { readonly kind: 'clientCert'; readonly demand: 'none' | 'optional' | 'required' }
+  /** ClientHello rules only: do not terminate; the bytes go to the backend as they are. */
+  | { readonly kind: 'passthrough' }
   /** Content rules only: wait for more payload, within inspectDelay and inspectLimit. */
   | { readonly kind: 'more' }
 

@@ -11,7 +11,15 @@ import type { ConnectionTable } from '../connection/table.js'
 import { parseTlvs } from '../connection/tlv.js'
 import { Phase } from '../engine/wire.js'
 import { Counter } from '../rules/counters.js'
-import type { Connection, CounterName, TrackedCounter, Variable, Verdict } from '../rules/types.js'
+import type { ClientHello } from '../handshake/client-hello.js'
+import type {
+  Connection,
+  CounterName,
+  TlsInfo,
+  TrackedCounter,
+  Variable,
+  Verdict,
+} from '../rules/types.js'
 import type { StickTable } from '../tables/stick-table.js'
 import type { Listener } from './frontend.js'
 import type { Session } from './session.js'
@@ -143,6 +151,9 @@ export class ClientConnection implements Connection {
     this.#tlvs ??= parseTlvs(this.#tlvBytes)
     return this.#tlvs
   }
+
+  tls: TlsInfo | undefined = undefined
+  hello: ClientHello | undefined = undefined
 
   get bytesIn(): number {
     return this.ended ? this.#bytesIn : this.#context.table.bytesIn(this.slot)

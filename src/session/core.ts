@@ -269,6 +269,17 @@ export class Core implements EngineEvents, SessionOwner, ConnectorHost, RulesHos
     this.#logger.error({ err: error }, 'internal error')
   }
 
+  secured(
+    _slot: number,
+    _generation: number,
+    _side: number,
+    _version: number,
+    _cipher: number,
+    _flags: number,
+    _alpn: string,
+    _certificate: Uint8Array,
+  ): void {}
+
   // --- decisions ---
 
   #decide(conn: ClientConnection, bit: number): void {

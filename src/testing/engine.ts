@@ -18,6 +18,8 @@ import type {
   ListenResult,
   ListenSpec,
   RouteSpec,
+  TlsClientSpec,
+  TlsServerSpec,
 } from '../engine/engine.js'
 import { addressesOf } from '../engine/js/addresses.js'
 import { phaseOfHandshake } from '../engine/js/reason.js'
@@ -159,6 +161,16 @@ export class TestEngine implements Engine {
     this.routes.set(this.#nextRoute, spec)
     return this.#nextRoute++
   }
+
+  tlsServer(_spec: TlsServerSpec): number {
+    throw new SluiceError('ERR_SLUICE_TLS', 'TLS is not there yet')
+  }
+
+  tlsClient(_spec: TlsClientSpec): number {
+    throw new SluiceError('ERR_SLUICE_TLS', 'TLS is not there yet')
+  }
+
+  tlsForget(_context: number): void {}
 
   unroute(route: number): void {
     this.routes.delete(route)

@@ -75,7 +75,7 @@ export class Handshakes {
     client.heard = true
     const { slot, generation, listener, spec, tlvs } = client
     client.arm(spec.verdictTimeout, () => this.#verdictLate(client))
-    engine.tell(client, (events) => events.handshake(slot, generation, listener, bit, tlvs))
+    engine.tell(client, (events) => events.handshake(slot, generation, listener, bit, tlvs, 0))
   }
 
   #verdictLate(client: TestClient): void {

@@ -17,4 +17,5 @@ pub mod stats;
 pub mod stream;
 pub mod sys;
 pub mod timer;
+pub mod tls;
 pub mod worker;

@@ -6,7 +6,8 @@ constants! {
     /// Command kinds. A record is `kind, slot, generation, a, b, c, d, e`. Bytes
     /// are `offset, length` in the command slab; the engine copies them.
     command => "Command" {
-        /// Go on with the handshakes. a: bits to clear, b: bits to set, c: bytes to consume.
+        /// Go on with the handshakes. a: bits to clear, b: bits to set, c: bytes to consume,
+        /// d: TLS context, where it answers TLS without clearing it.
         PROCEED = 1;
         /// Buffer payload and send BYTES events. a: limit in bytes, b: delay in
         /// ms (0: none), c: bytes to consume first, d: epoch for its BYTES events.

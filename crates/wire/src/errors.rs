@@ -155,6 +155,42 @@ constants! {
         INTERNAL = 43;
         /// The peer's host name did not resolve.
         RESOLVE = 44;
+        /// The client does not speak TLS.
+        NOT_TLS = 45;
+        /// The client speaks plain HTTP on a TLS port.
+        PLAIN_HTTP = 46;
+        /// The ClientHello is larger than 16 kB.
+        TLS_HELLO_TOO_LARGE = 47;
+        /// A TLS record or message is malformed, or does not decrypt.
+        TLS_MALFORMED = 48;
+        /// No TLS version in common.
+        TLS_VERSION = 49;
+        /// No cipher suite, group or signature scheme in common.
+        TLS_CIPHER = 50;
+        /// No certificate for the server name that the client asked for.
+        TLS_NO_CERTIFICATE = 51;
+        /// No application protocol (ALPN) in common.
+        TLS_ALPN = 52;
+        /// The peer sent a fatal TLS alert; its name is in the log line.
+        TLS_ALERT = 53;
+        /// The peer gave no certificate.
+        TLS_CERT_MISSING = 54;
+        /// The peer's certificate has expired or is not valid yet.
+        TLS_CERT_EXPIRED = 55;
+        /// The server's certificate is for another name.
+        TLS_CERT_NAME = 56;
+        /// The peer's certificate is of no trusted authority, or self-signed.
+        TLS_CERT_UNTRUSTED = 57;
+        /// The peer's certificate is revoked.
+        TLS_CERT_REVOKED = 58;
+        /// The peer's certificate cannot be used for another reason.
+        TLS_CERT_INVALID = 59;
+        /// The peer closed without close_notify: payload may be missing.
+        TLS_TRUNCATED = 60;
+        /// The peer wants to renegotiate.
+        TLS_RENEGOTIATION = 61;
+        /// Another failure of the TLS layer.
+        TLS_ERROR = 62;
     }
 }
 

@@ -8,7 +8,9 @@ constants! {
     /// dispatched.
     event => "Event" {
         /// A handshake that TypeScript must decide. a: listener, b: handshake
-        /// bit, c: offset and d: length of the PROXY v2 TLVs, if any.
+        /// bit, c: offset and d: length of bytes: for TLS the ClientHello message (or,
+        /// where `e` is not COMPLETE, what came instead), else the PROXY v2 TLVs, if
+        /// any. e: HelloStatus, for TLS.
         HANDSHAKE = 1;
         /// Buffered payload for an inspection. a: offset, b: length, c: BytesFlag,
         /// d: epoch of the INSPECT command: an older one is outdated.
@@ -34,6 +36,35 @@ constants! {
         LISTENER_CLOSED = 10;
         /// A worker thread died. slot: worker.
         ENGINE_FATAL = 11;
+        /// A TLS handshake is complete. a: handshake bit (TLS or TLS_OUT), b: protocol
+        /// version in bits 16 to 31, cipher suite in bits 0 to 15, both as on the wire,
+        /// c: TlsFlag, d: offset, e: length of the bytes: one byte of length, the ALPN
+        /// protocol, and the peer's certificate in DER if it sent one.
+        SECURED = 12;
+    }
+}
+
+constants! {
+    /// What the bytes of a HANDSHAKE event about TLS are.
+    hello_status => "HelloStatus" {
+        /// A ClientHello handshake message, without record headers.
+        COMPLETE = 0;
+        /// Bytes that are no TLS record: what the client sent first.
+        NOT_TLS = 1;
+        /// TLS records that hold no ClientHello.
+        MALFORMED = 2;
+        /// More than MAX_HELLO bytes.
+        TOO_LARGE = 3;
+    }
+}
+
+constants! {
+    /// What is known about a finished TLS handshake.
+    tls_flag => "TlsFlag" {
+        /// The session was resumed: no certificate was exchanged now.
+        RESUMED = 1 << 0;
+        /// The peer's certificate was verified.
+        VERIFIED = 1 << 1;
     }
 }
 

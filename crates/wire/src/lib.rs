@@ -31,6 +31,8 @@ pub const GROUPS: &[&Group] = &[
     &states::conn_state::GROUP,
     &events::event::GROUP,
     &events::bytes_flag::GROUP,
+    &events::hello_status::GROUP,
+    &events::tls_flag::GROUP,
     &commands::command::GROUP,
     &commands::connect_flag::GROUP,
     &commands::close_mode::GROUP,

@@ -117,6 +117,8 @@ constants! {
         POSITION_MASK = 0x7fff_ffff;
         /// Largest chunk of payload in one event or command.
         MAX_CHUNK = 1 << 16;
+        /// Most bytes of a ClientHello, record headers included.
+        MAX_HELLO = 1 << 14;
     }
 }
 

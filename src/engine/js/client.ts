@@ -291,7 +291,7 @@ export class Client implements SideHandler {
     const { slot, generation } = this.side
     const tlvs = this.#tlvs
     this.#tlvs = NO_TLVS
-    this.#core.dispatch.emit('handshake', slot, generation, id, bit, tlvs)
+    this.#core.dispatch.emit('handshake', slot, generation, id, bit, tlvs, 0)
   }
 
   #runAlone(bit: number): void {

@@ -13,6 +13,8 @@ import type {
   ListenResult,
   ListenSpec,
   RouteSpec,
+  TlsClientSpec,
+  TlsServerSpec,
 } from '../engine.js'
 import { By, Code } from '../wire.js'
 import type { Client } from './client.js'
@@ -93,6 +95,16 @@ class JsEngine implements Engine, Core {
     this.routes.set(number, spec)
     return number
   }
+
+  tlsServer(_spec: TlsServerSpec): number {
+    throw new SluiceError('ERR_SLUICE_TLS', 'TLS is not there yet')
+  }
+
+  tlsClient(_spec: TlsClientSpec): number {
+    throw new SluiceError('ERR_SLUICE_TLS', 'TLS is not there yet')
+  }
+
+  tlsForget(_context: number): void {}
 
   unroute(route: number): void {
     this.routes.delete(route)

@@ -11,6 +11,8 @@ import type {
   ListenResult,
   ListenSpec,
   RouteSpec,
+  TlsClientSpec,
+  TlsServerSpec,
 } from '../engine.js'
 import { Command, Layout, Region, SendFlag } from '../wire.js'
 import { CommandWriter } from './commands.js'
@@ -125,6 +127,16 @@ export class NativeEngine implements Engine {
       tunnelTimeout: spec.tunnelTimeout,
     })
   }
+
+  tlsServer(_spec: TlsServerSpec): number {
+    throw new SluiceError('ERR_SLUICE_TLS', 'TLS is not there yet')
+  }
+
+  tlsClient(_spec: TlsClientSpec): number {
+    throw new SluiceError('ERR_SLUICE_TLS', 'TLS is not there yet')
+  }
+
+  tlsForget(_context: number): void {}
 
   unroute(route: number): void {
     if (!this.#stopped) this.#handle.unroute(route)

@@ -8,6 +8,7 @@ import { Control, Event, Layout, Region } from '../wire.js'
 
 const RECORD = Layout.RECORD_WORDS
 const MASK = Layout.POSITION_MASK
+const decoder = new TextDecoder()
 const NO_BYTES = new Uint8Array(0)
 
 /** What only the engine itself handles. */
@@ -70,8 +71,17 @@ export class EventReader {
     switch (words[at]) {
       case Event.HANDSHAKE: {
         const length = words[at + 6] as number
-        const tlvs = length > 0 ? this.#slab.slice(c, c + length) : NO_BYTES
-        events.handshake(conn, generation, a, b, tlvs)
+        const bytes = length > 0 ? this.#slab.slice(c, c + length) : NO_BYTES
+        events.handshake(conn, generation, a, b, bytes, words[at + 7] as number)
+        break
+      }
+      case Event.SECURED: {
+        const offset = words[at + 6] as number
+        const bytes = this.#slab.slice(offset, offset + (words[at + 7] as number))
+        const certificate = 1 + (bytes[0] ?? 0)
+        const alpn = certificate > 1 ? decoder.decode(bytes.subarray(1, certificate)) : ''
+        const version = b >> 16
+        events.secured(conn, generation, a, version, b & 0xffff, c, alpn, bytes.subarray(certificate))
         break
       }
       case Event.CLOSED:
