@@ -5,6 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sluice_engine::handshake::{
+    client_hello,
     proxy_in::{self, Addresses, Endpoint, Header, Status, TLV_CRC32C},
     proxy_out,
     socks::{Config, Error, Host, MAX_REPLY, State, Version},
@@ -154,6 +155,46 @@ fn play(
     assert!(out.len() <= 4 + (3 + 2 * 255) + MAX_REPLY);
     assert!(at <= 2 + 2 + MAX_REPLY);
     (out, Ok((at, done)))
+}
+
+/// Checks the reader of ClientHello messages.
+pub fn client_hello(data: &[u8]) {
+    let framed = |bytes: &[u8]| {
+        let mut message = Vec::new();
+        (client_hello::frame(bytes, &mut message), message)
+    };
+    let (status, message) = framed(data);
+    match status {
+        client_hello::Status::Partial => assert!(data.len() < client_hello::MAX_HELLO),
+        client_hello::Status::Complete => {
+            let &[1, a, b, c, ref body @ ..] = &message[..] else {
+                panic!("{message:?}")
+            };
+            assert_eq!(body.len(), u32::from_be_bytes([0, a, b, c]) as usize);
+            // The same in a record of its own.
+            let [high, low] = (message.len() as u16).to_be_bytes();
+            let again = [&[22, 3, 1, high, low], &message[..]].concat();
+            assert_eq!(framed(&again), (status, message.clone()));
+        }
+        _ => {}
+    }
+    if status != client_hello::Status::Partial {
+        // An answer is final.
+        let longer = [data, b"\x16\x03more"].concat();
+        assert_eq!(framed(&longer), (status, message.clone()));
+    }
+    if status != client_hello::Status::Complete {
+        assert!(message.is_empty());
+    }
+    // Fewer bytes are partial, or what all of them are.
+    let whole = (status, message);
+    for end in cuts(data.len()) {
+        let part = framed(&data[..end]);
+        assert!(
+            part.0 == client_hello::Status::Partial || part == whole,
+            "{part:?}, then {whole:?}"
+        );
+    }
 }
 
 /// Some 16 places to cut `length` bytes, all of them where they are few.

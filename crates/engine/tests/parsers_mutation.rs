@@ -94,3 +94,8 @@ fn proxy_parser_holds_on_mutations() {
 fn socks_client_holds_on_mutations() {
     run("socks", 0x5eed_0002, checks::socks);
 }
+
+#[test]
+fn client_hello_reader_holds_on_mutations() {
+    run("client_hello", 0x5eed_0003, checks::client_hello);
+}
