@@ -6,6 +6,9 @@ export const defaults = {
   verdictTimeout: '5s',
   drainTimeout: '30s',
   resolveInterval: '30s',
+  tlsHandshakes: { concurrent: 1024, queue: 4096, queueTimeout: '3s' },
+  tlsReload: '10s',
+  tls: { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', ticketRotation: '6h', sessionCache: 4096 },
   timeouts: {
     client: '1m',
     server: '1m',

@@ -28,6 +28,9 @@ const verdictKinds = [
   'backend',
   'expectProxy',
   'priority',
+  'certificate',
+  'clientCert',
+  'passthrough',
   'more',
 ]
 

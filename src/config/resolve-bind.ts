@@ -5,6 +5,7 @@ import { checkCidr, formatListenAddress, readBindAddress } from './address.js'
 import type { Checked, Context } from './context.js'
 import { defaults } from './defaults.js'
 import { formatPath, type Issues, type Path } from './issues.js'
+import { resolveBindTls, resolveSniRoutes } from './resolve-tls.js'
 import type { ResolvedBind } from './resolved.js'
 import type { BindConfig, FrontendConfig } from './types.js'
 import { parseDuration } from './units.js'
@@ -39,6 +40,12 @@ function resolveBind(
   if (typeof bind.acceptProxy === 'object') {
     checkCidrs(issues, [...path, 'acceptProxy', 'from'], bind.acceptProxy.from)
   }
+  const tls = resolveBindTls([...path, 'tls'], bind.tls, context)
+  const sniRoutes = resolveSniRoutes([...path, 'sniRoutes'], bind.sniRoutes, context)
+  for (const option of ['tls', 'sniRoutes'] as const) {
+    if (bind.health && bind[option])
+      issues.add([...path, option], "is for connections with payload, and 'health' ends them all.")
+  }
   if (bind.address === undefined) return []
   const parsed = readBindAddress(bind.address, {
     port: bind.port,
@@ -67,6 +74,8 @@ function resolveBind(
     originalDst: bind.originalDst ?? false,
     acceptProxy: acceptProxy(bind.acceptProxy),
     health: bind.health ?? false,
+    tls,
+    sniRoutes,
   }))
 }
 

@@ -3,9 +3,9 @@
 import type { Rule } from '../rules/types.js'
 import { type Checked, type Context, ms } from './context.js'
 import { defaults } from './defaults.js'
-import type { Path } from './issues.js'
+import type { Issues, Path } from './issues.js'
 import { checkCidrs, resolveBinds } from './resolve-bind.js'
-import type { ResolvedFrontend } from './resolved.js'
+import type { ResolvedBind, ResolvedFrontend } from './resolved.js'
 import type { FrontendConfig } from './types.js'
 import { parseSize } from './units.js'
 
@@ -18,7 +18,7 @@ export function resolveFrontend(
 ): ResolvedFrontend {
   const { issues, names, config } = context
   const path = ['frontends', name]
-  const { backend, monitor, tcpRequest = {}, timeouts = {} } = frontend
+  const { backend, monitor, tcpRequest = {}, tlsRequest = {}, timeouts = {} } = frontend
   if (backend !== undefined && names.backends && !names.backends.includes(backend)) {
     issues.unknownName([...path, 'backend'], 'backend', backend, names.backends)
   }
@@ -28,9 +28,17 @@ export function resolveFrontend(
     for (const [i, rule] of rules.entries())
       checkReferences([...path, 'tcpRequest', set, i], rule, context)
   }
+  for (const set of ['clientHello', 'established'] as const) {
+    const rules: readonly (AnyRule | undefined)[] = tlsRequest[set] ?? []
+    for (const [i, rule] of rules.entries())
+      checkReferences([...path, 'tlsRequest', set, i], rule, context)
+  }
   const maxconn = frontend.maxconn ?? context.maxconn
   const binds = resolveBinds([...path, 'bind'], frontend.bind, maxconn, context)
-  checkChoice(path, frontend, binds.length > 0 && binds.every((bind) => bind.health), context)
+  const routed = binds.some((bind) => bind.sniRoutes)
+  checkTlsRules([...path, 'tlsRequest'], tlsRequest, binds, issues)
+  if (!routed)
+    checkChoice(path, frontend, binds.length > 0 && binds.every((bind) => bind.health), context)
 
   const client = ms(timeouts.client, config.timeouts?.client, defaults.timeouts.client) as number
   const present = <T>(list: readonly (T | undefined)[] | undefined): T[] =>
@@ -47,6 +55,8 @@ export function resolveFrontend(
     connectionRules: present(tcpRequest.connection),
     sessionRules: present(tcpRequest.session),
     contentRules: present(tcpRequest.content),
+    helloRules: present(tlsRequest.clientHello),
+    establishedRules: present(tlsRequest.established),
     inspectDelay: ms(tcpRequest.inspectDelay) ?? 0,
     inspectLimit: parseSize(tcpRequest.inspectLimit ?? defaults.inspectLimit),
     handshakes: present(frontend.handshakes),
@@ -79,6 +89,23 @@ function checkReferences(path: Path, rule: AnyRule | undefined, context: Context
   }
 }
 
+/** Rules that would never run. */
+function checkTlsRules(
+  path: Path,
+  rules: Checked<NonNullable<FrontendConfig['tlsRequest']>>,
+  binds: readonly ResolvedBind[],
+  issues: Issues,
+): void {
+  // A bind that is wrong was told, and might have had TLS.
+  if (binds.length === 0) return
+  const terminated = binds.some(({ tls }) => tls)
+  const hello = terminated || binds.some(({ sniRoutes }) => sniRoutes)
+  if (rules.clientHello?.length && !hello)
+    issues.add([...path, 'clientHello'], "needs a bind with 'tls' or 'sniRoutes'.")
+  if (rules.established?.length && !terminated)
+    issues.add([...path, 'established'], "needs a bind with 'tls'.")
+}
+
 /** Without a default backend, some policy must be there that can choose one or reply. */
 function checkChoice(
   path: Path,
@@ -86,8 +113,11 @@ function checkChoice(
   onlyHealth: boolean,
   context: Context,
 ): void {
-  const { tcpRequest, handshakes } = frontend
-  const policies = [tcpRequest?.connection, tcpRequest?.session, tcpRequest?.content, handshakes]
+  const { tcpRequest, tlsRequest, handshakes } = frontend
+  const policies = [
+    ...[tcpRequest?.connection, tcpRequest?.session, tcpRequest?.content],
+    ...[tlsRequest?.clientHello, tlsRequest?.established, handshakes],
+  ]
   const silent = policies.every((list) => list === undefined || list.length === 0)
   // A 'backend' that is there and wrong, or misspelt, was told by the shape check.
   if (!silent || onlyHealth || 'backend' in frontend || context.issues.hasBelow(path)) return

@@ -5,6 +5,7 @@ import { readIpPort, readServerAddress } from './address.js'
 import { type Checked, type Context, namedApplet } from './context.js'
 import { defaults } from './defaults.js'
 import type { Path } from './issues.js'
+import { resolveServerTls } from './resolve-tls.js'
 import type { ResolvedServer, ServerAddress } from './resolved.js'
 import type { ServerConfig } from './types.js'
 
@@ -38,11 +39,12 @@ export function resolveServer(
     issues.add([...path, 'sendProxy'], 'is for sockets, and this server is an applet.')
   }
   const sendProxy = resolveSendProxy(config.sendProxy)
-  for (const option of ['uniqueId', 'crc32c'] as const) {
+  for (const option of ['uniqueId', 'crc32c', 'ssl'] as const) {
     if (sendProxy?.version === 1 && sendProxy[option]) {
       issues.add([...path, 'sendProxy', option], 'needs version 2.')
     }
   }
+  const tls = resolveServerTls([...path, 'tls'], config.tls, address, issues)
   return {
     name,
     id: config.id ?? position,
@@ -52,6 +54,7 @@ export function resolveServer(
     backup: config.backup ?? false,
     state: config.state ?? 'ready',
     sendProxy,
+    tls,
     socks,
     source,
   }
@@ -98,12 +101,20 @@ function resolveAddress(
 function resolveSendProxy(value: ServerConfig['sendProxy']): ResolvedServer['sendProxy'] {
   if (!value) return undefined
   if (typeof value !== 'object') {
-    return { version: value === 1 ? 1 : 2, uniqueId: false, crc32c: false }
+    return {
+      version: value === 1 ? 1 : 2,
+      uniqueId: false,
+      crc32c: false,
+      ssl: false,
+      sslCn: false,
+    }
   }
   return {
     version: value.version,
     uniqueId: value.uniqueId ?? false,
     crc32c: value.crc32c ?? false,
+    ssl: value.ssl !== undefined && value.ssl !== false,
+    sslCn: value.ssl === 'cn',
   }
 }
 

@@ -15,6 +15,7 @@ import { resolveTable } from './resolve-table.js'
 import type { ResolvedConfig } from './resolved.js'
 import { configSchema } from './schema.js'
 import type { Config } from './types.js'
+import { formatDuration } from './units.js'
 
 export interface ResolveOptions {
   /** Named in errors. */
@@ -43,6 +44,14 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
     allowNoSockets: options.allowNoSockets ?? false,
     maxconn: global.maxconn ?? defaultMaxconn(),
   }
+  const verdictTimeout = ms(global.verdictTimeout, defaults.verdictTimeout) as number
+  const { tlsHandshakes: handshakes = {} } = global
+  if ((ms(handshakes.queueTimeout) ?? 0) > verdictTimeout) {
+    issues.add(
+      ['global', 'tlsHandshakes', 'queueTimeout'],
+      `is longer than global.verdictTimeout, which is '${formatDuration(verdictTimeout)}'.`,
+    )
+  }
   for (const section of ['tables', 'applets', 'frontends', 'backends'] as const) {
     checkNames(issues, [section], Object.keys(checked[section] ?? {}))
   }
@@ -65,9 +74,19 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
     maxconn: context.maxconn,
     workers: global.workers ?? defaults.workers,
     engine: global.engine ?? defaults.engine,
-    verdictTimeout: ms(global.verdictTimeout, defaults.verdictTimeout) as number,
+    verdictTimeout,
     drainTimeout: ms(global.drainTimeout, defaults.drainTimeout) as number,
     resolveInterval: ms(global.resolveInterval, defaults.resolveInterval) as number,
+    tlsHandshakes: {
+      concurrent: handshakes.concurrent ?? defaults.tlsHandshakes.concurrent,
+      total: handshakes.total ?? 0,
+      queue: handshakes.queue ?? defaults.tlsHandshakes.queue,
+      queueTimeout: Math.min(
+        ms(handshakes.queueTimeout, defaults.tlsHandshakes.queueTimeout) as number,
+        verdictTimeout,
+      ),
+    },
+    tlsReload: ms(global.tlsReload, defaults.tlsReload) as number,
     tables,
     frontends,
     backends,

@@ -6,8 +6,8 @@
 
 import type { Applet } from '../applet/applet.js'
 import type { ListenAddress } from '../engine/engine.js'
-import type { HandshakeHandler } from '../handshake/handler.js'
 import type { ClientHello } from '../handshake/client-hello.js'
+import type { HandshakeHandler } from '../handshake/handler.js'
 import type { Connection, Rule, TlsInfo } from '../rules/types.js'
 import type { Cidr, TableKeyType, TlsVersion } from './types.js'
 

@@ -17,6 +17,7 @@ import {
 } from './fields.js'
 import { applet } from './policy-schema.js'
 import { connections, MAX, sectionTimeouts } from './schema-common.js'
+import { serverTls } from './schema-tls.js'
 import type { BackendConfig, BalanceConfig, ServerConfig } from './types.js'
 import { show } from './units.js'
 
@@ -81,14 +82,25 @@ const serverConfig = object<ServerConfig>({
       'true, false, 1, 2 or { version: 1 | 2, ... }',
       flag,
       oneOf(1, 2),
-      object<{ version: 1 | 2; uniqueId?: boolean; crc32c?: boolean }>({
+      object<{ version: 1 | 2; uniqueId?: boolean; crc32c?: boolean; ssl?: boolean | 'cn' }>({
         version: required(oneOf(1, 2), 'Version of the header.'),
         uniqueId: optional(flag, "Send the connection's id (version 2).", false),
         crc32c: optional(flag, 'Send a checksum (version 2).', false),
+        ssl: optional(
+          either("true, false or 'cn'", flag, oneOf('cn')),
+          "Send the client's TLS (version 2): version, cipher and verification, with 'cn' also the common name of its certificate.",
+          false,
+        ),
       }),
     ),
     'Send a PROXY header of this version; true is 2.',
     false,
+  ),
+  tls: optional(
+    serverTls,
+    "Speak TLS to the server; true verifies its host name against the system's authorities.",
+    false,
+    "{ ca: '/etc/ssl/internal-ca.pem' }",
   ),
   socks: optional(
     object<NonNullable<ServerConfig['socks']>>({

@@ -8,6 +8,7 @@ import {
   integer,
   leaf,
   list,
+  named,
   object,
   oneOf,
   optional,
@@ -17,6 +18,7 @@ import {
 } from './fields.js'
 import { handshakeHandler, rule } from './policy-schema.js'
 import { connections, MAX, sectionTimeouts } from './schema-common.js'
+import { bindTls } from './schema-tls.js'
 import type { BindConfig, FrontendConfig, FrontendLogConfig, MonitorConfig } from './types.js'
 import { readDuration } from './units.js'
 
@@ -85,6 +87,19 @@ const bind = object<BindConfig>({
     "'660'",
   ),
   health: optional(flag, "Answer every connection with 'OK' and close it.", false),
+  tls: optional(
+    bindTls,
+    'Terminate TLS. A list gives sets of certificates options of their own; the first set serves names that no certificate is for.',
+    'off',
+    "{ cert: '/etc/ssl/sluice/' }",
+  ),
+  sniRoutes: optional(
+    named(text('a backend')),
+    "Route by TLS server name without terminating: 'name', '*.name' (one label) or '*' (the rest), to backends. " +
+      'Names that are not here are terminated where there is `tls`, and go through to the default backend where there is none.',
+    'off',
+    "{ 'db.example.com': 'db', '*.apps.example.com': 'apps' }",
+  ),
 })
 
 const monitor = object<MonitorConfig>({
@@ -120,6 +135,19 @@ const tcpRequest = object<NonNullable<FrontendConfig['tcpRequest']>>({
   ),
 })
 
+const tlsRequest = object<NonNullable<FrontendConfig['tlsRequest']>>({
+  clientHello: optional(
+    list(rule),
+    'Rules with the ClientHello: they may choose certificate, client certificate demand and backend, let it through, or reject.',
+    'none',
+  ),
+  established: optional(
+    list(rule),
+    'Rules when TLS is complete, before the session: certificate, cipher and version are in `conn.tls`.',
+    'none',
+  ),
+})
+
 export const frontend = object<FrontendConfig>({
   mode: optional(oneOf('tcp'), 'What is proxied.', "'tcp'"),
   bind: required(
@@ -140,6 +168,7 @@ export const frontend = object<FrontendConfig>({
   ),
   monitor: optional(monitor, 'Replies to monitoring systems.', 'off'),
   tcpRequest: optional(tcpRequest, 'Rules, in the order in which they run.'),
+  tlsRequest: optional(tlsRequest, 'Rules around the TLS handshake.'),
   handshakes: optional(
     list(handshakeHandler),
     'Handshake handlers written in TypeScript, in order.',

@@ -8,7 +8,7 @@ import { defaults } from './defaults.js'
 import { duration, integer, named, object, oneOf, optional, required, text } from './fields.js'
 import { applet } from './policy-schema.js'
 import { backend } from './schema-backend.js'
-import { connections, timeouts } from './schema-common.js'
+import { connections, MAX, timeouts } from './schema-common.js'
 import { frontend } from './schema-frontend.js'
 import { table } from './schema-table.js'
 import type { Config, GlobalConfig, LogConfig } from './types.js'
@@ -30,6 +30,32 @@ const global = object<GlobalConfig>({
     duration(1),
     'Longest time for one answer of a policy before the default verdict.',
     `'${defaults.verdictTimeout}'`,
+  ),
+  tlsHandshakes: optional(
+    object<NonNullable<GlobalConfig['tlsHandshakes']>>({
+      concurrent: optional(
+        connections,
+        'In each worker; more wait.',
+        defaults.tlsHandshakes.concurrent,
+      ),
+      total: optional(connections, 'In the process.', 'no limit of its own'),
+      queue: optional(
+        integer(0, MAX),
+        'Longest queue of those that wait; more are closed.',
+        defaults.tlsHandshakes.queue,
+      ),
+      queueTimeout: optional(
+        duration(1),
+        'Longest wait; at most `verdictTimeout`.',
+        `'${defaults.tlsHandshakes.queueTimeout}'`,
+      ),
+    }),
+    'TLS handshakes with clients at once.',
+  ),
+  tlsReload: optional(
+    duration(),
+    "How often files of certificates and keys are looked at, and read again where they have changed; '0s' is off.",
+    `'${defaults.tlsReload}'`,
   ),
   drainTimeout: optional(
     duration(),

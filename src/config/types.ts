@@ -5,8 +5,8 @@
  */
 
 import type { Applet } from '../applet/applet.js'
-import type { HandshakeHandler } from '../handshake/handler.js'
 import type { ClientHello } from '../handshake/client-hello.js'
+import type { HandshakeHandler } from '../handshake/handler.js'
 import type { Connection, Rule, Sync, TlsInfo } from '../rules/types.js'
 
 /** A duration with its unit: '250ms', '30s', '5m', '1h', '1d'. */

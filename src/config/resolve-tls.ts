@@ -1,0 +1,269 @@
+/** TLS of binds and servers: files, versions and names that fit together. */
+
+import { statSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { resolve } from 'node:path'
+import type { Checked, Context } from './context.js'
+import { defaults } from './defaults.js'
+import { formatPath, type Issues, type Path } from './issues.js'
+import type {
+  CertificateFiles,
+  ResolvedBind,
+  ResolvedClientTls,
+  ResolvedServerTls,
+  ServerAddress,
+} from './resolved.js'
+import { tls13Ciphers } from './schema-tls.js'
+import type { TlsBindConfig, TlsServerConfig } from './types.js'
+import { parseDuration, show } from './units.js'
+
+type Common = Pick<
+  ResolvedClientTls,
+  'path' | 'alpn' | 'minVersion' | 'maxVersion' | 'ciphers' | 'groups' | 'ca' | 'crl'
+>
+/** A list that may have lost its wrong entries. */
+type Loose = string | readonly (string | undefined)[] | undefined
+
+/** The sets of a bind, the default one first. */
+export function resolveBindTls(
+  path: Path,
+  tls: Checked<TlsBindConfig> | readonly (Checked<TlsBindConfig> | undefined)[] | undefined,
+  context: Context,
+): ResolvedServerTls[] | undefined {
+  if (tls === undefined) return undefined
+  if (!isList(tls)) return [resolveSet(path, tls, context.issues)]
+  if (tls.length === 0) {
+    context.issues.add(path, 'expected at least one set of certificates, got an empty list.')
+  }
+  return tls.flatMap((set, i) => (set ? [resolveSet([...path, i], set, context.issues)] : []))
+}
+
+function resolveSet(path: Path, set: Checked<TlsBindConfig>, issues: Issues): ResolvedServerTls {
+  const common = resolveCommon(path, set, issues)
+  const { cert, key, ocsp, clientCert = 'none', tickets = true } = set
+  const written = present(cert)
+  const directories = written.filter(isDirectory)
+  const files = written.filter((file) => !directories.includes(file))
+  const single = typeof cert === 'string' && files.length === 1
+  for (const [option, value] of Object.entries({ key, ocsp })) {
+    if (value === undefined || single) continue
+    const why =
+      cert === undefined
+        ? "is there without 'cert'."
+        : "is for a 'cert' that is one file; name several as certificates: [{ cert, key, ocsp }]."
+    issues.add([...path, option], why)
+  }
+  const more = (set.certificates ?? []) as readonly (CertificateEntry | undefined)[]
+  const certificates = [
+    ...files.map((file) =>
+      certificateFiles(file, single ? key : undefined, single ? ocsp : undefined),
+    ),
+    ...more.flatMap((one) => (one?.cert ? [certificateFiles(one.cert, one.key, one.ocsp)] : [])),
+  ]
+  const none = written.length === 0 && more.length === 0
+  // A 'cert' that is there and wrong, or misspelt, was told by the shape check.
+  if (none && !('cert' in set && cert === undefined) && !issues.hasBelow(path)) {
+    issues.add(path, "has no certificate: 'cert' names a PEM file or a folder of them.")
+  }
+  if (clientCert !== 'none' && common.ca.length === 0 && !('ca' in set && set.ca === undefined)) {
+    issues.add(
+      [...path, 'clientCert'],
+      "needs 'ca': the authorities that sign clients' certificates.",
+    )
+  }
+  if (common.crl.length > 0 && common.ca.length === 0) {
+    issues.add([...path, 'crl'], "needs 'ca': the authorities whose lists these are.")
+  }
+  const rotate = typeof tickets === 'object' ? tickets.rotate : undefined
+  return {
+    ...common,
+    certificates,
+    directories: directories.map((file) => resolve(file)),
+    strictSni: set.strictSni ?? false,
+    clientCert,
+    tickets: tickets !== false,
+    ticketRotation: parseDuration(rotate ?? defaults.tls.ticketRotation),
+    sessionCache: set.sessionCache ?? defaults.tls.sessionCache,
+  }
+}
+
+type CertificateEntry = { cert?: string; key?: string; ocsp?: string }
+
+/** TLS towards a server; `address` is the server's. */
+export function resolveServerTls(
+  path: Path,
+  tls: boolean | Checked<TlsServerConfig> | undefined,
+  address: ServerAddress,
+  issues: Issues,
+): ResolvedClientTls | undefined {
+  if (!tls) return undefined
+  if (address.kind === 'applet') {
+    issues.add(path, 'is for sockets, and this server is an applet.')
+    return undefined
+  }
+  const config = tls === true ? {} : tls
+  const common = resolveCommon(path, config, issues)
+  const { verify = 'required', serverName, cert, key } = config
+  if (key !== undefined && cert === undefined && !('cert' in config)) {
+    issues.add([...path, 'key'], "is there without 'cert'.")
+  }
+  const fixed = typeof serverName === 'string' ? normalName(serverName) : undefined
+  if (fixed !== undefined && !isIP(fixed) && !isHostName(fixed)) {
+    issues.add(
+      [...path, 'serverName'],
+      `expected a host name or an IP address, got ${show(serverName)}.`,
+    )
+  }
+  const own = defaultServerName(address)
+  if (verify === 'required' && own === '' && !('serverName' in config)) {
+    issues.add(path, "needs a 'serverName' to verify: a unix socket has no name of its own.")
+  }
+  return {
+    ...common,
+    verify: verify === 'required',
+    systemCa: common.ca.length === 0 && verify === 'required',
+    serverName: fixed ?? own,
+    chooseServerName: typeof serverName === 'function' ? serverName : undefined,
+    certificate: cert === undefined ? undefined : certificateFiles(cert, key, undefined),
+    resumption: config.resumption ?? true,
+  }
+}
+
+function defaultServerName(address: Exclude<ServerAddress, { kind: 'applet' }>): string {
+  if (address.kind === 'unix') return ''
+  return address.kind === 'ip' ? address.ip : normalName(address.host)
+}
+
+/** Server names that are routed unterminated: exact ones, '*.name' and '*'. */
+export function resolveSniRoutes(
+  path: Path,
+  routes: Record<string, string | undefined> | undefined,
+  { issues, names }: Context,
+): ResolvedBind['sniRoutes'] {
+  if (routes === undefined) return undefined
+  if (Object.keys(routes).length === 0) issues.add(path, 'expected at least one name.')
+  const resolved = new Map<string, string>()
+  for (const [written, backend] of Object.entries(routes)) {
+    const at = [...path, written]
+    const name = normalName(written)
+    const wrong = checkPattern(name)
+    if (wrong) issues.add(at, `${wrong}, got ${show(written)}.`)
+    else if (resolved.has(name))
+      issues.add(at, 'is there twice: case and a final dot do not count.')
+    if (backend === undefined) continue
+    if (names.backends && !names.backends.includes(backend)) {
+      issues.unknownName(at, 'backend', backend, names.backends)
+    }
+    resolved.set(name, backend)
+  }
+  return resolved
+}
+
+function checkPattern(name: string): string | undefined {
+  if (name === '*') return undefined
+  // RFC 6066 section 3: addresses are no server names.
+  if (isIP(name)) return 'expected a host name, since clients never ask for an address'
+  return isHostName(name.startsWith('*.') ? name.slice(2) : name)
+    ? undefined
+    : "expected a host name, '*.name' (one label) or '*' (the rest)"
+}
+
+function resolveCommon(
+  path: Path,
+  config: Checked<
+    Pick<
+      TlsServerConfig,
+      'alpn' | 'minVersion' | 'maxVersion' | 'ciphers' | 'groups' | 'ca' | 'crl'
+    >
+  >,
+  issues: Issues,
+): Common {
+  const minVersion = config.minVersion ?? defaults.tls.minVersion
+  const maxVersion = config.maxVersion ?? defaults.tls.maxVersion
+  const ciphers = present(config.ciphers)
+  if (minVersion > maxVersion) {
+    issues.add([...path, 'minVersion'], `is newer than maxVersion, which is '${maxVersion}'.`)
+  } else checkCiphers([...path, 'ciphers'], config.ciphers, minVersion, maxVersion, issues)
+  for (const option of ['alpn', 'ciphers', 'groups'] as const) {
+    for (const [i, value] of (config[option] ?? []).entries()) {
+      if (value === undefined || config[option]?.indexOf(value) === i) continue
+      issues.add([...path, option, i], `${show(value)} is there twice.`)
+    }
+  }
+  const { ca, crl } = config
+  for (const [option, value] of Object.entries({ ca, crl })) {
+    if (Array.isArray(value) && value.length === 0)
+      issues.add([...path, option], 'expected at least one file, got an empty list.')
+  }
+  return {
+    path: formatPath(path),
+    alpn: present(config.alpn),
+    minVersion,
+    maxVersion,
+    ciphers,
+    groups: present(config.groups),
+    ca: present(ca).map((file) => resolve(file)),
+    crl: present(crl).map((file) => resolve(file)),
+  }
+}
+
+/** Every suite is for a version that may be used, and every version has a suite. */
+function checkCiphers(
+  path: Path,
+  ciphers: readonly (string | undefined)[] | undefined,
+  min: string,
+  max: string,
+  issues: Issues,
+): void {
+  const list = ciphers ?? []
+  const versionOf = (cipher: string) => (tls13Ciphers.includes(cipher) ? 'TLSv1.3' : 'TLSv1.2')
+  for (const [i, cipher] of list.entries()) {
+    if (cipher === undefined) continue
+    const version = versionOf(cipher)
+    if (version > max) issues.add([...path, i], `is for ${version}, and maxVersion is '${max}'.`)
+    if (version < min) issues.add([...path, i], `is for ${version}, and minVersion is '${min}'.`)
+  }
+  if (list.length === 0 || list.includes(undefined) || issues.hasBelow(path)) return
+  for (const version of min === max ? [] : [min, max]) {
+    if (list.some((cipher) => cipher && versionOf(cipher) === version)) continue
+    const fix = version === max ? `maxVersion: '${min}'` : `minVersion: '${max}'`
+    issues.add(path, `has no suite of ${version}: add one, or say ${fix}.`)
+  }
+}
+
+function certificateFiles(
+  cert: string,
+  key: string | undefined,
+  ocsp: string | undefined,
+): CertificateFiles {
+  return {
+    cert: resolve(cert),
+    key: resolve(key ?? cert),
+    ocsp: ocsp === undefined ? undefined : resolve(ocsp),
+  }
+}
+
+function present(value: Loose): string[] {
+  const list = typeof value === 'string' ? [value] : (value ?? [])
+  return list.filter((item) => item !== undefined)
+}
+
+function isList<T>(value: T | readonly T[]): value is readonly T[] {
+  return Array.isArray(value)
+}
+
+/** What is not there yet counts as a file: reading it says so. */
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+}
+
+/** Lower case, without a final dot. */
+function normalName(name: string): string {
+  return name.toLowerCase().replace(/\.$/, '')
+}
+
+/** RFC 1123 section 2.1, and underscores, which are in use. Precondition: lower case. */
+function isHostName(name: string): boolean {
+  const label = '[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?'
+  return name.length <= 253 && new RegExp(`^${label}(?:\\.${label})*$`).test(name)
+}
