@@ -1,0 +1,132 @@
+/** Sessions of clients that come back: by ticket and by cache, and those that may not. */
+
+import assert from 'node:assert/strict'
+import type { TlsBindConfig } from '#sluice/config/types.js'
+import type { TlsInfo } from '#sluice/rules/types.js'
+import { makeAuthority } from '../support/certificates.js'
+import { type Stage, terminating, tlsTest } from '../support/tls-site.js'
+
+const ca = makeAuthority()
+const issued = ca.issue({ names: ['a.example'] })
+const versions = ['TLSv1.2', 'TLSv1.3'] as const
+type Version = (typeof versions)[number]
+
+/** Whether each of these handshakes resumed, as policy sees it. */
+const seen: boolean[] = []
+
+function watched(tls: Partial<TlsBindConfig>) {
+  return () => {
+    seen.length = 0
+    const look = (conn: { tls: TlsInfo }) => void seen.push(conn.tls.resumed)
+    return terminating(
+      { cert: issued.pemFile, ...tls },
+      { frontend: { tlsRequest: { established: [look] } } },
+    )
+  }
+}
+
+/** Two connections, the second with the session of the first. */
+async function twice(stage: Stage, maxVersion: Version): Promise<boolean> {
+  const { client } = await stage.pair({ maxVersion })
+  const session = await client.session()
+  client.fin()
+  const again = await stage.pair({ maxVersion, session })
+  // A resumed connection is as good as any other.
+  await again.client.send('there')
+  await again.server.expect('there')
+  await again.server.send('back')
+  await again.client.expect('back')
+  const resumed = again.client.tls.isSessionReused()
+  assert.deepEqual(seen.splice(0), [false, resumed])
+  return resumed
+}
+
+for (const version of versions) {
+  tlsTest(`a ticket resumes, ${version}`, watched({}), async (stage) => {
+    assert.equal(await twice(stage, version), true)
+  })
+
+  tlsTest(`the cache resumes, ${version}`, watched({ tickets: false }), async (stage) => {
+    assert.equal(await twice(stage, version), true)
+  })
+
+  tlsTest(`a session that resumed can be resumed again, ${version}`, watched({}), async (stage) => {
+    let { client } = await stage.pair({ maxVersion: version })
+    for (let i = 0; i < 3; i++) {
+      const session = await client.session()
+      client = (await stage.pair({ maxVersion: version, session })).client
+      assert.equal(client.tls.isSessionReused(), true)
+    }
+  })
+}
+
+tlsTest(
+  'neither tickets nor a cache: nothing resumes',
+  watched({ tickets: false, sessionCache: 0 }),
+  async (stage) => {
+    const { client } = await stage.pair({ maxVersion: 'TLSv1.2' })
+    const session = await client.session()
+    const again = await stage.pair({ maxVersion: 'TLSv1.2', session })
+    assert.equal(again.client.tls.isSessionReused(), false)
+    // In TLS 1.3 there may be no ticket at all, so the handshake is all there is.
+    await stage.pair({ maxVersion: 'TLSv1.3' })
+    assert.deepEqual(seen, [false, false, false])
+  },
+)
+
+tlsTest(
+  'the cache is bounded: it forgets the oldest',
+  watched({ tickets: false, sessionCache: 4 }),
+  async (stage) => {
+    const sessions: Buffer[] = []
+    for (let i = 0; i < 40; i++) {
+      const { client } = await stage.pair({ maxVersion: 'TLSv1.2' })
+      sessions.push(await client.session())
+      client.fin()
+    }
+    const resume = async (session: Buffer | undefined) => {
+      const options = { maxVersion: 'TLSv1.2' as const, ...(session && { session }) }
+      return (await stage.pair(options)).client.tls.isSessionReused()
+    }
+    assert.equal(await resume(sessions[0]), false)
+    assert.equal(await resume(sessions.at(-1)), true)
+  },
+)
+
+tlsTest('a forged ticket is a full handshake', watched({}), async (stage) => {
+  for (const maxVersion of versions) {
+    const { client } = await stage.pair({ maxVersion })
+    const session = Buffer.from(await client.session())
+    const ticket = client.tls.getTLSTicket()
+    const needle = ticket?.subarray(0, 32)
+    const at = needle ? session.indexOf(needle) : -1
+    assert.ok(at >= 0 && ticket, 'the session holds its ticket')
+    for (const offset of [0, 16, ticket.length >> 1, ticket.length - 1]) {
+      const bad = Buffer.from(session)
+      bad[at + offset] = (bad[at + offset] as number) ^ 0x55
+      const again = await stage.pair({ maxVersion, session: bad })
+      assert.equal(again.client.tls.isSessionReused(), false, `${maxVersion} at ${offset}`)
+    }
+  }
+})
+
+tlsTest('a ticket of another proxy is a full handshake', watched({}), async (stage) => {
+  const stranger = await stage.server(issued)
+  for (const maxVersion of versions) {
+    const there = await stage.dial({ maxVersion }, stranger.port)
+    const session = await there.session()
+    const { client } = await stage.pair({ maxVersion, session })
+    assert.equal(client.tls.isSessionReused(), false)
+  }
+})
+
+tlsTest('a session is resumed only for the name it was made for', watched({}), async (stage) => {
+  for (const maxVersion of versions) {
+    const { client } = await stage.pair({ maxVersion, servername: 'a.example' })
+    const session = await client.session()
+    // What counts is that the connection works; whether it resumes is the engine's choice.
+    const other = await stage.pair({ maxVersion, servername: 'b.example', session })
+    await other.server.send('fine')
+    await other.client.expect('fine')
+  }
+})
