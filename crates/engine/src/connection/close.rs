@@ -14,7 +14,8 @@ use rustix::net::Shutdown;
 use sluice_wire::flags::{close_op, conn_flag};
 use sluice_wire::states::conn_state;
 
-use super::Connection;
+use super::{Connection, data};
+use crate::stream::buffer::BufferPool;
 
 /// Distance between a wanted bit and its done bit.
 const DONE: i32 = 4;
@@ -31,13 +32,12 @@ impl Connection {
         self.close_ops |= close_op::DSHR | close_op::CSHR;
     }
 
-    /// Does every wanted step that can be done now. `drained` says that nothing
-    /// waits to be written to this connection. Returns true where both
+    /// Does every wanted step that can be done now. `drained` says that no
+    /// payload waits to be written to this connection. Returns true where both
     /// directions are shut: the fd may be closed.
-    pub fn run_close_steps(&mut self, drained: bool) -> bool {
-        let obstacle = !drained && !self.write_dead;
-        if self.wants(close_op::DSHW) && !obstacle {
-            // The raw data layer has nothing to say before the ctrl layer's FIN.
+    pub fn run_close_steps(&mut self, drained: bool, buffers: &mut BufferPool) -> bool {
+        if self.wants(close_op::DSHW) && (self.write_dead || drained && data::notify(self, buffers))
+        {
             self.done(close_op::DSHW, conn_flag::DATA_SHUTW);
         }
         if self.wants(close_op::DSHR) {
@@ -58,11 +58,14 @@ impl Connection {
     }
 
     /// Closes data, ctrl and fd at once, whatever waits.
-    pub fn close_now(&mut self) {
+    pub fn close_now(&mut self, buffers: &mut BufferPool) {
         self.want_shutr();
         self.want_shutw();
         self.write_dead = true;
-        self.run_close_steps(true);
+        self.run_close_steps(true, buffers);
+        if let Some(mut tls) = self.tls.take() {
+            tls.release(buffers);
+        }
         self.fd = None;
         self.flags &= !(conn_flag::FD_ALLOCATED | conn_flag::WANT_READ | conn_flag::WANT_WRITE);
         self.state = conn_state::CLOSED;
@@ -100,15 +103,16 @@ mod tests {
     #[test]
     fn a_shutw_is_retained_while_bytes_wait_and_finished_later() {
         let (mut connection, theirs) = pair();
+        let mut buffers = BufferPool::default();
         connection.want_shutw();
-        assert!(!connection.run_close_steps(false));
+        assert!(!connection.run_close_steps(false, &mut buffers));
         assert_eq!(connection.close_ops, close_op::DSHW | close_op::CSHW);
         let mut byte = [0; 1];
         assert_eq!(
             recv(&theirs, &mut byte, RecvFlags::empty()).map(|(_, count)| count),
             Err(rustix::io::Errno::AGAIN)
         );
-        assert!(!connection.run_close_steps(true));
+        assert!(!connection.run_close_steps(true, &mut buffers));
         assert_ne!(connection.flags & conn_flag::SHW, 0);
         assert_eq!(
             recv(&theirs, &mut byte, RecvFlags::empty()).map(|(_, count)| count),
@@ -119,25 +123,27 @@ mod tests {
     #[test]
     fn reading_goes_on_after_an_asynchronous_ctrl_shutw() {
         let (mut connection, theirs) = pair();
+        let mut buffers = BufferPool::default();
         connection.want_shutw();
-        connection.run_close_steps(true);
+        connection.run_close_steps(true, &mut buffers);
         send(&theirs, b"late", SendFlags::empty()).expect("send");
         let mut bytes = [0; 8];
-        let count = crate::stream::forward::read(&mut connection, &mut bytes).expect("read");
+        let count = data::read(&mut connection, &mut bytes, &mut buffers).expect("read");
         assert_eq!(&bytes[..count], b"late");
     }
 
     #[test]
     fn a_double_shutdown_is_harmless_and_both_directions_allow_the_close() {
         let (mut connection, _theirs) = pair();
+        let mut buffers = BufferPool::default();
         connection.want_shutw();
         connection.want_shutw();
-        assert!(!connection.run_close_steps(true));
+        assert!(!connection.run_close_steps(true, &mut buffers));
         connection.want_shutr();
-        assert!(connection.run_close_steps(true));
-        assert!(connection.run_close_steps(true));
-        connection.close_now();
-        connection.close_now();
+        assert!(connection.run_close_steps(true, &mut buffers));
+        assert!(connection.run_close_steps(true, &mut buffers));
+        connection.close_now(&mut buffers);
+        connection.close_now(&mut buffers);
         assert!(connection.fd.is_none());
         assert_eq!(connection.close_ops, 0xff);
     }

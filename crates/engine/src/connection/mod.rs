@@ -4,6 +4,7 @@
 //! payload is forwarded, and either can be detached from the other.
 
 pub mod close;
+pub mod data;
 pub mod slots;
 
 use std::sync::Arc;
@@ -11,12 +12,14 @@ use std::sync::Arc;
 use rustix::fd::OwnedFd;
 use rustix::net::Shutdown;
 use sluice_wire::flags::{conn_flag, step};
+use sluice_wire::handshakes::handshake;
 use sluice_wire::states::conn_state;
 
 use crate::handshake::socks;
 use crate::route::Route;
 use crate::stream::buffer::Buffer;
 use crate::stream::pipe::Pipe;
+use crate::tls::layer::Tls;
 
 /// No slot.
 pub const NONE: u32 = u32::MAX;
@@ -192,6 +195,8 @@ pub struct Connection {
     pub pipe: Option<Pipe>,
     /// Route of an outgoing connection.
     pub route: Option<Arc<Route>>,
+    /// TLS, where the data layer is that.
+    pub tls: Option<Box<Tls>>,
     /// What few connections have.
     pub extra: Option<Box<Extra>>,
 }
@@ -237,6 +242,7 @@ impl Connection {
             rx: None,
             pipe: None,
             route: None,
+            tls: None,
             extra: None,
         }
     }
@@ -296,6 +302,13 @@ impl Connection {
     #[must_use]
     pub fn step_pending(&self, low: i32) -> bool {
         self.step(low) & step::WANTED != 0
+    }
+
+    /// The data layer is raw after all.
+    pub fn skip_tls(&mut self) {
+        self.handshakes &= !handshake::TLS;
+        self.set_step(conn_flag::DATA_OPEN_STARTED, step::NOT_WANTED);
+        self.flags |= conn_flag::DATA_CONNECTED;
     }
 
     /// shutdown() in one direction; errors mean that the peer was faster.

@@ -2,6 +2,8 @@
 
 /// Capacity of a pooled buffer in bytes.
 pub const BUFFER_SIZE: usize = 16 * 1024;
+/// Bytes of the scratch memory for TLS records.
+pub const RECORDS_SIZE: usize = 72 * 1024;
 /// Buffers that a pool keeps for later.
 const KEEP: usize = 256;
 
@@ -51,6 +53,8 @@ impl Buffer {
 pub struct BufferPool {
     free: Vec<Vec<u8>>,
     borrowed: usize,
+    /// Scratch memory for TLS records, made on first use.
+    records: Vec<u8>,
 }
 
 impl BufferPool {
@@ -93,6 +97,18 @@ impl BufferPool {
                 self.give_back(place);
             }
         }
+    }
+
+    /// Scratch memory of [`RECORDS_SIZE`] bytes, to be put back at once.
+    pub fn take_records(&mut self) -> Vec<u8> {
+        let mut records = std::mem::take(&mut self.records);
+        records.resize(RECORDS_SIZE, 0);
+        records
+    }
+
+    /// Puts the scratch memory back.
+    pub fn put_records(&mut self, records: Vec<u8>) {
+        self.records = records;
     }
 
     /// Buffers that are out.

@@ -6,11 +6,12 @@
 //! on the direction uses splice through a lent pipe, until a read finds little.
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::connection::Connection;
+use crate::connection::data::{self, read, write};
 use crate::stream::buffer::BufferPool;
 use crate::stream::pipe::PipePool;
+use crate::tls::layer::SEAL_MAX;
 
 /// Bytes of one read; a read that fills it switches to splice.
 pub const SCRATCH_SIZE: usize = 16 * 1024;
@@ -32,6 +33,9 @@ pub struct Mover {
     pub pipes: PipePool,
     /// Scratch memory of [`SCRATCH_SIZE`] bytes.
     pub scratch: Box<[u8]>,
+    /// More of it, made on first use: with TLS on either side a read takes and a
+    /// write gives several records at once.
+    wide: Vec<u8>,
 }
 
 impl Default for Mover {
@@ -40,6 +44,7 @@ impl Default for Mover {
             buffers: BufferPool::default(),
             pipes: PipePool::default(),
             scratch: vec![0; SCRATCH_SIZE].into_boxed_slice(),
+            wide: Vec::new(),
         }
     }
 }
@@ -101,7 +106,7 @@ pub fn flush(source: &mut Connection, target: &mut Connection, mover: &mut Mover
         if !target.writable {
             return Flow::Blocked;
         }
-        match write(target, buffer.bytes(), false) {
+        match write(target, buffer.bytes(), false, &mut mover.buffers) {
             Ok(count) => mover.buffers.consume(&mut source.rx, count),
             Err(Errno::AGAIN) => {
                 target.writable = false;
@@ -110,20 +115,42 @@ pub fn flush(source: &mut Connection, target: &mut Connection, mover: &mut Mover
             Err(error) => return Flow::WriteError(error),
         }
     }
-    flush_pipe(source, target, mover)
+    match flush_pipe(source, target, mover) {
+        Flow::Finished => {}
+        flow => return flow,
+    }
+    match data::flush(target, &mut mover.buffers) {
+        Ok(true) => Flow::Finished,
+        Ok(false) => Flow::Blocked,
+        Err(error) => Flow::WriteError(error),
+    }
 }
 
 fn copy(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> Step {
-    let count = match read(source, &mut mover.scratch) {
+    let Mover {
+        buffers,
+        scratch,
+        wide,
+        ..
+    } = mover;
+    let encrypted = source.tls.is_some() || target.tls.is_some();
+    let scratch = if encrypted {
+        wide.resize(SEAL_MAX, 0);
+        wide.as_mut_slice()
+    } else {
+        scratch
+    };
+    let count = match read(source, scratch, buffers) {
         Ok(0) => return Step::Moved(0),
         Ok(count) => count,
         Err(Errno::AGAIN) => return Step::Flow(Flow::Idle),
         Err(error) => return Step::Flow(Flow::ReadError(error)),
     };
-    let bytes = mover.scratch.get(..count).unwrap_or(&[]);
-    source.bulk = count == SCRATCH_SIZE && cfg!(any(target_os = "linux", target_os = "android"));
+    let bytes = scratch.get(..count).unwrap_or(&[]);
+    let spliced = cfg!(any(target_os = "linux", target_os = "android")) && !encrypted;
+    source.bulk = spliced && count == SCRATCH_SIZE;
     let written = if target.writable {
-        write(target, bytes, source.eof)
+        write(target, bytes, source.eof, buffers)
     } else {
         Err(Errno::AGAIN)
     };
@@ -132,77 +159,15 @@ fn copy(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> 
         Ok(written) => {
             // A short write means a full socket: the next one would block.
             target.writable = false;
-            source.rx = Some(mover.buffers.lend(bytes.get(written..).unwrap_or(&[])));
+            source.rx = Some(buffers.lend(bytes.get(written..).unwrap_or(&[])));
         }
         Err(Errno::AGAIN) => {
             target.writable = false;
-            source.rx = Some(mover.buffers.lend(bytes));
+            source.rx = Some(buffers.lend(bytes));
         }
         Err(error) => return Step::Flow(Flow::WriteError(error)),
     }
     Step::Moved(count)
-}
-
-/// Reads into `into`, keeping track of readiness, FIN and the byte count.
-/// 0 means that the FIN was read; AGAIN that nothing is there.
-pub fn read(source: &mut Connection, into: &mut [u8]) -> Result<usize, Errno> {
-    let room = into.len();
-    let Some(fd) = &source.fd else {
-        return Err(Errno::BADF);
-    };
-    loop {
-        return match recv(fd, &mut *into, RecvFlags::empty()) {
-            Ok((_, 0)) => {
-                source.eof = true;
-                source.readable = false;
-                Ok(0)
-            }
-            Ok((_, count)) => {
-                source.bytes_in += count as u64;
-                // Urgent data ends a read early: then only AGAIN means that nothing is there.
-                if count < room && !source.urgent {
-                    // The FIN was announced before this read, so a short read has
-                    // seen everything that came before it.
-                    source.eof = source.read_closed && !source.hangup;
-                    source.readable = source.hangup || (source.read_closed && !source.eof);
-                }
-                Ok(count)
-            }
-            Err(Errno::INTR) => continue,
-            Err(error) => {
-                source.readable = false;
-                Err(error)
-            }
-        };
-    }
-}
-
-/// Writes bytes, keeping track of the byte count. TCP_NODELAY is set before
-/// the second write: a connection with one write each way never needs it.
-/// `last` says that a FIN follows at once: it then shares the last segment.
-pub fn write(target: &mut Connection, bytes: &[u8], last: bool) -> Result<usize, Errno> {
-    let Some(fd) = &target.fd else {
-        return Err(Errno::PIPE);
-    };
-    if target.bytes_out > 0 && !target.nodelay {
-        target.nodelay = true;
-        let _ = rustix::net::sockopt::set_tcp_nodelay(fd, true);
-    }
-    let flags = if last {
-        SendFlags::NOSIGNAL | SendFlags::MORE
-    } else {
-        SendFlags::NOSIGNAL
-    };
-    loop {
-        return match send(fd, bytes, flags) {
-            Ok(count) => {
-                target.bytes_out += count as u64;
-                Ok(count)
-            }
-            Err(Errno::INTR) => continue,
-            Err(error) => Err(error),
-        };
-    }
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]

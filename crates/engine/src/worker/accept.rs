@@ -211,6 +211,10 @@ impl Worker {
         if spec.handshakes & handshake::ACCEPT_PROXY != 0 {
             connection.set_step(conn_flag::PROXY_IN_STARTED, step::WANTED);
         }
+        if spec.handshakes & handshake::TLS != 0 {
+            connection.set_step(conn_flag::DATA_OPEN_STARTED, step::WANTED);
+            connection.flags &= !conn_flag::DATA_CONNECTED;
+        }
         // Inherited from a TCP listener on Linux, unknown to unix sockets.
         connection.nodelay = !listener.tcp || cfg!(target_os = "linux");
         connection.opened_at = self.now;

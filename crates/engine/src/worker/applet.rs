@@ -7,8 +7,8 @@ use sluice_wire::flags::conn_flag;
 use sluice_wire::states::conn_state;
 
 use super::{Worker, record};
+use crate::connection::data::read;
 use crate::connection::{Mode, Watch};
-use crate::stream::forward::read;
 use crate::sys;
 
 impl Worker {
@@ -56,7 +56,7 @@ impl Worker {
                 let connection = self.slots.get_mut(slot);
                 if connection.extra().fin {
                     connection.want_shutw();
-                    connection.run_close_steps(empty);
+                    connection.run_close_steps(empty, &mut self.mover.buffers);
                 }
             }
             Err(error) => return self.applet_failed(slot, error),
@@ -83,7 +83,11 @@ impl Worker {
                 break;
             }
             let room = credit.min(self.mover.scratch.len());
-            match read(connection, &mut self.mover.scratch[..room]) {
+            match read(
+                connection,
+                &mut self.mover.scratch[..room],
+                &mut self.mover.buffers,
+            ) {
                 Ok(0) => {}
                 Ok(count) => {
                     connection.last_io = self.now;
@@ -106,7 +110,7 @@ impl Worker {
         if connection.eof && connection.rx.is_none() && !connection.extra().eof_told {
             connection.extra().eof_told = true;
             connection.want_shutr();
-            connection.run_close_steps(true);
+            connection.run_close_steps(true, &mut self.mover.buffers);
             let generation = connection.generation;
             let end = [0, 0, bytes_flag::EOF, 0, 0];
             self.events

@@ -11,7 +11,7 @@ use crate::connection::{Connection, Deadline, Mode, Side};
 use crate::ring::Record;
 
 /// Handshakes that the engine does once policy has agreed.
-const ENGINE_BITS: i32 = handshake::HEALTH | handshake::ACCEPT_PROXY;
+const ENGINE_BITS: i32 = handshake::HEALTH | handshake::ACCEPT_PROXY | handshake::TLS;
 
 impl Worker {
     pub(super) fn run_commands(&mut self) {
@@ -45,7 +45,7 @@ impl Worker {
             return;
         }
         match kind {
-            command::PROCEED => self.proceed(slot, a, b, c),
+            command::PROCEED => self.proceed(slot, [a, b, c, d]),
             command::INSPECT => {
                 self.answer(slot);
                 self.consume(slot, c);
@@ -90,7 +90,7 @@ impl Worker {
         }
     }
 
-    fn proceed(&mut self, slot: u32, clear: i32, set: i32, consume: i32) {
+    fn proceed(&mut self, slot: u32, [clear, set, consume, context]: [i32; 4]) {
         let connection = self.slots.get_mut(slot);
         // A second answer to a question that is answered already changes nothing.
         let open = match connection.mode {
@@ -107,10 +107,20 @@ impl Worker {
             // The engine does its own handshakes now; a policy's stay policy's.
             connection.answered |= bit & ENGINE_BITS;
         }
+        if connection.mode == Mode::Ask(handshake::TLS) && clear & handshake::TLS == 0 {
+            connection.mode = Mode::Handshake;
+            if !self.start_tls(slot, context) {
+                return;
+            }
+        }
+        let connection = self.slots.get_mut(slot);
         // What policy sets, policy has decided.
         connection.answered |= set & ENGINE_BITS;
         let session_made = clear & handshake::ACCEPT_SESSION != 0;
         connection.handshakes = connection.handshakes & !clear | set;
+        if clear & handshake::TLS != 0 {
+            connection.skip_tls();
+        }
         connection.deadline_kind = Deadline::None;
         if session_made {
             self.hold(slot);

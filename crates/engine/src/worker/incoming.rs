@@ -10,14 +10,13 @@ use sluice_wire::handshakes::handshake;
 use sluice_wire::ring_layout::layout;
 
 use super::{Worker, record};
+use crate::connection::data::{self, read, write};
 use crate::connection::{Connection, Deadline, Mode, Watch};
 use crate::handshake::proxy_in::{self, Endpoint, Status};
-use crate::stream::forward::{read, write};
 use crate::sys;
 
 /// Bits that only TypeScript can do; without a question they are done.
-const POLICY_BITS: i32 =
-    handshake::MONITOR_IN | handshake::TCP_RULES | handshake::TLS | handshake::CUSTOM;
+const POLICY_BITS: i32 = handshake::MONITOR_IN | handshake::TCP_RULES | handshake::CUSTOM;
 /// Time for a last chunk to be sent and acknowledged by a FIN, in milliseconds.
 const LAST_CHUNK_TIMEOUT: u64 = 5_000;
 /// Bytes that are read and thrown away after a last chunk.
@@ -30,8 +29,7 @@ impl Worker {
             let Some(listener) = self.listener_of(slot) else {
                 return;
             };
-            let (ask, verdict_timeout) = (listener.spec.ask, listener.spec.verdict_timeout);
-            let fallback = listener.spec.fallback_route;
+            let (ask, fallback) = (listener.spec.ask, listener.spec.fallback_route);
             let connection = self.slots.get_mut(slot);
             let bit = connection.handshakes & connection.handshakes.wrapping_neg();
             if bit == handshake::HEALTH {
@@ -42,9 +40,17 @@ impl Worker {
             if connection.opened && bit == handshake::ACCEPT_SESSION {
                 return self.connect(slot, fallback, 0, Vec::new());
             }
+            if bit == handshake::TLS {
+                let wanted = ask & bit != 0 && !connection.opened || connection.tls.is_some();
+                if wanted {
+                    return self.accept_tls(slot);
+                }
+                connection.skip_tls();
+                continue;
+            }
             let asks = ask & bit != 0 || bit == handshake::ACCEPT_SESSION;
             if asks && !connection.opened && connection.answered & bit == 0 {
-                self.ask(slot, bit, verdict_timeout);
+                self.ask(slot, bit);
                 return;
             }
             match bit {
@@ -61,21 +67,31 @@ impl Worker {
         }
     }
 
-    fn ask(&mut self, slot: u32, bit: i32, verdict_timeout: u64) {
+    /// The connection waits for TypeScript's answer about a bit.
+    pub(super) fn begin_question(&mut self, slot: u32, bit: i32) {
+        let timeout = self
+            .listener_of(slot)
+            .map_or(0, |it| it.spec.verdict_timeout);
         let connection = self.slots.get_mut(slot);
         connection.mode = Mode::Ask(bit);
         connection.deadline_kind = Deadline::None;
+        if connection.watch == Watch::No {
+            let generation = connection.generation;
+            self.unwatched.push_back((slot, generation, self.now));
+        }
+        if timeout > 0 {
+            self.set_deadline(slot, Deadline::Verdict, self.now + timeout);
+        }
+    }
+
+    fn ask(&mut self, slot: u32, bit: i32) {
+        self.begin_question(slot, bit);
+        let connection = self.slots.get_mut(slot);
         let tlvs = connection
             .extra
             .as_mut()
             .map(|extra| std::mem::take(&mut extra.tlvs));
         let (generation, listener) = (connection.generation, connection.listener as i32);
-        if connection.watch == Watch::No {
-            self.unwatched.push_back((slot, generation, self.now));
-        }
-        if verdict_timeout > 0 {
-            self.set_deadline(slot, Deadline::Verdict, self.now + verdict_timeout);
-        }
         let operands = record(
             event::HANDSHAKE,
             slot as i32,
@@ -140,7 +156,7 @@ impl Worker {
 
     /// Reads payload into the connection's buffer, up to `limit` bytes in all.
     /// False where it has to wait or has ended.
-    fn read_more(&mut self, slot: u32, limit: usize, phase: i32) -> bool {
+    pub(super) fn read_more(&mut self, slot: u32, limit: usize, phase: i32) -> bool {
         let connection = self.slots.get_mut(slot);
         if connection.eof {
             connection.blame(reason(by::CLIENT, phase, code::ABORTED), 0);
@@ -155,7 +171,11 @@ impl Worker {
             self.watch(slot, Watch::Read);
             return false;
         }
-        match read(connection, &mut self.mover.scratch[..room]) {
+        match read(
+            connection,
+            &mut self.mover.scratch[..room],
+            &mut self.mover.buffers,
+        ) {
             Ok(0) => true,
             Ok(count) => {
                 self.mover
@@ -183,7 +203,11 @@ impl Worker {
         let limit = connection.extra().inspect_limit;
         while connection.readable && !connection.eof && connection.buffered() < limit {
             let room = (limit - connection.buffered()).min(self.mover.scratch.len());
-            match read(connection, &mut self.mover.scratch[..room]) {
+            match read(
+                connection,
+                &mut self.mover.scratch[..room],
+                &mut self.mover.buffers,
+            ) {
                 Ok(0) => {}
                 Ok(count) => {
                     self.mover
@@ -262,11 +286,11 @@ impl Worker {
     pub(super) fn handshake_send(&mut self, slot: u32) {
         let bytes = std::mem::take(&mut self.command_bytes);
         let connection = self.slots.get_mut(slot);
-        let written = write(connection, &bytes, false);
+        let written = write(connection, &bytes, false, &mut self.mover.buffers);
         let length = bytes.len();
         self.command_bytes = bytes;
         let (code, errno) = match written {
-            Ok(count) if count == length => {
+            Ok(count) if count == length && connection.writable => {
                 self.slots.mirror_bytes(slot);
                 return;
             }
@@ -327,7 +351,7 @@ impl Worker {
                 connection.handshakes = 0;
                 connection.mode = Mode::Linger;
                 connection.want_shutw();
-                connection.run_close_steps(true);
+                connection.run_close_steps(true, &mut self.mover.buffers);
                 self.slots.mirror(slot);
                 self.watch(slot, Watch::Read);
                 self.linger(slot);
@@ -342,12 +366,14 @@ impl Worker {
     pub(super) fn linger(&mut self, slot: u32) {
         let connection = self.slots.get_mut(slot);
         while connection.readable && !connection.eof && connection.bytes_in < LINGER_LIMIT {
-            match read(connection, &mut self.mover.scratch) {
+            match read(connection, &mut self.mover.scratch, &mut self.mover.buffers) {
                 Ok(_) => {}
                 Err(Errno::AGAIN) => return,
                 Err(_) => connection.eof = true,
             }
         }
+        // close_notify may have found no room.
+        connection.run_close_steps(true, &mut self.mover.buffers);
         if connection.eof || connection.bytes_in >= LINGER_LIMIT {
             self.end(slot);
         }
@@ -365,7 +391,7 @@ impl Worker {
             if !connection.writable {
                 break;
             }
-            match write(connection, buffer.bytes(), false) {
+            match write(connection, buffer.bytes(), false, &mut self.mover.buffers) {
                 Ok(count) => {
                     total += count;
                     self.mover.buffers.consume(&mut extra.out, count);
@@ -377,9 +403,13 @@ impl Worker {
                 }
             }
         }
-        let empty = extra.out.is_none();
+        let mut empty = extra.out.is_none();
         connection.extra = Some(extra);
-        outcome.map(|()| (total, empty))
+        outcome?;
+        if empty {
+            empty = data::flush(connection, &mut self.mover.buffers)?;
+        }
+        Ok((total, empty))
     }
 
     /// A CLOSE command.

@@ -14,6 +14,7 @@ mod incoming;
 mod outgoing;
 mod session;
 mod timeouts;
+mod tls;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use crate::route::Route;
 use crate::stats::WorkerStats;
 use crate::stream::forward::Mover;
 use crate::timer::Timers;
+use crate::tls::contexts::Contexts;
 
 /// Token bit of listeners.
 const LISTENER_TOKEN: u64 = 1 << 63;
@@ -107,6 +109,7 @@ pub struct Worker {
     poller: Poller,
     mailbox: Arc<Mailbox>,
     limits: Arc<Limits>,
+    contexts: Arc<Contexts>,
     doorbell: Arc<dyn Fn() + Send + Sync>,
     events: Events,
     commands: Commands,
@@ -123,6 +126,10 @@ pub struct Worker {
     starved: Vec<u32>,
     /// Accepted connections that are not watched yet, with the clock at accept.
     unwatched: VecDeque<(u32, i32, u64)>,
+    /// Clients whose TLS handshake has work to do: slot and generation.
+    securing: VecDeque<(u32, i32)>,
+    /// Scratch memory for a ClientHello.
+    hello: Vec<u8>,
     due: Vec<u32>,
     command_bytes: Vec<u8>,
     started: Instant,
@@ -148,6 +155,8 @@ pub struct WorkerParts {
     pub mailbox: Arc<Mailbox>,
     /// Limits of the process.
     pub limits: Arc<Limits>,
+    /// TLS contexts of the process.
+    pub contexts: Arc<Contexts>,
     /// Rung when there are events for TypeScript.
     pub doorbell: Arc<dyn Fn() + Send + Sync>,
     /// Zero of the clock.
@@ -163,6 +172,7 @@ impl Worker {
             poller: parts.poller,
             mailbox: parts.mailbox,
             limits: parts.limits,
+            contexts: parts.contexts,
             doorbell: parts.doorbell,
             events: Events::new(parts.memory),
             commands: Commands::new(parts.memory),
@@ -175,6 +185,8 @@ impl Worker {
             runnable: Vec::new(),
             starved: Vec::new(),
             unwatched: VecDeque::new(),
+            securing: VecDeque::new(),
+            hello: Vec::new(),
             due: Vec::new(),
             command_bytes: Vec::new(),
             started: parts.started,
@@ -211,6 +223,7 @@ impl Worker {
             }
             self.run_timers();
             self.run_runnable();
+            self.run_handshakes();
             self.resume_listeners();
             self.watch_unwatched();
             self.ring();
@@ -299,7 +312,7 @@ impl Worker {
     }
 
     fn timeout(&self) -> Option<u32> {
-        if !self.runnable.is_empty() {
+        if !self.runnable.is_empty() || !self.securing.is_empty() {
             return Some(0);
         }
         let mut timeout = self.timers.next(self.now);

@@ -10,11 +10,11 @@ use sluice_wire::states::conn_state;
 
 use super::Worker;
 use super::incoming::phase_of;
+use crate::connection::data::{read, write};
 use crate::connection::{Deadline, Mode, NONE, Side, Watch};
 use crate::handshake::proxy_in::Endpoint;
 use crate::handshake::{proxy_out, socks};
 use crate::route::SendProxy;
-use crate::stream::forward::{read, write};
 use crate::sys;
 
 impl Worker {
@@ -32,7 +32,8 @@ impl Worker {
         // Whoever speaks first lets its first segment acknowledge the handshake.
         let speaks_first = self.slots.get(client).rx.is_some()
             || route.socks.is_some()
-            || route.send_proxy != SendProxy::No;
+            || route.send_proxy != SendProxy::No
+            || route.tls.is_some();
         let address = self.slots.addresses(client).map(|(src, _)| src);
         let outcome = sys::start_connect(&route.destination, route.source, address, speaks_first);
         let socket = match outcome {
@@ -78,6 +79,10 @@ impl Worker {
             connection.set_step(conn_flag::PROXY_OUT_STARTED, step::WANTED);
             connection.extra().proxy_tlvs = tlvs;
         }
+        if route.tls.is_some() {
+            connection.handshakes |= handshake::TLS_OUT;
+            connection.set_step(conn_flag::DATA_OPEN_STARTED, step::WANTED);
+        }
         connection.route = Some(route);
         let simple = connection.handshakes == handshake::L4_CONNECT;
 
@@ -107,7 +112,7 @@ impl Worker {
         if connection.rx.is_some() || !connection.readable || connection.eof {
             return true;
         }
-        match read(connection, &mut self.mover.scratch) {
+        match read(connection, &mut self.mover.scratch, &mut self.mover.buffers) {
             Ok(0) | Err(Errno::AGAIN) => true,
             Ok(count) => {
                 let bytes = self.mover.scratch.get(..count).unwrap_or(&[]);
@@ -131,7 +136,7 @@ impl Worker {
         let Some(buffer) = &source.rx else {
             return false;
         };
-        match write(target, buffer.bytes(), false) {
+        match write(target, buffer.bytes(), false, &mut self.mover.buffers) {
             Ok(count) => {
                 target.writable = count == buffer.len();
                 self.mover.buffers.consume(&mut source.rx, count);
@@ -172,6 +177,11 @@ impl Worker {
                 }
                 handshake::SOCKS => {
                     if !self.run_socks(client, server) {
+                        return;
+                    }
+                }
+                handshake::TLS_OUT => {
+                    if !self.connect_tls(client, server) {
                         return;
                     }
                 }
@@ -254,7 +264,7 @@ impl Worker {
         if !connection.readable {
             return false;
         }
-        match read(connection, &mut self.mover.scratch) {
+        match read(connection, &mut self.mover.scratch, &mut self.mover.buffers) {
             Ok(0) => true,
             Ok(count) => {
                 self.mover
@@ -376,7 +386,7 @@ impl Worker {
     }
 
     /// The same, after a system call.
-    fn fail_connect_with(&mut self, client: u32, error: Errno) {
+    pub(super) fn fail_connect_with(&mut self, client: u32, error: Errno) {
         let (by, code) = match error {
             Errno::TIMEDOUT => (by::TIMEOUT, code::CONNECT_TIMEOUT),
             error => (by::SERVER, sys::code_of(error)),

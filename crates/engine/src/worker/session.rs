@@ -8,9 +8,11 @@ use sluice_wire::errors::{by, code, phase, reason, reason_code};
 use sluice_wire::events::event;
 
 use super::Worker;
+use crate::connection::data::TLS_FAILED;
 use crate::connection::slots::clock;
 use crate::connection::{Connection, NONE, Side, Watch};
 use crate::route::Route;
+use crate::stream::buffer::BufferPool;
 use crate::stream::forward::{Flow, Mover, forward};
 use crate::sys;
 
@@ -52,8 +54,8 @@ impl Worker {
             return self.end(client);
         }
         let shut = source.flags | target.flags;
-        pass_fin(up, source, target);
-        pass_fin(down, target, source);
+        pass_fin(up, source, target, &mut self.mover.buffers);
+        pass_fin(down, target, source, &mut self.mover.buffers);
         let changed = (source.flags | target.flags) != shut;
         let becomes_tunnel = !was_tunnel && is_tunnel(source, target);
         let (watch_client, watch_server) = (watch_of(source, up), watch_of(target, down));
@@ -93,7 +95,7 @@ impl Worker {
         let (reason, errno) = (connection.reason, connection.errno);
         debug_assert_ne!(reason, 0, "every close explains itself");
         release_payload(connection, &mut self.mover);
-        connection.close_now();
+        connection.close_now(&mut self.mover.buffers);
         self.timers.cancel(client);
         self.slots.mirror(client);
         if let Some(listener) = listener {
@@ -109,7 +111,7 @@ impl Worker {
     pub(super) fn discard(&mut self, server: u32) {
         let connection = self.slots.get_mut(server);
         release_payload(connection, &mut self.mover);
-        connection.close_now();
+        connection.close_now(&mut self.mover.buffers);
         self.slots.mirror(server);
         self.slots.release(server, None);
     }
@@ -152,7 +154,14 @@ fn blame(failed: &mut Connection, peer: &mut Connection, error: Errno) {
     } else {
         phase::DATA
     };
-    let reason = reason(side, phase, sys::code_of(error));
+    let (code, errno) = match &failed.tls {
+        Some(tls) if error == TLS_FAILED => match tls.failure {
+            Some(failure) => (failure.code, failure.alert),
+            None => (code::TLS_ERROR, 0),
+        },
+        _ => (sys::code_of(error), error.raw_os_error()),
+    };
+    let reason = reason(side, phase, code);
     let carrier = if failed.side == Side::Client {
         failed
     } else {
@@ -161,25 +170,49 @@ fn blame(failed: &mut Connection, peer: &mut Connection, error: Errno) {
     if reason_code(carrier.reason) == code::DONE {
         carrier.reason = 0;
     }
-    carrier.blame(reason, error.raw_os_error());
+    carrier.blame(reason, errno);
 }
 
-/// Remembers who sent the first FIN, as the reason of a clean end.
+/// Remembers who sent the first FIN, as the reason of a clean end, and who
+/// ended without saying so.
 fn note_fin(client: &mut Connection, server: &Connection) {
     if client.reason == 0 && (client.eof || server.eof) {
         let side = if client.eof { by::CLIENT } else { by::SERVER };
         client.reason = reason(side, phase::DATA, code::DONE);
     }
+    if reason_code(client.reason) == code::DONE {
+        if is_truncated(client) {
+            client.reason = reason(by::CLIENT, phase::DATA, code::TLS_TRUNCATED);
+        } else if is_truncated(server) {
+            client.reason = reason(by::SERVER, phase::DATA, code::TLS_TRUNCATED);
+        }
+    }
 }
 
 /// Passes a FIN on once everything before it has been written.
-fn pass_fin(flow: Flow, source: &mut Connection, target: &mut Connection) {
-    if source.eof {
-        source.want_shutr();
-        source.run_close_steps(true);
-        target.want_shutw();
-        target.run_close_steps(flow == Flow::Finished);
+fn pass_fin(
+    flow: Flow,
+    source: &mut Connection,
+    target: &mut Connection,
+    buffers: &mut BufferPool,
+) {
+    if !source.eof {
+        return;
     }
+    source.want_shutr();
+    source.run_close_steps(true, buffers);
+    if is_truncated(source)
+        && let Some(tls) = &mut target.tls
+    {
+        // close_notify would vouch for payload that may be missing.
+        tls.mute = true;
+    }
+    target.want_shutw();
+    target.run_close_steps(flow == Flow::Finished, buffers);
+}
+
+fn is_truncated(connection: &Connection) -> bool {
+    connection.tls.as_ref().is_some_and(|tls| tls.truncated)
 }
 
 /// What to watch of a connection whose outgoing direction stands at `flow`.

@@ -1,0 +1,335 @@
+//! TLS handshakes of both sides. The ClientHello is looked at without taking it
+//! from the socket, so that a connection that waits for policy costs no buffer,
+//! and one that is not terminated is as if nobody had looked.
+//!
+//! Handshakes do public-key arithmetic, which takes long: those with clients run
+//! in a queue of their own, a little in each turn of the loop, between the
+//! traffic of established connections.
+
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use sluice_wire::errors::{by, code, phase, reason};
+use sluice_wire::events::{event, hello_status};
+use sluice_wire::flags::{conn_flag, step};
+use sluice_wire::handshakes::handshake;
+use sluice_wire::ring_layout::layout;
+
+use super::{Worker, record};
+use crate::connection::data::{self, Handshaking};
+use crate::connection::{Mode, Watch};
+use crate::handshake::client_hello::{self, Status};
+use crate::sys;
+use crate::tls::error::Failure;
+use crate::tls::layer::Tls;
+
+/// Time for handshakes in one turn of the loop; one at least is served.
+const BUDGET: Duration = Duration::from_micros(300);
+
+impl Worker {
+    /// The TLS handshake of a client: the question first, then the handshake,
+    /// in its queue.
+    pub(super) fn accept_tls(&mut self, slot: u32) {
+        let connection = self.slots.get_mut(slot);
+        let generation = connection.generation;
+        let Some(tls) = &mut connection.tls else {
+            return self.look_at_hello(slot);
+        };
+        connection.mode = Mode::Handshake;
+        if !tls.queued {
+            tls.queued = true;
+            self.securing.push_back((slot, generation));
+        }
+    }
+
+    /// Asks policy about the ClientHello, once it is there.
+    fn look_at_hello(&mut self, slot: u32) {
+        loop {
+            let connection = self.slots.get_mut(slot);
+            connection.set_step(conn_flag::DATA_OPEN_STARTED, step::WANTED);
+            if let Some(buffer) = &connection.rx {
+                // It came behind a PROXY header and is read already.
+                match client_hello::frame(buffer.bytes(), &mut self.hello) {
+                    Status::Partial => {
+                        if !self.read_more(slot, layout::MAX_HELLO as usize, phase::TLS) {
+                            return;
+                        }
+                        continue;
+                    }
+                    status => return self.ask_about_hello(slot, status),
+                }
+            }
+            let bytes = match self.peek(slot) {
+                Ok(bytes) => bytes,
+                Err(Errno::AGAIN) => {
+                    let connection = self.slots.get_mut(slot);
+                    connection.mode = Mode::Handshake;
+                    return self.watch(slot, Watch::Read);
+                }
+                Err(error) => {
+                    let reason = reason(by::CLIENT, phase::TLS, sys::code_of(error));
+                    let connection = self.slots.get_mut(slot);
+                    connection.blame(reason, error.raw_os_error());
+                    return self.end(slot);
+                }
+            };
+            let ended = bytes == 0 || self.slots.get(slot).read_closed;
+            let seen = self.mover.scratch.get(..bytes).unwrap_or(&[]);
+            match client_hello::frame(seen, &mut self.hello) {
+                Status::Partial if ended => {
+                    let reason = reason(by::CLIENT, phase::TLS, code::ABORTED);
+                    self.slots.get_mut(slot).blame(reason, 0);
+                    return self.end(slot);
+                }
+                Status::Partial => {
+                    // The next arrival is told, although these bytes stay unread.
+                    let connection = self.slots.get_mut(slot);
+                    connection.readable = false;
+                    connection.mode = Mode::Handshake;
+                    return self.watch(slot, Watch::Read);
+                }
+                status => return self.ask_about_hello(slot, status),
+            }
+        }
+    }
+
+    /// Reads into the scratch memory and leaves everything in the socket.
+    fn peek(&mut self, slot: u32) -> Result<usize, Errno> {
+        let connection = self.slots.get_mut(slot);
+        let Some(fd) = connection.fd.as_ref().filter(|_| connection.readable) else {
+            return Err(Errno::AGAIN);
+        };
+        loop {
+            match recv(fd, &mut *self.mover.scratch, RecvFlags::PEEK) {
+                Ok((_, count)) => return Ok(count),
+                Err(Errno::INTR) => {}
+                Err(error) => {
+                    connection.readable = false;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn ask_about_hello(&mut self, slot: u32, status: Status) {
+        let status = match status {
+            Status::Complete | Status::Partial => hello_status::COMPLETE,
+            Status::NotTls => hello_status::NOT_TLS,
+            Status::Malformed => hello_status::MALFORMED,
+            Status::TooLarge => hello_status::TOO_LARGE,
+        };
+        if status != hello_status::COMPLETE {
+            // Policy sees what came instead: a little of it tells what it is.
+            let connection = self.slots.get(slot);
+            let bytes = connection
+                .rx
+                .as_ref()
+                .map_or(&self.mover.scratch[..], |buffer| buffer.bytes());
+            self.hello.clear();
+            self.hello
+                .extend_from_slice(bytes.get(..1024).unwrap_or(bytes));
+        }
+        self.begin_question(slot, handshake::TLS);
+        let connection = self.slots.get(slot);
+        let (generation, listener) = (connection.generation, connection.listener as i32);
+        let question = record(
+            event::HANDSHAKE,
+            slot as i32,
+            generation,
+            [listener, handshake::TLS, 0, 0, status],
+        );
+        if !self.events.emit_bytes(question, 5, &self.hello) {
+            self.slots.get_mut(slot).mode = Mode::Handshake;
+            self.run_when_room(slot);
+        }
+    }
+
+    /// Policy has chosen a context: terminates TLS with it.
+    pub(super) fn start_tls(&mut self, slot: u32, context: i32) -> bool {
+        let accepted = match self.contexts.server(context) {
+            Some(config) => Tls::accept(config),
+            None => Err(Failure {
+                code: code::INTERNAL,
+                alert: 0,
+                by_peer: false,
+            }),
+        };
+        let connection = self.slots.get_mut(slot);
+        match accepted {
+            Ok(mut tls) => {
+                tls.prepend(connection.rx.take());
+                connection.tls = Some(Box::new(tls));
+                connection.set_step(conn_flag::DATA_OPEN_STARTED, step::STARTED);
+                if let Some(fd) = connection.fd.as_ref().filter(|_| !connection.nodelay) {
+                    // A handshake is several small writes.
+                    let _ = rustix::net::sockopt::set_tcp_nodelay(fd, true);
+                    connection.nodelay = true;
+                }
+                true
+            }
+            Err(failure) => {
+                connection.blame(reason(by::PROXY, phase::TLS, failure.code), 0);
+                self.end(slot);
+                false
+            }
+        }
+    }
+
+    /// Serves the queue of handshakes for a while.
+    pub(super) fn run_handshakes(&mut self) {
+        if self.securing.is_empty() {
+            return;
+        }
+        let started = Instant::now();
+        while let Some((slot, generation)) = self.securing.pop_front() {
+            if self.slots.find(slot as i32, generation).is_none() {
+                continue;
+            }
+            if let Some(tls) = &mut self.slots.get_mut(slot).tls {
+                tls.queued = false;
+                self.secure_client(slot);
+            }
+            if started.elapsed() >= BUDGET {
+                return;
+            }
+        }
+    }
+
+    fn secure_client(&mut self, slot: u32) {
+        let connection = self.slots.get_mut(slot);
+        match data::handshake(connection, &mut self.mover.buffers) {
+            Handshaking::Waiting => {
+                let watch = if connection.writable {
+                    Watch::Read
+                } else {
+                    Watch::ReadWrite
+                };
+                self.watch(slot, watch);
+            }
+            Handshaking::Done => {
+                if !self.tell_secured(slot, slot, handshake::TLS) {
+                    return;
+                }
+                let connection = self.slots.get_mut(slot);
+                connection.handshakes &= !handshake::TLS;
+                connection.flags |= conn_flag::DATA_CONNECTED;
+                connection.set_step(conn_flag::DATA_OPEN_STARTED, step::COMPLETED);
+                self.slots.mirror(slot);
+                self.run_incoming(slot);
+            }
+            Handshaking::Aborted => self.give_up(slot, code::ABORTED, 0),
+            Handshaking::Broken(error) => {
+                self.give_up(slot, sys::code_of(error), error.raw_os_error());
+            }
+            Handshaking::Failed(failure) => {
+                let by = if failure.by_peer {
+                    by::CLIENT
+                } else {
+                    by::PROXY
+                };
+                let reason = reason(by, phase::TLS, failure.code);
+                let alert = connection.tls.take().map_or_else(Vec::new, |mut tls| {
+                    let bytes = tls
+                        .outgoing
+                        .as_ref()
+                        .map_or_else(Vec::new, |records| records.bytes().to_vec());
+                    tls.release(&mut self.mover.buffers);
+                    bytes
+                });
+                connection.errno = failure.alert;
+                connection.flags |= conn_flag::ERR | conn_flag::DATA_FAILED;
+                // The alert is the last chunk: it must arrive, although unread
+                // records would turn the close into a reset.
+                self.start_last_chunk(slot, &alert, reason);
+            }
+        }
+    }
+
+    fn give_up(&mut self, slot: u32, code: i32, errno: i32) {
+        let connection = self.slots.get_mut(slot);
+        connection.blame(reason(by::CLIENT, phase::TLS, code), errno);
+        self.end(slot);
+    }
+
+    /// The TLS client of a server's connection; true once it is complete.
+    pub(super) fn connect_tls(&mut self, client: u32, server: u32) -> bool {
+        let connection = self.slots.get_mut(server);
+        if connection.tls.is_none() {
+            let target = connection.route.as_ref().and_then(|it| it.tls.clone());
+            let Some(target) = target else {
+                connection.handshakes &= !handshake::TLS_OUT;
+                return true;
+            };
+            match Tls::connect(target.config, target.name, target.verify) {
+                Ok(mut tls) => {
+                    tls.prepend(connection.rx.take());
+                    connection.tls = Some(Box::new(tls));
+                }
+                Err(failure) => {
+                    self.fail_connect(client, by::PROXY, failure.code, 0);
+                    return false;
+                }
+            }
+            connection.set_step(conn_flag::DATA_OPEN_STARTED, step::STARTED);
+            if let Some(fd) = connection.fd.as_ref().filter(|_| !connection.nodelay) {
+                let _ = rustix::net::sockopt::set_tcp_nodelay(fd, true);
+                connection.nodelay = true;
+            }
+        }
+        let connection = self.slots.get_mut(server);
+        match data::handshake(connection, &mut self.mover.buffers) {
+            Handshaking::Waiting => false,
+            Handshaking::Done => {
+                if !self.tell_secured(client, server, handshake::TLS_OUT) {
+                    return false;
+                }
+                let connection = self.slots.get_mut(server);
+                connection.handshakes &= !handshake::TLS_OUT;
+                connection.set_step(conn_flag::DATA_OPEN_STARTED, step::COMPLETED);
+                true
+            }
+            Handshaking::Aborted => {
+                self.fail_connect(client, by::SERVER, code::ABORTED, 0);
+                false
+            }
+            Handshaking::Broken(error) => {
+                self.fail_connect_with(client, error);
+                false
+            }
+            Handshaking::Failed(failure) => {
+                // The alert goes out if the socket takes it; nobody waits for it.
+                let _ = data::flush(connection, &mut self.mover.buffers);
+                let by = if failure.by_peer {
+                    by::SERVER
+                } else {
+                    by::PROXY
+                };
+                self.fail_connect(client, by, failure.code, failure.alert);
+                false
+            }
+        }
+    }
+
+    /// Tells policy of a handshake that is complete. `about`: the client.
+    /// False where there was no room: the caller is called again.
+    fn tell_secured(&mut self, about: u32, secured: u32, bit: i32) -> bool {
+        let Some(tls) = &self.slots.get(secured).tls else {
+            return true;
+        };
+        let summary = tls.summary();
+        let generation = self.slots.get(about).generation;
+        let told = record(
+            event::SECURED,
+            about as i32,
+            generation,
+            [bit, summary.protocol, summary.flags, 0, 0],
+        );
+        // Records of a handshake are bounded by 64 kB, and so are certificates.
+        let told = self.events.emit_bytes(told, 6, &summary.bytes);
+        if !told {
+            self.run_when_room(secured);
+        }
+        told
+    }
+}
