@@ -180,6 +180,7 @@ impl TryFrom<NativeRouteSpec> for Route {
                 },
             },
             socks,
+            tls: None,
             connect_timeout: u64::from(spec.connect_timeout),
             server_timeout: u64::from(spec.server_timeout),
             server_fin_timeout: u64::from(spec.server_fin_timeout),

@@ -15,8 +15,11 @@ use crate::listener::{ListenAddress, ListenError, ListenSpec, Listener, open};
 use crate::memory::Words;
 use crate::poller::Poller;
 use crate::ring::Events;
-use crate::route::Route;
+use crate::route::{Route, TlsTarget};
 use crate::stats::{Stats, WorkerStats};
+use crate::tls::config::{self, ClientSpec, ServerSpec};
+use crate::tls::contexts::{Context, Contexts};
+use crate::tls::sessions::SessionGroups;
 use crate::worker::{Control, Limits, Mailbox, Worker, WorkerParts};
 
 /// What an engine is made from.
@@ -37,6 +40,8 @@ pub struct Engine {
     threads: Vec<JoinHandle<()>>,
     listeners: Vec<Option<Arc<Listener>>>,
     routes: Vec<bool>,
+    contexts: Arc<Contexts>,
+    session_groups: SessionGroups,
     started: Instant,
 }
 
@@ -73,6 +78,8 @@ impl Engine {
             threads: Vec::new(),
             listeners: Vec::new(),
             routes: Vec::new(),
+            contexts: Arc::default(),
+            session_groups: SessionGroups::default(),
             started,
         };
         for (index, memory) in parts.memories.into_iter().enumerate() {
@@ -91,6 +98,7 @@ impl Engine {
                 poller,
                 mailbox: mailbox.clone(),
                 limits: limits.clone(),
+                contexts: engine.contexts.clone(),
                 doorbell: parts.doorbell.clone(),
                 started,
             };
@@ -187,6 +195,52 @@ impl Engine {
                 .iter()
                 .for_each(|mailbox| mailbox.send(Control::Unroute(id)));
         }
+    }
+
+    /// Makes a context for TLS of clients. Commands sent after this call may name it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the specification, for the operator to read.
+    pub fn tls_server(&mut self, spec: &ServerSpec) -> Result<i32, String> {
+        let config = config::server(spec, &mut self.session_groups)?;
+        Ok(self.contexts.add(Context::Server(config)))
+    }
+
+    /// Makes a context for TLS to servers, for [`Engine::tls_target`].
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the specification, for the operator to read.
+    pub fn tls_client(&mut self, spec: &ClientSpec) -> Result<i32, String> {
+        let context = Context::Client {
+            config: config::client(spec)?,
+            verify: spec.verify,
+        };
+        Ok(self.contexts.add(context))
+    }
+
+    /// Forgets a context; connections and routes that use it keep it.
+    pub fn tls_forget(&mut self, context: i32) {
+        self.contexts.remove(context);
+    }
+
+    /// TLS of a route, from a client context and a name or IP address. Without a
+    /// name no SNI is sent; that needs a context that does not verify.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such context, or the name is none.
+    pub fn tls_target(&self, context: i32, server_name: &str) -> Result<TlsTarget, String> {
+        let Some(Context::Client { config, verify }) = self.contexts.get(context) else {
+            return Err(format!("no TLS client context {context}"));
+        };
+        let name = config::server_name(server_name, verify)?;
+        Ok(TlsTarget {
+            config,
+            name,
+            verify,
+        })
     }
 
     /// Wakes a worker that sleeps, after commands were written.

@@ -2,6 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 
 use crate::handshake::socks;
 
@@ -37,6 +41,17 @@ pub enum SendProxy {
     },
 }
 
+/// TLS of a route.
+#[derive(Clone, Debug)]
+pub struct TlsTarget {
+    /// What connections are made from.
+    pub config: Arc<ClientConfig>,
+    /// For SNI (names only), verification and resumption.
+    pub name: ServerName<'static>,
+    /// False where every certificate is accepted.
+    pub verify: bool,
+}
+
 /// One way out. Times are in milliseconds; 0 means none.
 #[derive(Debug)]
 pub struct Route {
@@ -48,6 +63,8 @@ pub struct Route {
     pub send_proxy: SendProxy,
     /// SOCKS tunnel.
     pub socks: Option<socks::Config>,
+    /// TLS.
+    pub tls: Option<TlsTarget>,
     /// From the connect command to the end of the outgoing handshakes.
     pub connect_timeout: u64,
     /// Server inactivity.

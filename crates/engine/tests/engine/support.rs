@@ -500,6 +500,7 @@ pub fn route_to(destination: Destination) -> Route {
         source: None,
         send_proxy: SendProxy::No,
         socks: None,
+        tls: None,
         connect_timeout: 0,
         server_timeout: 0,
         server_fin_timeout: 0,
