@@ -9,9 +9,10 @@ use napi_derive::napi;
 use sluice_engine::engine::{Engine, EngineParts};
 use sluice_engine::listener::ListenSpec;
 use sluice_engine::memory::Words;
-use sluice_engine::route::Route;
+use sluice_engine::tls::config::{ClientSpec, ServerSpec};
 
-use crate::specs::{NativeListenSpec, NativeRouteSpec};
+use crate::specs::{NativeListenSpec, NativeRouteSpec, required};
+use crate::tls::{NativeTlsClientSpec, NativeTlsServerSpec};
 
 /// Outcome of listen(): `errno` is 0, or the step that failed is named.
 #[napi(object, object_from_js = false)]
@@ -118,15 +119,45 @@ impl NativeEngine {
 
     /// Registers a way out.
     #[napi(catch_unwind)]
-    pub fn route(&self, spec: NativeRouteSpec) -> napi::Result<i32> {
-        let route = Route::try_from(spec)?;
-        self.with(|engine| engine.route(route))
+    pub fn route(&self, mut spec: NativeRouteSpec) -> napi::Result<i32> {
+        self.with(|engine| {
+            let tls = match spec.tls_context {
+                None => None,
+                Some(context) => {
+                    let name = required(spec.tls_server_name.take(), "tls.serverName")?;
+                    Some(engine.tls_target(context, &name).map_err(failed)?)
+                }
+            };
+            Ok(engine.route(spec.into_route(tls)?))
+        })?
     }
 
     /// Forgets a way out.
     #[napi(catch_unwind)]
     pub fn unroute(&self, route: i32) -> napi::Result<()> {
         self.with(|engine| engine.unroute(route))
+    }
+
+    /// Makes a TLS context of the clients' side.
+    #[napi(catch_unwind)]
+    pub fn tls_server(&self, spec: NativeTlsServerSpec) -> napi::Result<i32> {
+        let spec = ServerSpec::try_from(spec)?;
+        self.with(|engine| engine.tls_server(&spec))?
+            .map_err(failed)
+    }
+
+    /// Makes a TLS context of the servers' side.
+    #[napi(catch_unwind)]
+    pub fn tls_client(&self, spec: NativeTlsClientSpec) -> napi::Result<i32> {
+        let spec = ClientSpec::try_from(spec)?;
+        self.with(|engine| engine.tls_client(&spec))?
+            .map_err(failed)
+    }
+
+    /// Forgets a TLS context.
+    #[napi(catch_unwind)]
+    pub fn tls_forget(&self, context: i32) -> napi::Result<()> {
+        self.with(|engine| engine.tls_forget(context))
     }
 
     /// Wakes a sleeping worker.
@@ -176,12 +207,13 @@ impl NativeEngine {
     fn with<T>(&self, action: impl FnOnce(&mut Engine) -> T) -> napi::Result<T> {
         match lock(&self.engine).as_mut() {
             Some(engine) => Ok(action(engine)),
-            None => Err(napi::Error::new(
-                Status::GenericFailure,
-                "the engine has stopped",
-            )),
+            None => Err(failed("the engine has stopped".to_owned())),
         }
     }
+}
+
+fn failed(why: String) -> napi::Error {
+    napi::Error::new(Status::GenericFailure, why)
 }
 
 fn lock(engine: &Shared) -> MutexGuard<'_, Option<Engine>> {

@@ -7,6 +7,7 @@
 mod bench;
 mod engine;
 mod specs;
+mod tls;
 
 use napi_derive::napi;
 

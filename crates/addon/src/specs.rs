@@ -7,7 +7,7 @@ use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 use sluice_engine::handshake::socks;
 use sluice_engine::listener::{ListenAddress, ListenSpec};
-use sluice_engine::route::{Destination, Route, SendProxy, Source};
+use sluice_engine::route::{Destination, Route, SendProxy, Source, TlsTarget};
 
 /// See `ListenSpec` in src/engine/engine.ts. `kind` is tcp, unix or fd.
 #[napi(object, object_to_js = false)]
@@ -85,6 +85,10 @@ pub struct NativeRouteSpec {
     pub socks_host: Option<String>,
     /// Its port.
     pub socks_port: Option<u32>,
+    /// Context of TLS.
+    pub tls_context: Option<i32>,
+    /// Name or IP address of the server.
+    pub tls_server_name: Option<String>,
     /// ms.
     pub connect_timeout: u32,
     /// ms.
@@ -134,10 +138,10 @@ impl TryFrom<NativeListenSpec> for ListenSpec {
     }
 }
 
-impl TryFrom<NativeRouteSpec> for Route {
-    type Error = napi::Error;
-
-    fn try_from(spec: NativeRouteSpec) -> napi::Result<Self> {
+impl NativeRouteSpec {
+    /// The route; its TLS is made by the engine, which has the contexts.
+    pub fn into_route(self, tls: Option<TlsTarget>) -> napi::Result<Route> {
+        let spec = self;
         let destination = match spec.kind.as_str() {
             "tcp" => Destination::Tcp(socket_address(spec.ip.as_deref(), spec.port)?),
             "unix" => Destination::Unix(PathBuf::from(required(spec.path, "path")?)),
@@ -169,7 +173,7 @@ impl TryFrom<NativeRouteSpec> for Route {
                 port: port(spec.socks_port)?,
             })
         };
-        Ok(Self {
+        Ok(Route {
             destination,
             source,
             send_proxy: match spec.send_proxy {
@@ -180,7 +184,7 @@ impl TryFrom<NativeRouteSpec> for Route {
                 },
             },
             socks,
-            tls: None,
+            tls,
             connect_timeout: u64::from(spec.connect_timeout),
             server_timeout: u64::from(spec.server_timeout),
             server_fin_timeout: u64::from(spec.server_fin_timeout),
@@ -202,11 +206,11 @@ fn port(number: Option<u32>) -> napi::Result<u16> {
     u16::try_from(number).map_err(|_| invalid(&format!("port {number}")))
 }
 
-fn required<T>(value: Option<T>, name: &str) -> napi::Result<T> {
+pub fn required<T>(value: Option<T>, name: &str) -> napi::Result<T> {
     value.ok_or_else(|| invalid(&format!("no {name}")))
 }
 
-fn invalid(what: &str) -> napi::Error {
+pub fn invalid(what: &str) -> napi::Error {
     napi::Error::new(
         napi::Status::InvalidArg,
         format!("invalid argument: {what}"),

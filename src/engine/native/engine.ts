@@ -17,7 +17,13 @@ import type {
 import { Command, Layout, Region, SendFlag } from '../wire.js'
 import { CommandWriter } from './commands.js'
 import { EventReader, type InternalEvents } from './events.js'
-import { listenAddress, loadBinding, type NativeHandle, type NativeListenSpec } from './load.js'
+import {
+  listenAddress,
+  loadBinding,
+  type NativeHandle,
+  type NativeListenSpec,
+  type NativeRouteSpec,
+} from './load.js'
 
 /** Events handled before the event loop gets its turn. */
 const DRAIN_BUDGET = 2048
@@ -106,8 +112,8 @@ export class NativeEngine implements Engine {
   }
 
   route(spec: RouteSpec): number {
-    const { address, source, socks, sendProxy, proxyCrc } = spec
-    return this.#handle.route({
+    const { address, source, socks, tls, sendProxy, proxyCrc } = spec
+    const native: NativeRouteSpec = {
       ...address,
       ...(source === 'client'
         ? { sourceIp: 'client' }
@@ -121,29 +127,40 @@ export class NativeEngine implements Engine {
         socksHost: socks.host,
         socksPort: socks.port,
       }),
+      ...(tls && { tlsContext: tls.context, tlsServerName: tls.serverName }),
       connectTimeout: spec.connectTimeout,
       serverTimeout: spec.serverTimeout,
       serverFinTimeout: spec.serverFinTimeout,
       tunnelTimeout: spec.tunnelTimeout,
-    })
+    }
+    return tls ? this.#tls(() => this.#handle.route(native)) : this.#handle.route(native)
   }
 
-  tlsServer(_spec: TlsServerSpec): number {
-    throw new SluiceError('ERR_SLUICE_TLS', 'TLS is not there yet')
+  tlsServer(spec: TlsServerSpec): number {
+    return this.#tls(() => this.#handle.tlsServer(spec))
   }
 
-  tlsClient(_spec: TlsClientSpec): number {
-    throw new SluiceError('ERR_SLUICE_TLS', 'TLS is not there yet')
+  tlsClient(spec: TlsClientSpec): number {
+    return this.#tls(() => this.#handle.tlsClient(spec))
   }
 
-  tlsForget(_context: number): void {}
+  tlsForget(context: number): void {
+    if (!this.#stopped) this.#handle.tlsForget(context)
+  }
 
   unroute(route: number): void {
     if (!this.#stopped) this.#handle.unroute(route)
   }
 
-  proceed(conn: number, generation: number, clear: number, set: number, consume: number): void {
-    this.#command(Command.PROCEED, conn, generation, clear, set, consume)
+  proceed(
+    conn: number,
+    generation: number,
+    clear: number,
+    set: number,
+    consume: number,
+    context = -1,
+  ): void {
+    this.#command(Command.PROCEED, conn, generation, clear, set, consume, context)
   }
 
   inspect(conn: number, generation: number, limit: number, delay: number, consume: number): void {
@@ -235,11 +252,29 @@ export class NativeEngine implements Engine {
     this.#handle.testPanic(worker)
   }
 
-  #command(kind: number, conn: number, generation: number, a: number, b: number, c: number): void {
+  /** Operand `d` is the epoch of the answer, unless the command has another use for it. */
+  #command(
+    kind: number,
+    conn: number,
+    generation: number,
+    a: number,
+    b: number,
+    c: number,
+    d?: number,
+  ): void {
     const worker = this.workers === 1 ? 0 : Math.floor(conn / this.#slots)
     const epoch = this.#nextEpoch(conn)
-    this.#writers[worker]?.write(kind, conn - worker * this.#slots, generation, a, b, c, epoch)
+    const slot = conn - worker * this.#slots
+    this.#writers[worker]?.write(kind, slot, generation, a, b, c, d ?? epoch)
     this.#scheduleFlush()
+  }
+
+  #tls(make: () => number): number {
+    try {
+      return make()
+    } catch (error) {
+      throw new SluiceError('ERR_SLUICE_TLS', (error as Error).message, { cause: error })
+    }
   }
 
   #bytes(conn: number, words: number[], bytesAt: number, bytes: Uint8Array): void {

@@ -81,7 +81,16 @@ export class EventReader {
         const certificate = 1 + (bytes[0] ?? 0)
         const alpn = certificate > 1 ? decoder.decode(bytes.subarray(1, certificate)) : ''
         const version = b >> 16
-        events.secured(conn, generation, a, version, b & 0xffff, c, alpn, bytes.subarray(certificate))
+        events.secured(
+          conn,
+          generation,
+          a,
+          version,
+          b & 0xffff,
+          c,
+          alpn,
+          bytes.subarray(certificate),
+        )
         break
       }
       case Event.CLOSED:

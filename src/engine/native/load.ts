@@ -2,7 +2,13 @@
 
 import { createRequire } from 'node:module'
 import { SluiceError } from '../../errors.js'
-import type { ListenResult, ListenSpec, RouteSpec } from '../engine.js'
+import type {
+  ListenResult,
+  ListenSpec,
+  RouteSpec,
+  TlsClientSpec,
+  TlsServerSpec,
+} from '../engine.js'
 import { WIRE_VERSION } from '../wire.js'
 
 /** ListenSpec with a flat address, as crates/addon takes it. */
@@ -17,7 +23,7 @@ export interface NativeListenSpec extends Omit<ListenSpec, 'address'> {
 }
 
 /** RouteSpec with its parts flat. */
-export interface NativeRouteSpec extends Omit<RouteSpec, 'address' | 'source' | 'socks'> {
+export interface NativeRouteSpec extends Omit<RouteSpec, 'address' | 'source' | 'socks' | 'tls'> {
   kind: 'tcp' | 'unix'
   ip?: string
   port?: number
@@ -29,6 +35,8 @@ export interface NativeRouteSpec extends Omit<RouteSpec, 'address' | 'source' | 
   socksPassword?: string
   socksHost?: string
   socksPort?: number
+  tlsContext?: number
+  tlsServerName?: string
 }
 
 export interface NativeHandle {
@@ -43,6 +51,9 @@ export interface NativeHandle {
   pause(listener: number, paused: boolean): void
   route(spec: NativeRouteSpec): number
   unroute(route: number): void
+  tlsServer(spec: TlsServerSpec): number
+  tlsClient(spec: TlsClientSpec): number
+  tlsForget(context: number): void
   wake(worker: number): void
   testPanic(worker: number): void
   stats(): number[]
