@@ -13,7 +13,7 @@ import {
   type TLSSocket,
   type TlsOptions,
 } from 'node:tls'
-import { PATIENCE, Peer } from './peer.js'
+import { PATIENCE, Peer, PeerServer } from './peer.js'
 
 export interface DialOptions extends ConnectionOptions {
   /** Sent in clear before the handshake, such as a PROXY header. */
@@ -182,5 +182,20 @@ export class TlsServer {
   close(): void {
     this.#server.close()
     this.endPeers()
+  }
+}
+
+/** What a client sends first: its ClientHello in one record. */
+export async function helloBytes(options: ConnectionOptions = {}): Promise<Buffer> {
+  const server = await PeerServer.listen()
+  const tls = connectTls({ host: '127.0.0.1', port: server.port, ...options })
+  tls.on('error', () => {})
+  try {
+    const peer = await server.accept()
+    const header = await peer.read(5)
+    return Buffer.concat([header, await peer.read(header.readUInt16BE(3))])
+  } finally {
+    tls.destroy()
+    server.close()
   }
 }

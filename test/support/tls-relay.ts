@@ -28,6 +28,8 @@ export interface RelayOptions {
   byteByByte?: boolean
   /** Rewrites the first chunk that came from whoever connected. */
   firstUp?: (bytes: Buffer) => Buffer
+  /** Where the first chunk `up` is cut in two segments. */
+  splitUp?: number
   /** FINs are not passed on. */
   keepOpen?: boolean
 }
@@ -92,7 +94,7 @@ export class Relay {
   }
 
   async #carry(from: Socket, to: Socket, direction: Direction, carried: Buffer[]): Promise<void> {
-    const { plan: any, byteByByte, firstUp, keepOpen } = this.options
+    const { plan: any, byteByByte, firstUp, splitUp, keepOpen } = this.options
     const plan = any?.direction === direction ? any : undefined
     let left = plan?.after ?? Number.POSITIVE_INFINITY
     let first = true
@@ -109,7 +111,15 @@ export class Relay {
       for await (const chunk of from) {
         if (left === 0) continue
         let bytes = chunk as Buffer
-        if (first && firstUp && direction === 'up') bytes = firstUp(bytes)
+        if (first && direction === 'up') {
+          if (firstUp) bytes = firstUp(bytes)
+          if (splitUp) {
+            to.write(bytes.subarray(0, splitUp))
+            carried.push(bytes.subarray(0, splitUp))
+            await delay(2)
+            bytes = bytes.subarray(splitUp)
+          }
+        }
         first = false
         carried.push(bytes)
         const part = bytes.subarray(0, left)

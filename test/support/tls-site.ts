@@ -9,8 +9,8 @@ import type { SessionRecord } from '#sluice/session/record.js'
 import { Site, type SiteOptions } from '../faults/support.js'
 import type { Issued } from './certificates.js'
 import { engineKinds } from './engines.js'
-import { Peer } from './peer.js'
-import { type Attempt, type DialOptions, TlsPeer, TlsServer } from './tls-peer.js'
+import { Peer, PeerServer } from './peer.js'
+import { type Attempt, type DialOptions, helloBytes, TlsPeer, TlsServer } from './tls-peer.js'
 import { Relay, type RelayOptions } from './tls-relay.js'
 
 export type { SiteOptions } from '../faults/support.js'
@@ -21,6 +21,7 @@ export class Stage {
   readonly #peers: Peer[] = []
   readonly #servers: TlsServer[] = []
   readonly #relays: Relay[] = []
+  #plain: PeerServer | undefined
   #site: Site | undefined
 
   constructor(kind: EngineKind) {
@@ -58,6 +59,11 @@ export class Stage {
     return attempt
   }
 
+  /** What a client sends first. */
+  hello(options: ConnectionOptions = {}): Promise<Buffer> {
+    return helloBytes(options)
+  }
+
   /** A TCP client of the proxy. */
   async dialRaw(port = this.site.port): Promise<Peer> {
     const peer = await Peer.connect({ port })
@@ -81,6 +87,12 @@ export class Stage {
     return server
   }
 
+  /** A TCP server, the same one at every call: for what is there before the proxy is. */
+  async plain(): Promise<PeerServer> {
+    this.#plain ??= await PeerServer.listen()
+    return this.#plain
+  }
+
   async relay(target: number, options: RelayOptions = {}): Promise<Relay> {
     const relay = await Relay.listen(target, options)
     this.#relays.push(relay)
@@ -97,12 +109,14 @@ export class Stage {
   endPeers(): void {
     for (const peer of this.#peers) peer.destroy()
     for (const server of this.#servers) server.endPeers()
+    for (const peer of this.#plain?.all ?? []) peer.destroy()
     for (const relay of this.#relays) relay.endPeers()
   }
 
   close(): void {
     this.endPeers()
     for (const server of this.#servers) server.close()
+    this.#plain?.close()
     for (const relay of this.#relays) relay.close()
   }
 }
