@@ -171,6 +171,8 @@ pub struct Connection {
     pub opened: bool,
     /// In the worker's list of connections that have more to do.
     pub runnable: bool,
+    /// In the worker's queue of TLS handshakes that have work to do.
+    pub securing: bool,
     /// Slot of the other side, or [`NONE`].
     pub peer: u32,
     /// Listener, for accepted connections.
@@ -230,6 +232,7 @@ impl Connection {
             nodelay: false,
             opened: false,
             runnable: false,
+            securing: false,
             peer: NONE,
             listener: NONE,
             connect_flags: 0,

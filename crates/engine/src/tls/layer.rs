@@ -69,8 +69,6 @@ pub struct Tls {
     pub mute: bool,
     /// The handshake has begun.
     pub started: bool,
-    /// In the worker's queue of handshakes that have work to do.
-    pub queued: bool,
     /// Why the layer failed. Nothing can be read or written any more.
     pub failure: Option<Failure>,
     verifies: bool,
@@ -126,7 +124,6 @@ impl Tls {
             notified: false,
             mute: false,
             started: false,
-            queued: false,
             failure: None,
             verifies,
         }

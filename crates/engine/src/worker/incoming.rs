@@ -430,7 +430,12 @@ impl Worker {
                     let _ = rustix::net::sockopt::set_socket_linger(fd, Some(now));
                 }
             }
-            _ => {}
+            _ => {
+                if connection.mode != Mode::Stream {
+                    // Nothing was lost on the way: the end is a clean one.
+                    data::notify(connection, &mut self.mover.buffers);
+                }
+            }
         }
         self.end(slot);
     }

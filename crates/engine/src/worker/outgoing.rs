@@ -180,11 +180,7 @@ impl Worker {
                         return;
                     }
                 }
-                handshake::TLS_OUT => {
-                    if !self.connect_tls(client, server) {
-                        return;
-                    }
-                }
+                handshake::TLS_OUT => return self.queue_handshake(server),
                 _ => {
                     if !self.send_proxy(client, server) {
                         return;

@@ -8,7 +8,7 @@ use sluice_wire::errors::{by, code, phase, reason, reason_code};
 use sluice_wire::events::event;
 
 use super::Worker;
-use crate::connection::data::TLS_FAILED;
+use crate::connection::data::{self, TLS_FAILED};
 use crate::connection::slots::clock;
 use crate::connection::{Connection, NONE, Side, Watch};
 use crate::route::Route;
@@ -31,7 +31,9 @@ impl Worker {
         let (up, down) = loop {
             let up = direction(source, target, &mut self.mover);
             let down = direction(target, source, &mut self.mover);
-            let failed = absorb(up, source, target) | absorb(down, target, source);
+            let buffers = &mut self.mover.buffers;
+            let failed =
+                absorb(up, source, target, buffers) | absorb(down, target, source, buffers);
             if !failed {
                 break (up, down);
             }
@@ -51,11 +53,20 @@ impl Worker {
                 // as an answer, so the client is named.
                 source.reason = reason(by::CLIENT, phase::DATA, code::DONE);
             }
-            return self.end(client);
+            if source.tls.is_none() && target.tls.is_none() {
+                // The close says what a FIN would.
+                return self.end(client);
+            }
         }
         let shut = source.flags | target.flags;
-        pass_fin(up, source, target, &mut self.mover.buffers);
-        pass_fin(down, target, source, &mut self.mover.buffers);
+        let buffers = &mut self.mover.buffers;
+        let sent = [
+            pass_fin(up, source, target, buffers),
+            pass_fin(down, target, source, buffers),
+        ];
+        if up == Flow::Finished && down == Flow::Finished && sent == [true; 2] {
+            return self.end(client);
+        }
         let changed = (source.flags | target.flags) != shut;
         let becomes_tunnel = !was_tunnel && is_tunnel(source, target);
         let (watch_client, watch_server) = (watch_of(source, up), watch_of(target, down));
@@ -128,7 +139,12 @@ fn direction(source: &mut Connection, target: &mut Connection, mover: &mut Mover
 }
 
 /// Takes the consequences of a failed direction; true where there were some.
-fn absorb(flow: Flow, source: &mut Connection, target: &mut Connection) -> bool {
+fn absorb(
+    flow: Flow,
+    source: &mut Connection,
+    target: &mut Connection,
+    buffers: &mut BufferPool,
+) -> bool {
     let (failed, peer, error) = match flow {
         Flow::ReadError(error) => (source, target, error),
         Flow::WriteError(error) => (target, source, error),
@@ -137,6 +153,10 @@ fn absorb(flow: Flow, source: &mut Connection, target: &mut Connection) -> bool 
     if matches!(flow, Flow::ReadError(_)) {
         // What was read before the error is still delivered.
         failed.eof = true;
+    }
+    if error == TLS_FAILED {
+        // The alert, if the socket takes it.
+        let _ = data::flush(failed, buffers);
     }
     failed.write_dead = true;
     blame(failed, peer, error);
@@ -189,26 +209,27 @@ fn note_fin(client: &mut Connection, server: &Connection) {
     }
 }
 
-/// Passes a FIN on once everything before it has been written.
+/// Passes an end on once everything before it has been written; true where the
+/// target has been told.
 fn pass_fin(
     flow: Flow,
     source: &mut Connection,
     target: &mut Connection,
     buffers: &mut BufferPool,
-) {
-    if !source.eof {
-        return;
+) -> bool {
+    if source.eof {
+        source.want_shutr();
+        source.run_close_steps(true, buffers);
+        if is_truncated(source)
+            && let Some(tls) = &mut target.tls
+        {
+            // close_notify would vouch for payload that may be missing.
+            tls.mute = true;
+        }
+        target.want_shutw();
+        target.run_close_steps(flow == Flow::Finished, buffers);
     }
-    source.want_shutr();
-    source.run_close_steps(true, buffers);
-    if is_truncated(source)
-        && let Some(tls) = &mut target.tls
-    {
-        // close_notify would vouch for payload that may be missing.
-        tls.mute = true;
-    }
-    target.want_shutw();
-    target.run_close_steps(flow == Flow::Finished, buffers);
+    target.write_dead
 }
 
 fn is_truncated(connection: &Connection) -> bool {

@@ -2,8 +2,8 @@
 //! from the socket, so that a connection that waits for policy costs no buffer,
 //! and one that is not terminated is as if nobody had looked.
 //!
-//! Handshakes do public-key arithmetic, which takes long: those with clients run
-//! in a queue of their own, a little in each turn of the loop, between the
+//! Handshakes do public-key arithmetic, which takes long: they run in a queue of
+//! their own, a little in each turn of the loop, between the
 //! traffic of established connections.
 
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use sluice_wire::ring_layout::layout;
 
 use super::{Worker, record};
 use crate::connection::data::{self, Handshaking};
-use crate::connection::{Mode, Watch};
+use crate::connection::{Mode, Side, Watch};
 use crate::handshake::client_hello::{self, Status};
 use crate::sys;
 use crate::tls::error::Failure;
@@ -32,14 +32,20 @@ impl Worker {
     /// in its queue.
     pub(super) fn accept_tls(&mut self, slot: u32) {
         let connection = self.slots.get_mut(slot);
-        let generation = connection.generation;
-        let Some(tls) = &mut connection.tls else {
-            return self.look_at_hello(slot);
-        };
-        connection.mode = Mode::Handshake;
-        if !tls.queued {
-            tls.queued = true;
-            self.securing.push_back((slot, generation));
+        if connection.tls.is_some() {
+            connection.mode = Mode::Handshake;
+            self.queue_handshake(slot);
+        } else {
+            self.look_at_hello(slot);
+        }
+    }
+
+    /// The connection's TLS handshake has work to do.
+    pub(super) fn queue_handshake(&mut self, slot: u32) {
+        let connection = self.slots.get_mut(slot);
+        if !connection.securing {
+            connection.securing = true;
+            self.securing.push_back((slot, connection.generation));
         }
     }
 
@@ -47,7 +53,11 @@ impl Worker {
     fn look_at_hello(&mut self, slot: u32) {
         loop {
             let connection = self.slots.get_mut(slot);
-            connection.set_step(conn_flag::DATA_OPEN_STARTED, step::WANTED);
+            if connection.rx.is_none() && connection.watch == Watch::No {
+                // A client rarely has sent it by now, and if so the poller says it.
+                connection.mode = Mode::Handshake;
+                return self.watch(slot, Watch::Read);
+            }
             if let Some(buffer) = &connection.rx {
                 // It came behind a PROXY header and is read already.
                 match client_hello::frame(buffer.bytes(), &mut self.hello) {
@@ -68,19 +78,17 @@ impl Worker {
                     return self.watch(slot, Watch::Read);
                 }
                 Err(error) => {
-                    let reason = reason(by::CLIENT, phase::TLS, sys::code_of(error));
-                    let connection = self.slots.get_mut(slot);
-                    connection.blame(reason, error.raw_os_error());
-                    return self.end(slot);
+                    return self.give_up(slot, sys::code_of(error), error.raw_os_error());
                 }
             };
             let ended = bytes == 0 || self.slots.get(slot).read_closed;
             let seen = self.mover.scratch.get(..bytes).unwrap_or(&[]);
             match client_hello::frame(seen, &mut self.hello) {
                 Status::Partial if ended => {
-                    let reason = reason(by::CLIENT, phase::TLS, code::ABORTED);
-                    self.slots.get_mut(slot).blame(reason, 0);
-                    return self.end(slot);
+                    // What came before a reset is still there to be read.
+                    let error = self.slots.get(slot).fd.as_ref().and_then(sys::take_error);
+                    let code = error.map_or(code::ABORTED, sys::code_of);
+                    return self.give_up(slot, code, error.map_or(0, Errno::raw_os_error));
                 }
                 Status::Partial => {
                     // The next arrival is told, although these bytes stay unread.
@@ -186,9 +194,17 @@ impl Worker {
             if self.slots.find(slot as i32, generation).is_none() {
                 continue;
             }
-            if let Some(tls) = &mut self.slots.get_mut(slot).tls {
-                tls.queued = false;
-                self.secure_client(slot);
+            let connection = self.slots.get_mut(slot);
+            connection.securing = false;
+            match (connection.side, connection.mode) {
+                (Side::Client, Mode::Handshake) => self.secure_client(slot),
+                (Side::Server, Mode::Connecting) => {
+                    let client = connection.peer;
+                    if self.connect_tls(client, slot) {
+                        self.advance_connect(client);
+                    }
+                }
+                _ => {}
             }
             if started.elapsed() >= BUDGET {
                 return;
@@ -253,7 +269,7 @@ impl Worker {
     }
 
     /// The TLS client of a server's connection; true once it is complete.
-    pub(super) fn connect_tls(&mut self, client: u32, server: u32) -> bool {
+    fn connect_tls(&mut self, client: u32, server: u32) -> bool {
         let connection = self.slots.get_mut(server);
         if connection.tls.is_none() {
             let target = connection.route.as_ref().and_then(|it| it.tls.clone());

@@ -7,3 +7,4 @@ mod lifecycle;
 mod peers;
 mod support;
 mod timeouts;
+mod tls;

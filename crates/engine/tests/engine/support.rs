@@ -448,6 +448,7 @@ fn read_event(memory: Words, worker: usize, tail: &mut i32) -> Option<Told> {
     let range = match kind {
         event::BYTES | event::DATA => (operands[0], operands[1]),
         event::HANDSHAKE => (operands[2], operands[3]),
+        event::SECURED => (operands[3], operands[4]),
         _ => (0, 0),
     };
     let mut bytes = Vec::new();
@@ -563,7 +564,7 @@ pub fn byte_counts(h: &Harness, told: &Told) -> (i32, i32) {
     )
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,0 +1,355 @@
+//! TLS of both sides, against rustls's own blocking client.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use sluice_engine::listener::ListenSpec;
+use sluice_engine::route::{Destination, Route};
+use sluice_engine::tls::config::{
+    CertificateSpec, ClientCert, ClientSpec, CommonSpec, ServerSpec, Version,
+};
+use sluice_wire::commands::command;
+use sluice_wire::errors::{by, code, phase};
+use sluice_wire::events::{event, hello_status};
+use sluice_wire::handshakes::handshake;
+
+use crate::support::{
+    Echo, Harness, Pattern, accept, assert_reason, dial, expect, listen_spec, lock, reset,
+    route_to, shared,
+};
+
+const CHAIN: &str = include_str!("../fixtures/localhost.crt");
+const KEY: &str = include_str!("../fixtures/localhost.key");
+
+fn common(max_version: Version) -> CommonSpec {
+    CommonSpec {
+        alpn: vec!["echo".to_owned()],
+        min_version: Version::Tls12,
+        max_version,
+        ciphers: Vec::new(),
+        groups: Vec::new(),
+        ca: CHAIN.to_owned(),
+        crl: String::new(),
+    }
+}
+
+/// An engine whose policy terminates TLS of every client that speaks it.
+struct Secure {
+    h: Harness,
+    context: Arc<AtomicI32>,
+}
+
+impl Secure {
+    fn start(max_version: Version) -> Self {
+        let context: Arc<AtomicI32> = Arc::new(AtomicI32::new(-1));
+        let chosen = context.clone();
+        let h = Harness::with(
+            1,
+            Box::new(move |told, commands| {
+                let terminate = told.kind == event::HANDSHAKE
+                    && told.bit() == handshake::TLS
+                    && chosen.load(Ordering::SeqCst) >= 0;
+                if terminate {
+                    let context = chosen.load(Ordering::SeqCst);
+                    commands.send(told, command::PROCEED, [0, 0, 0, context, 0]);
+                } else {
+                    commands.pass(told);
+                }
+            }),
+        );
+        let spec = ServerSpec {
+            common: common(max_version),
+            certificates: vec![CertificateSpec {
+                chain: CHAIN.to_owned(),
+                key: KEY.to_owned(),
+                ocsp: Vec::new(),
+            }],
+            client_cert: ClientCert::None,
+            session_group: "test".to_owned(),
+            tickets: true,
+            ticket_rotation: 3_600_000,
+            session_cache: 16,
+        };
+        let number = lock(&h.engine)
+            .as_mut()
+            .expect("engine")
+            .tls_server(&spec)
+            .expect("context");
+        context.store(number, Ordering::SeqCst);
+        Self { h, context }
+    }
+
+    fn listen(&self) -> SocketAddr {
+        let asked = handshake::TLS | handshake::ACCEPT_SESSION;
+        let (_, address) = self.h.listen(ListenSpec {
+            handshakes: asked,
+            ask: asked,
+            ..listen_spec()
+        });
+        address
+    }
+
+    /// A route that speaks TLS.
+    fn route_tls(&self, address: SocketAddr) -> Route {
+        let mut engine = lock(&self.h.engine);
+        let engine = engine.as_mut().expect("engine");
+        let context = engine
+            .tls_client(&ClientSpec {
+                common: common(Version::Tls13),
+                verify: true,
+                certificate: None,
+                session_cache: 16,
+            })
+            .expect("context");
+        let target = engine.tls_target(context, "localhost").expect("target");
+        Route {
+            tls: Some(target),
+            ..route_to(Destination::Tcp(address))
+        }
+    }
+}
+
+fn client() -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    let root = CertificateDer::from_pem_slice(CHAIN.as_bytes()).expect("certificate");
+    roots.add(root).expect("root");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"echo".to_vec()];
+    Arc::new(config)
+}
+
+type Stream = StreamOwned<ClientConnection, TcpStream>;
+
+fn secure(stream: TcpStream, config: Arc<ClientConfig>) -> Stream {
+    let name = "localhost".try_into().expect("name");
+    let session = ClientConnection::new(config, name).expect("client");
+    StreamOwned::new(session, stream)
+}
+
+/// close_notify and FIN, then everything that still comes.
+fn finish(mut stream: Stream) -> Vec<u8> {
+    stream.conn.send_close_notify();
+    while stream.conn.wants_write() {
+        stream
+            .conn
+            .write_tls(&mut stream.sock)
+            .expect("close_notify");
+    }
+    stream.sock.shutdown(Shutdown::Write).expect("FIN");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).expect("a clean end");
+    rest
+}
+
+fn echoes(version: Version) {
+    let _shared = shared();
+    let s = Secure::start(version);
+    let echo = Echo::start();
+    s.h.route(route_to(Destination::Tcp(echo.address)));
+    let address = s.listen();
+    let mut stream = secure(dial(address), client());
+    stream.write_all(b"hello").expect("write");
+    expect(&mut stream, b"hello");
+    let asked = s.h.next(event::HANDSHAKE);
+    assert_eq!(asked.bit(), handshake::TLS);
+    assert_eq!(asked.operands[4], hello_status::COMPLETE);
+    assert_eq!(asked.bytes[0], 1, "a ClientHello message");
+    let secured = s.h.next(event::SECURED);
+    let wire = if version == Version::Tls13 {
+        0x304
+    } else {
+        0x303
+    };
+    assert_eq!(secured.operands[0], handshake::TLS);
+    assert_eq!(secured.operands[1] >> 16, wire);
+    assert_eq!(secured.bytes, b"\x04echo");
+    assert_eq!(finish(stream), b"");
+    let closed = s.h.next(event::CLOSED);
+    assert_reason(closed.reason(), by::CLIENT, phase::DATA, code::DONE);
+    s.h.settle();
+}
+
+#[test]
+fn terminates_tls_1_3() {
+    echoes(Version::Tls13);
+}
+
+#[test]
+fn terminates_tls_1_2() {
+    echoes(Version::Tls12);
+}
+
+#[test]
+fn tls_on_both_sides_carries_bulk_both_ways_at_once() {
+    let _shared = shared();
+    let s = Secure::start(Version::Tls13);
+    let echo = Echo::start();
+    let inner = s.h.route(route_to(Destination::Tcp(echo.address)));
+    let far = Secure::start(Version::Tls12);
+    let beyond = far.h.route(route_to(Destination::Tcp(echo.address)));
+    assert_ne!((inner, beyond), (-1, -1));
+    let through = s.route_tls(far.listen());
+    s.h.route(through);
+    let address = s.listen();
+    let pattern = Pattern::new();
+    let total = 3_000_000;
+    let mut stream = secure(dial(address), client());
+    stream.write_all(b"x").expect("write");
+    expect(&mut stream, b"x");
+    // Read and write turn by turn: the echo holds what is on its way.
+    let chunk = 50_000;
+    let mut sent = 0;
+    while sent < total {
+        let bytes: Vec<u8> = pattern.at(sent, chunk).to_vec();
+        stream.write_all(&bytes).expect("write");
+        expect(&mut stream, &bytes);
+        sent += bytes.len();
+    }
+    assert_eq!(finish(stream), b"");
+    let closed = s.h.next(event::CLOSED);
+    assert_reason(closed.reason(), by::CLIENT, phase::DATA, code::DONE);
+    assert_eq!(
+        s.h.all(event::SECURED)
+            .iter()
+            .map(|told| told.operands[0])
+            .collect::<Vec<_>>(),
+        [handshake::TLS, handshake::TLS_OUT]
+    );
+    s.h.settle();
+    far.h.settle();
+}
+
+#[test]
+fn a_client_that_leaves_without_close_notify_is_told_apart() {
+    let _shared = shared();
+    let s = Secure::start(Version::Tls13);
+    let upstream = std::net::TcpListener::bind("127.0.0.1:0").expect("upstream");
+    s.h.route(route_to(Destination::Tcp(
+        upstream.local_addr().expect("address"),
+    )));
+    let address = s.listen();
+    let mut stream = secure(dial(address), client());
+    stream.write_all(b"cut").expect("write");
+    let mut server = accept(&upstream);
+    expect(&mut server, b"cut");
+    stream.sock.shutdown(Shutdown::Write).expect("FIN");
+    let mut rest = Vec::new();
+    server.read_to_end(&mut rest).expect("the end");
+    drop(server);
+    let closed = s.h.next(event::CLOSED);
+    assert_reason(
+        closed.reason(),
+        by::CLIENT,
+        phase::DATA,
+        code::TLS_TRUNCATED,
+    );
+    s.h.settle();
+}
+
+#[test]
+fn a_hello_that_is_not_terminated_goes_through_untouched() {
+    let _shared = shared();
+    let s = Secure::start(Version::Tls13);
+    let far = Secure::start(Version::Tls13);
+    let echo = Echo::start();
+    far.h.route(route_to(Destination::Tcp(echo.address)));
+    s.h.route(route_to(Destination::Tcp(far.listen())));
+    s.context.store(-1, Ordering::SeqCst);
+    let mut stream = secure(dial(s.listen()), client());
+    stream.write_all(b"through").expect("write");
+    expect(&mut stream, b"through");
+    assert_eq!(s.h.all(event::SECURED).len(), 0);
+    assert_eq!(finish(stream), b"");
+    s.h.settle();
+    far.h.settle();
+}
+
+#[test]
+fn a_hello_may_come_a_byte_at_a_time_and_costs_no_buffer() {
+    let _shared = shared();
+    let s = Secure::start(Version::Tls13);
+    let echo = Echo::start();
+    s.h.route(route_to(Destination::Tcp(echo.address)));
+    let address = s.listen();
+    let mut session =
+        ClientConnection::new(client(), "localhost".try_into().expect("name")).expect("client");
+    let mut hello = Vec::new();
+    session.write_tls(&mut hello).expect("hello");
+    let mut stream = dial(address);
+    for byte in &hello[..hello.len() - 1] {
+        stream.write_all(&[*byte]).expect("write");
+        assert_eq!(s.h.stats().buffers, 0);
+    }
+    assert_eq!(s.h.all(event::HANDSHAKE).len(), 0);
+    stream.write_all(&hello[hello.len() - 1..]).expect("write");
+    let mut stream = StreamOwned::new(session, stream);
+    stream.write_all(b"slow").expect("write");
+    expect(&mut stream, b"slow");
+    assert_eq!(s.h.next(event::HANDSHAKE).bytes, hello[5..]);
+    assert_eq!(finish(stream), b"");
+    s.h.settle();
+}
+
+#[test]
+fn garbage_inside_a_handshake_is_answered_with_an_alert() {
+    let _shared = shared();
+    let s = Secure::start(Version::Tls13);
+    let address = s.listen();
+    let mut session =
+        ClientConnection::new(client(), "localhost".try_into().expect("name")).expect("client");
+    let mut hello = Vec::new();
+    session.write_tls(&mut hello).expect("hello");
+    let mut stream = dial(address);
+    stream.write_all(&hello).expect("write");
+    stream
+        .write_all(&[23, 3, 3, 0, 4, 1, 2, 3, 4])
+        .expect("write");
+    let mut answer = Vec::new();
+    stream
+        .read_to_end(&mut answer)
+        .expect("an alert and the end");
+    // Encrypted already: two bytes, their type and the tag.
+    assert_eq!(answer[answer.len() - 24..][..5], [23, 3, 3, 0, 19]);
+    drop(stream);
+    let closed = s.h.next(event::CLOSED);
+    assert_reason(closed.reason(), by::CLIENT, phase::TLS, code::TLS_MALFORMED);
+    s.h.settle();
+}
+
+#[test]
+fn an_end_or_a_reset_within_a_handshake_is_the_clients() {
+    let _shared = shared();
+    let s = Secure::start(Version::Tls13);
+    let address = s.listen();
+    let mut session =
+        ClientConnection::new(client(), "localhost".try_into().expect("name")).expect("client");
+    let mut hello = Vec::new();
+    session.write_tls(&mut hello).expect("hello");
+    for (n, sent) in [0, 3, 40, hello.len()].into_iter().enumerate() {
+        let mut stream = dial(address);
+        stream.write_all(&hello[..sent]).expect("write");
+        drop(stream);
+        let closed = s.h.nth(event::CLOSED, 2 * n);
+        assert_reason(closed.reason(), by::CLIENT, phase::TLS, code::ABORTED);
+        let mut stream = dial(address);
+        stream.write_all(&hello[..sent]).expect("write");
+        if sent == hello.len() {
+            let mut first = [0; 1];
+            stream.read_exact(&mut first).expect("ServerHello");
+        }
+        reset(stream);
+        let closed = s.h.nth(event::CLOSED, 2 * n + 1);
+        assert_reason(closed.reason(), by::CLIENT, phase::TLS, code::RESET);
+    }
+    s.h.settle();
+}
