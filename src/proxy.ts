@@ -9,7 +9,7 @@ import { Backend, type Server } from './backend/backend.js'
 import { type Resolver, systemResolver } from './backend/resolve.js'
 import { type Clock, systemClock } from './clock.js'
 import { resolveConfig } from './config/resolve.js'
-import type { ResolvedConfig } from './config/resolved.js'
+import type { ResolvedClientTls, ResolvedConfig, ResolvedServer } from './config/resolved.js'
 import type { Config, Duration } from './config/types.js'
 import { parseDuration } from './config/units.js'
 import type { Engine, EngineKind, EngineStats, ListenResult } from './engine/engine.js'
@@ -23,6 +23,8 @@ import type { SessionRecord } from './session/record.js'
 import type { Session } from './session/session.js'
 import { type SiStateName, SiStateNames } from './session/state.js'
 import { StickTable } from './tables/stick-table.js'
+import type { CertificateStatus, ReloadReport } from './tls/contexts.js'
+import { type ClientContext, TlsStore } from './tls/store.js'
 
 export interface ProxyOptions {
   /** An engine, or which one; default: the configuration's `global.engine`. */
@@ -72,6 +74,8 @@ export interface ProxyEvents {
   serverState: [change: ServerStateChange]
   /** A side of a session changed its state. Costs something on every session. */
   transition: [transition: SessionTransition]
+  /** Certificates were read again, and something changed. */
+  certificates: [report: ReloadReport]
   /** The engine cannot go on; the proxy has stopped. */
   error: [error: Error]
   stopped: [result: StopResult]
@@ -132,6 +136,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
   }
   #engine: Engine | undefined
   #core: Core | undefined
+  #tls: TlsStore | undefined
   #state: State = 'new'
   #starting: Promise<this> | undefined
   #stopped: Promise<StopResult> | undefined
@@ -193,6 +198,22 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     return this.#stopped
   }
 
+  /**
+   * Reads every certificate, key and list of authorities again and uses what has changed;
+   * connections go on. What cannot be used is in the report, and the old content stays. It
+   * happens by itself too, as `global.tlsReload` says.
+   */
+  reloadCertificates(): Promise<ReloadReport> {
+    if (this.#state === 'running' && this.#tls) return this.#tls.reload()
+    const message = `Certificates reload while a proxy runs; this one is ${this.#state}.`
+    return Promise.reject(new SluiceError('ERR_SLUICE_STATE', message))
+  }
+
+  /** Certificates that are in use; none before the start. */
+  certificates(): CertificateStatus[] {
+    return this.#tls?.certificates() ?? []
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
   }
@@ -242,12 +263,13 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
       signal?.addEventListener('abort', this.#onAbort, { once: true })
       const engine = await this.#makeEngine()
       this.#engine = engine
-      this.#makeBackends(engine)
+      const tls = await this.#loadCertificates(engine)
+      this.#makeBackends(engine, tls)
       const core = this.#makeCore(engine)
       this.#core = core
       engine.start(core)
       await Promise.all([...this.#backends.values()].map((backend) => backend.start()))
-      for (const config of this.config.frontends) await this.#listen(engine, core, config)
+      for (const config of this.config.frontends) await this.#listen(engine, core, tls, config)
       if (this.#stopped !== undefined) {
         throw new SluiceError('ERR_SLUICE_STATE', 'The proxy was stopped while it started.')
       }
@@ -256,6 +278,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
       throw error
     }
     this.#state = 'running'
+    this.#tls?.watch()
     ;(this as EventEmitter).on('newListener', this.#onListener)
     this.#core.refreshTracing()
     try {
@@ -275,9 +298,39 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     return selectEngine(chosen, { workers, slots: 2 * maxconn }, this.logger)
   }
 
-  #makeBackends(engine: Engine): void {
+  /** Every certificate is right, or nothing starts. */
+  async #loadCertificates(engine: Engine): Promise<TlsStore> {
+    const { frontends, backends, tlsReload } = this.config
+    const store = new TlsStore({
+      engine,
+      clock: this.#clock,
+      logger: this.logger,
+      interval: tlsReload,
+      onReload: (report) => {
+        try {
+          this.emit('certificates', report)
+        } catch (error) {
+          this.logger.error({ err: error }, "a listener of 'certificates' threw")
+        }
+      },
+    })
+    this.#tls = store
+    await store.load(
+      frontends.flatMap(({ binds }) => binds.flatMap(({ tls }) => (tls ? [tls] : []))),
+      backends.flatMap(({ servers }) => servers.flatMap(({ tls }) => tls ?? [])),
+    )
+    return store
+  }
+
+  #makeBackends(engine: Engine, tls: TlsStore): void {
     for (const config of this.config.backends) {
+      const contexts = new Map<ResolvedClientTls, ClientContext>()
+      const renew = () => this.#backends.get(config.name)?.renewTls()
+      for (const server of config.servers) {
+        if (server.tls) contexts.set(server.tls, tls.addServer(server.tls, renew))
+      }
       const backend = new Backend(config, {
+        tlsContextOf: ({ tls }: ResolvedServer) => (tls && contexts.get(tls))?.context as number,
         clock: this.#clock,
         engine,
         resolver: this.#options.resolver ?? systemResolver,
@@ -299,6 +352,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
       tables: this.tables,
       backends: this.#backends,
       maxconn: this.config.maxconn,
+      tlsHandshakes: this.config.tlsHandshakes,
       idPrefix: Math.floor(Date.now() / 1000).toString(16),
       events: {
         wantsSessions: () => this.listenerCount('session') > 0,
@@ -313,6 +367,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
   async #listen(
     engine: Engine,
     core: Core,
+    tls: TlsStore,
     config: ResolvedConfig['frontends'][number],
   ): Promise<void> {
     const backend = config.backend === undefined ? undefined : this.#backends.get(config.backend)
@@ -322,6 +377,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     const fallback = frontend.opens ? fallbackRoute(backend) : -1
     for (const bind of config.binds) frontend.listeners.push(new Listener(frontend, bind))
     for (const listener of frontend.listeners) {
+      if (listener.bind.tls) listener.tls = tls.addBind(listener.bind.tls)
       const spec = frontend.listenSpec(listener.bind, fallback, this.config.maxconn)
       const result = await engine.listen(spec)
       listener.listening(result)
@@ -383,6 +439,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     this.#state = 'stopped'
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     ;(this as EventEmitter).off('newListener', this.#onListener)
+    await this.#tls?.close()
     await this.#engine?.stop()
     for (const backend of this.#backends.values()) backend.stop()
     await this.#log?.close()
@@ -417,15 +474,24 @@ const NOTHING_TO_DO: StopResult = Object.freeze({ drained: true, closed: 0 })
 
 /**
  * Way out of a frontend whose policy is late: the first server of the default
- * backend that is ready and has a fixed address. The route of a host name
- * changes with the name, and the engine cannot ask while policy is late.
+ * backend that is ready and has a fixed route. The route of a host name changes
+ * with the name, and that of TLS with its files, and the engine cannot ask while
+ * policy is late.
  */
 function fallbackRoute(backend: Backend | undefined): number {
   const ready = backend?.servers.find(
     ({ config }) =>
       config.state === 'ready' &&
       !config.backup &&
-      (config.address.kind === 'ip' || config.address.kind === 'unix'),
+      (config.address.kind === 'ip' || config.address.kind === 'unix') &&
+      !mayChange(config.tls),
   )
   return ready?.route() ?? -1
+}
+
+/** The route depends on files, or on the connection. */
+function mayChange(tls: ResolvedClientTls | undefined): boolean {
+  if (!tls) return false
+  const { ca, crl, certificate, chooseServerName } = tls
+  return ca.length + crl.length > 0 || certificate !== undefined || chooseServerName !== undefined
 }

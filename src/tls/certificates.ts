@@ -1,0 +1,305 @@
+/** A chain and its key, read from PEM files and checked against each other. */
+
+import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
+import type { CertificateFiles } from '../config/resolved.js'
+import {
+  describeContent,
+  type Fault,
+  type FileContent,
+  isCertificate,
+  isKey,
+  type PemBlock,
+  pemBlocks,
+  type Read,
+  readContent,
+} from './pem.js'
+
+/** Where a certificate comes from. */
+export interface CertificateSource extends CertificateFiles {
+  /** Stays the same while the content changes. */
+  readonly id: string
+  /** The OCSP response may be missing. */
+  readonly ocspOptional: boolean
+}
+
+export type KeyType = 'rsa' | 'ecdsa' | 'ed25519'
+
+export interface Certificate {
+  readonly source: CertificateSource
+  /** PEM, without anything that is no certificate. */
+  readonly chain: string
+  readonly key: KeyObject
+  readonly ocsp: Uint8Array | undefined
+  /** DNS names, lower case; the common name where there is none. */
+  readonly names: readonly string[]
+  readonly keyType: KeyType
+  readonly notBefore: Date
+  readonly notAfter: Date
+  /** SHA-256 of the DER in lower-case hexadecimal. */
+  readonly fingerprint: string
+  /** What is not good, and works. */
+  readonly warnings: readonly Fault[]
+  /** Hash of each file's content. */
+  readonly hashes: ReadonlyMap<string, string>
+  /** Hash of everything. */
+  readonly hash: string
+}
+
+const DAY = 86_400_000
+const curves = ['prime256v1', 'secp384r1', 'secp521r1']
+
+/** A configured certificate, with files of its own. */
+export function sourceOf(files: CertificateFiles): CertificateSource {
+  const id = [files.cert, files.key, files.ocsp ?? ''].join('\n')
+  return { ...files, id, ocspOptional: false }
+}
+
+/** Reads and checks. The faults are all there is to tell about the files. */
+export async function readCertificate(source: CertificateSource): Promise<Read<Certificate>> {
+  const { cert, key, ocsp } = source
+  const paths = [...new Set([cert, key, ...(ocsp === undefined ? [] : [ocsp])])]
+  const contents = new Map<string, FileContent>()
+  const faults: Fault[] = []
+  for (const path of paths) {
+    const read = await readContent(path)
+    if ('value' in read) contents.set(path, read.value)
+    else if (path !== ocsp || !source.ocspOptional) faults.push(...read.faults)
+  }
+  if (faults.length > 0) return { faults }
+  return parse(source, contents)
+}
+
+/** Whole days until it expires, negative once it has. `now`: ms since 1970. */
+export function daysLeft({ notAfter }: Pick<Certificate, 'notAfter'>, now: number): number {
+  return Math.floor((notAfter.getTime() - now) / DAY)
+}
+
+/** Why it is not valid now; undefined where it is. */
+export function describeValidity(
+  { notBefore, notAfter }: Pick<Certificate, 'notBefore' | 'notAfter'>,
+  now: number,
+): string | undefined {
+  if (now > notAfter.getTime()) return `has expired, on ${dateText(notAfter)}.`
+  if (now < notBefore.getTime()) return `is not valid yet: from ${dateText(notBefore)} on.`
+  return undefined
+}
+
+export function dateText(date: Date): string {
+  return `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`
+}
+
+function parse(
+  source: CertificateSource,
+  contents: ReadonlyMap<string, FileContent>,
+): Read<Certificate> {
+  const faults: Fault[] = []
+  const certContent = contents.get(source.cert) as FileContent
+  const keyContent = contents.get(source.key) as FileContent
+  const ocspContent = source.ocsp === undefined ? undefined : contents.get(source.ocsp)
+  const chain = readChain(certContent, faults)
+  const key = readKey(keyContent, source, faults)
+  if (ocspContent) checkOcsp(ocspContent, faults)
+  const leaf = chain[0]
+  if (leaf && key && chain.length > 0) checkPair(source, chain, key, faults)
+  if (chain.length > 0 && faults.length === 0) checkOrder(source, chain, faults)
+  const keyType = key && keyTypeOf(key)
+  if (faults.length > 0 || !leaf || !key || !keyType) return { faults }
+  return {
+    value: {
+      source,
+      chain: chain.map((one) => one.toString()).join(''),
+      key,
+      ocsp: ocspContent?.bytes,
+      names: namesOf(leaf),
+      keyType,
+      notBefore: new Date(leaf.validFrom),
+      notAfter: new Date(leaf.validTo),
+      fingerprint: leaf.fingerprint256.replaceAll(':', '').toLowerCase(),
+      warnings: weaknesses(source.cert, chain),
+      hashes: new Map([...contents.values()].map(({ file, hash }) => [file, hash])),
+      hash: [...contents.values()].map(({ hash }) => hash).join('-'),
+    },
+  }
+}
+
+function readChain({ file, bytes }: FileContent, faults: Fault[]): X509Certificate[] {
+  const blocks = pemBlocks(bytes.toString('latin1'))
+  const found = blocks.filter(isCertificate)
+  if (found.length === 0) {
+    const what = describeContent(bytes, blocks)
+    faults.push({ file, message: `${what}; expected a certificate and its issuers in PEM.` })
+  }
+  return parseCertificates(file, found, faults)
+}
+
+/** Each certificate, or a fault. */
+export function parseCertificates(
+  file: string,
+  blocks: readonly PemBlock[],
+  faults: Fault[],
+): X509Certificate[] {
+  return blocks.flatMap(({ text }, i) => {
+    try {
+      return [new X509Certificate(text)]
+    } catch (error) {
+      const which =
+        blocks.length === 1 ? 'its certificate' : `certificate ${i + 1} of ${blocks.length}`
+      faults.push({ file, message: `${which} cannot be read: ${messageOf(error)}.` })
+      return []
+    }
+  })
+}
+
+function readKey(
+  { file, bytes }: FileContent,
+  source: CertificateSource,
+  faults: Fault[],
+): KeyObject | undefined {
+  const blocks = pemBlocks(bytes.toString('latin1'))
+  const keys = blocks.filter(isKey)
+  const [block, second] = keys
+  const fail = (message: string) => {
+    // The chain's file tells itself what it is.
+    if (file !== source.cert || blocks.some(isCertificate)) faults.push({ file, message })
+    return undefined
+  }
+  if (!block) {
+    const hint = file === source.cert ? ", or the name of its file as 'key'" : ''
+    return fail(`${describeContent(bytes, blocks)}; expected a private key in PEM${hint}.`)
+  }
+  if (second) return fail(`holds ${keys.length} private keys; expected one.`)
+  if (block.label.startsWith('ENCRYPTED') || block.text.includes('Proc-Type: 4,ENCRYPTED')) {
+    const command = `openssl pkey -in ${file} -out plain.key`
+    return fail(`its private key is encrypted; expected one without a password: '${command}'.`)
+  }
+  let key: KeyObject
+  try {
+    key = createPrivateKey(block.text)
+  } catch (error) {
+    return fail(`its private key cannot be read: ${messageOf(error)}.`)
+  }
+  if (keyTypeOf(key)) return key
+  return fail(
+    `its private key is ${describeKey(key)}; expected RSA, P-256, P-384, P-521 or Ed25519.`,
+  )
+}
+
+function keyTypeOf(key: KeyObject): KeyType | undefined {
+  switch (key.asymmetricKeyType) {
+    case 'rsa':
+      return 'rsa'
+    case 'ed25519':
+      return 'ed25519'
+    case 'ec':
+      return curves.includes(key.asymmetricKeyDetails?.namedCurve ?? '') ? 'ecdsa' : undefined
+    default:
+      return undefined
+  }
+}
+
+function describeKey(key: KeyObject): string {
+  const { namedCurve, modulusLength } = key.asymmetricKeyDetails ?? {}
+  const kind = (key.asymmetricKeyType ?? 'unknown').toUpperCase()
+  if (namedCurve) return `${kind} ${namedCurve}`
+  return modulusLength ? `${kind} of ${modulusLength} bits` : kind
+}
+
+/** The first certificate is the key's. */
+function checkPair(
+  { cert, key: keyFile }: CertificateSource,
+  chain: readonly X509Certificate[],
+  key: KeyObject,
+  faults: Fault[],
+): void {
+  const at = chain.findIndex((one) => one.checkPrivateKey(key))
+  if (at === 0) return
+  const leaf = chain[0] as X509Certificate
+  if (at > 0) {
+    const message = `certificate ${at + 1} (${nameOf(chain[at] as X509Certificate)}) is the one of the key and must come first; now ${nameOf(leaf)} does. Swap them.`
+    faults.push({ file: cert, message })
+    return
+  }
+  const theirs = describeKey(leaf.publicKey)
+  const own = describeKey(createPublicKey(key))
+  const difference =
+    theirs === own ? `both are ${own}` : `the key is ${own}, the certificate's ${theirs}`
+  const where = keyFile === cert ? 'the certificate before it' : `the certificate in ${cert}`
+  faults.push({
+    file: keyFile,
+    message: `its private key does not match ${where} (${nameOf(leaf)}): ${difference}.`,
+  })
+}
+
+/** Each certificate is issued by the next one (RFC 5246 section 7.4.2). */
+function checkOrder(
+  { cert }: CertificateSource,
+  chain: readonly X509Certificate[],
+  faults: Fault[],
+): void {
+  for (const [i, one] of chain.entries()) {
+    const next = chain[i + 1]
+    if (!next || one.checkIssued(next)) continue
+    const issuer = chain.findIndex((other) => other !== one && one.checkIssued(other))
+    const what = `certificate ${i + 2} (${nameOf(next)}) has not issued certificate ${i + 1} (${nameOf(one)})`
+    const fix =
+      issuer >= 0
+        ? `certificate ${issuer + 1} (${nameOf(chain[issuer] as X509Certificate)}) has: swap ${i + 2} and ${issuer + 1}`
+        : `expected its issuer (${oneLine(one.issuer)}), or nothing`
+    faults.push({ file: cert, message: `is out of order: ${what}; ${fix}.` })
+    return
+  }
+}
+
+/** RFC 6960 section 4.2.1: OCSPResponse ::= SEQUENCE { responseStatus ENUMERATED, ... }; 0 is successful. */
+function checkOcsp({ file, bytes }: FileContent, faults: Fault[]): void {
+  const length = bytes[1] ?? 0
+  const at = length < 0x80 ? 2 : 2 + (length & 0x7f)
+  const isResponse = bytes[0] === 0x30 && bytes[at] === 0x0a && bytes[at + 1] === 1
+  if (isResponse && bytes[at + 2] === 0) return
+  const message = isResponse
+    ? `is an OCSP response that says error ${bytes[at + 2]}, not a certificate's status.`
+    : `${bytes.length === 0 ? 'is empty' : 'is no OCSP response'}; expected one in DER, as 'openssl ocsp -respout' writes it.`
+  faults.push({ file, message })
+}
+
+/** DNS names of the alternative names (RFC 6125 section 6.4.4: the common name counts only without them). */
+function namesOf(certificate: X509Certificate): string[] {
+  const names = altNames(certificate.subjectAltName ?? '').flatMap((name) =>
+    name.startsWith('DNS:') ? [name.slice(4).toLowerCase()] : [],
+  )
+  if (names.length > 0) return [...new Set(names)]
+  const commonName = /(?:^|\n)CN=(.+)/.exec(certificate.subject)?.[1]?.toLowerCase()
+  return commonName && /^(\*\.)?[a-z0-9_.-]+$/.test(commonName) ? [commonName] : []
+}
+
+/** Node separates them by ', ' and writes those with special characters as JSON strings. */
+function altNames(text: string): string[] {
+  const names: string[] = []
+  for (const [, prefix = '', quoted, plain] of text.matchAll(
+    /([A-Za-z ]+:)(?:("(?:[^"\\]|\\.)*")|([^,]*))/g,
+  )) {
+    names.push(prefix + (quoted === undefined ? plain : (JSON.parse(quoted) as string)))
+  }
+  return names
+}
+
+function weaknesses(file: string, chain: readonly X509Certificate[]): Fault[] {
+  return chain.flatMap((one, i) => {
+    const bits = one.publicKey.asymmetricKeyDetails?.modulusLength
+    if (one.publicKey.asymmetricKeyType !== 'rsa' || bits === undefined || bits >= 2048) return []
+    const which = `certificate ${i + 1} (${nameOf(one)})`
+    return [{ file, message: `${which} has an RSA key of ${bits} bits; many peers want 2048.` }]
+  })
+}
+
+function nameOf(certificate: X509Certificate): string {
+  return oneLine(certificate.subject || certificate.subjectAltName || 'without a name')
+}
+
+function oneLine(name: string): string {
+  return name.replaceAll('\n', ',')
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

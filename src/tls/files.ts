@@ -1,0 +1,61 @@
+/** Looking at files without reading them: what is in a folder, and what has changed. */
+
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { ResolvedServerTls } from '../config/resolved.js'
+import { type CertificateSource, sourceOf } from './certificates.js'
+import { describeFailure, type Fault, type Read } from './pem.js'
+
+/** What a missing file looks like. */
+export const MISSING = '-'
+
+/** Changes when the file is written or replaced; links are followed. */
+export async function look(file: string): Promise<string> {
+  try {
+    const { ino, size, mtimeMs, ctimeMs } = await stat(file)
+    return `${ino}:${size}:${mtimeMs}:${ctimeMs}`
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? MISSING : 'unreadable'
+  }
+}
+
+/** Every certificate of a set: the files that are named, then those of the folders by name. */
+export async function findSources(tls: ResolvedServerTls): Promise<Read<CertificateSource[]>> {
+  const sources = tls.certificates.map(sourceOf)
+  const faults: Fault[] = []
+  for (const directory of tls.directories) {
+    const found = await scan(directory)
+    if ('value' in found) sources.push(...found.value)
+    else faults.push(...found.faults)
+  }
+  return faults.length > 0 ? { faults } : { value: sources }
+}
+
+/** NAME.pem or NAME.crt, each with NAME.key where that is there and NAME.ocsp where it comes. */
+async function scan(directory: string): Promise<Read<CertificateSource[]>> {
+  let names: string[]
+  try {
+    names = await readdir(directory)
+  } catch (error) {
+    const message = describeFailure(error as NodeJS.ErrnoException, 'folder')
+    return { faults: [{ file: directory, message }] }
+  }
+  const there = new Set(names)
+  const certificates = names.filter((name) => /^[^.].*\.(pem|crt)$/.test(name)).sort()
+  if (certificates.length === 0) {
+    const message = 'holds no certificate; expected NAME.pem or NAME.crt files.'
+    return { faults: [{ file: directory, message }] }
+  }
+  const value = certificates.map((name) => {
+    const base = name.replace(/\.(pem|crt)$/, '')
+    const cert = join(directory, name)
+    return {
+      id: `${cert}\n*`,
+      cert,
+      key: there.has(`${base}.key`) ? join(directory, `${base}.key`) : cert,
+      ocsp: join(directory, `${base}.ocsp`),
+      ocspOptional: true,
+    }
+  })
+  return { value }
+}

@@ -1,0 +1,244 @@
+/**
+ * What is on disk: certificates, authorities and revocation lists, read anew
+ * without giving up what was good. Knows nothing of engines.
+ */
+
+import type { ResolvedClientTls, ResolvedServerTls } from '../config/resolved.js'
+import { NO_TRUST, readAuthorities, readRevocations, type TrustText } from './authorities.js'
+import {
+  type Certificate,
+  type CertificateSource,
+  readCertificate,
+  sourceOf,
+} from './certificates.js'
+import { findSources, look } from './files.js'
+import type { Fault, Read } from './pem.js'
+
+/** A fault with the paths of the configuration that it concerns. */
+export interface Problem extends Fault {
+  readonly paths: readonly string[]
+}
+
+/** Everything at one moment. */
+export interface Snapshot {
+  /** By the id of the source. */
+  readonly certificates: ReadonlyMap<string, Certificate>
+  /** By what `trustKey` says. */
+  readonly trust: ReadonlyMap<string, TrustText>
+  /** Sources of each set, in order. */
+  readonly members: ReadonlyMap<ResolvedServerTls, readonly CertificateSource[]>
+}
+
+export interface Look {
+  /** What it is now: what could not be read is as it was before. */
+  readonly snapshot: Snapshot
+  readonly problems: readonly Problem[]
+  /** Files whose content is new, and those that are gone. */
+  readonly changed: readonly string[]
+}
+
+/** Something that is read as a whole: a certificate's files, or a list of authorities. */
+interface Unit {
+  readonly id: string
+  readonly files: readonly string[]
+  readonly paths: Set<string>
+  read(): Promise<Read<Certificate | TrustText>>
+}
+
+const EMPTY: Snapshot = { certificates: new Map(), trust: new Map(), members: new Map() }
+
+export function trustKey(kind: 'ca' | 'crl', files: readonly string[]): string {
+  return `${kind}\n${files.join('\n')}`
+}
+
+export class Library {
+  snapshot: Snapshot = EMPTY
+  readonly #sets: readonly ResolvedServerTls[]
+  readonly #servers: readonly ResolvedClientTls[]
+  readonly #now: () => number
+  /** What files looked like when they were last read, and at the last look. */
+  #read = new Map<string, string>()
+  #seen = new Map<string, string>()
+  /** Sources that were gone at the last look. */
+  #gone = new Set<string>()
+  /** Units that could not be read, with what their files looked like: told when they stay so. */
+  #doubtful = new Map<string, string>()
+  /** The same for folders; `times` counts. */
+  #folders = new Map<ResolvedServerTls, { state: string; times: number }>()
+
+  /** `now`: ms since 1970. */
+  constructor(
+    sets: readonly ResolvedServerTls[],
+    servers: readonly ResolvedClientTls[],
+    now: () => number,
+  ) {
+    this.#sets = sets
+    this.#servers = servers
+    this.#now = now
+  }
+
+  /**
+   * Looks at every file. `everything` reads them all and tells what is wrong. Otherwise a file
+   * is read when it has changed and was the same at the look before, and what is wrong with it
+   * is told when it still is at the next look: it may have been half written.
+   */
+  async look(everything: boolean): Promise<Look> {
+    const problems: Problem[] = []
+    const members = await this.#findMembers(everything, problems)
+    const units = this.#units(members)
+    const now = await lookAtAll(new Set(units.flatMap(({ files }) => files)))
+    const wanted = new Set(everything ? units : units.filter((unit) => this.#isDue(unit, now)))
+    const before = this.snapshot
+    const certificates = new Map<string, Certificate>()
+    const trust = new Map<string, TrustText>()
+    const keep = ({ id }: Unit) => {
+      const certificate = before.certificates.get(id)
+      const text = before.trust.get(id)
+      if (certificate) certificates.set(id, certificate)
+      if (text) trust.set(id, text)
+    }
+    const changed = new Set<string>()
+    for (const unit of units) {
+      keep(unit)
+      if (!wanted.has(unit)) continue
+      const old = certificates.get(unit.id) ?? trust.get(unit.id)
+      const read = await unit.read()
+      if (!('value' in read)) {
+        if (!everything && this.#mayRecover(unit, now)) continue
+        this.#taken(unit, now)
+        const paths = [...unit.paths]
+        problems.push(...read.faults.map((fault) => ({ ...fault, paths })))
+        continue
+      }
+      this.#taken(unit, now)
+      const { value } = read
+      if (old?.hash === value.hash) continue
+      for (const [file, hash] of value.hashes) if (old?.hashes.get(file) !== hash) changed.add(file)
+      for (const file of old?.hashes.keys() ?? []) if (!value.hashes.has(file)) changed.add(file)
+      if ('chain' in value) certificates.set(unit.id, value)
+      else trust.set(unit.id, value)
+    }
+    for (const [id, { source }] of before.certificates) {
+      if (!certificates.has(id)) changed.add(source.cert)
+    }
+    this.#seen = now
+    for (const file of this.#read.keys()) if (!now.has(file)) this.#read.delete(file)
+    const snapshot = { certificates, trust, members }
+    return { snapshot, problems, changed: [...changed] }
+  }
+
+  /** The sources of every set; where a folder cannot be read, those that were there before. */
+  async #findMembers(
+    everything: boolean,
+    problems: Problem[],
+  ): Promise<Map<ResolvedServerTls, readonly CertificateSource[]>> {
+    const members = new Map<ResolvedServerTls, readonly CertificateSource[]>()
+    const gone = new Set<string>()
+    for (const tls of this.#sets) {
+      const before = this.snapshot.members.get(tls) ?? []
+      const found = await findSources(tls)
+      if ('faults' in found) {
+        members.set(tls, before)
+        if (!everything && !this.#isLasting(tls, found.faults)) continue
+        problems.push(...found.faults.map((fault) => ({ ...fault, paths: [tls.path] })))
+        continue
+      }
+      this.#folders.delete(tls)
+      const there = new Set(found.value.map((source) => source.id))
+      const missing = before.filter((source) => !there.has(source.id))
+      for (const source of missing) gone.add(source.id)
+      // Gone for a moment may be half of a replacement.
+      const kept = everything ? [] : missing.filter((source) => !this.#gone.has(source.id))
+      members.set(tls, [...found.value, ...kept])
+    }
+    this.#gone = gone
+    return members
+  }
+
+  #units(members: ReadonlyMap<ResolvedServerTls, readonly CertificateSource[]>): Unit[] {
+    const units = new Map<string, Unit>()
+    const add = (unit: Omit<Unit, 'paths'>, path: string) => {
+      const known = units.get(unit.id) ?? { ...unit, paths: new Set() }
+      known.paths.add(path)
+      units.set(unit.id, known)
+    }
+    const addCertificate = (source: CertificateSource, path: string) => {
+      const { id, cert, key, ocsp } = source
+      const files = [...new Set([cert, key, ...(ocsp === undefined ? [] : [ocsp])])]
+      add({ id, files, read: () => readCertificate(source) }, path)
+    }
+    const addTrust = ({ ca, crl, path }: Pick<ResolvedClientTls, 'ca' | 'crl' | 'path'>) => {
+      if (ca.length > 0) {
+        const read = () => readAuthorities(ca, this.#now())
+        add({ id: trustKey('ca', ca), files: ca, read }, `${path}.ca`)
+      }
+      if (crl.length > 0) {
+        const read = () => readRevocations(crl)
+        add({ id: trustKey('crl', crl), files: crl, read }, `${path}.crl`)
+      }
+    }
+    for (const tls of this.#sets) {
+      for (const source of members.get(tls) ?? []) addCertificate(source, tls.path)
+      addTrust(tls)
+    }
+    for (const tls of this.#servers) {
+      if (tls.certificate) addCertificate(sourceOf(tls.certificate), tls.path)
+      addTrust(tls)
+    }
+    return [...units.values()]
+  }
+
+  /** A file is another one than was read, and all of them hold still. */
+  #isDue({ files }: Unit, now: ReadonlyMap<string, string>): boolean {
+    const changed = files.some((file) => now.get(file) !== this.#read.get(file))
+    return changed && files.every((file) => now.get(file) === this.#seen.get(file))
+  }
+
+  /** The first time that these very files cannot be used. */
+  #mayRecover(unit: Unit, now: ReadonlyMap<string, string>): boolean {
+    const state = unit.files.map((file) => now.get(file)).join('\n')
+    const first = this.#doubtful.get(unit.id) !== state
+    this.#doubtful.set(unit.id, state)
+    return first
+  }
+
+  /** The second time that a folder cannot be used in the same way; false afterwards. */
+  #isLasting(tls: ResolvedServerTls, faults: readonly Fault[]): boolean {
+    const state = faults.map(({ file, message }) => file + message).join('\n')
+    const before = this.#folders.get(tls)
+    const times = before?.state === state ? before.times + 1 : 1
+    this.#folders.set(tls, { state, times })
+    return times === 2
+  }
+
+  #taken(unit: Unit, now: ReadonlyMap<string, string>): void {
+    this.#doubtful.delete(unit.id)
+    for (const file of unit.files) this.#read.set(file, now.get(file) as string)
+  }
+}
+
+/** A few at a time: every one takes a thread. */
+async function lookAtAll(files: ReadonlySet<string>): Promise<Map<string, string>> {
+  const all = [...files]
+  const states = new Map<string, string>()
+  for (let i = 0; i < all.length; i += 32) {
+    const some = all.slice(i, i + 32)
+    const found = await Promise.all(some.map(look))
+    for (const [j, file] of some.entries()) states.set(file, found[j] as string)
+  }
+  return states
+}
+
+export function trustOf(
+  snapshot: Snapshot,
+  kind: 'ca' | 'crl',
+  files: readonly string[],
+): TrustText {
+  return snapshot.trust.get(trustKey(kind, files)) ?? NO_TRUST
+}
+
+/** The certificates of a set that could be read. */
+export function certificatesOf(snapshot: Snapshot, tls: ResolvedServerTls): Certificate[] {
+  const sources = snapshot.members.get(tls) ?? []
+  return sources.flatMap(({ id }) => snapshot.certificates.get(id) ?? [])
+}

@@ -1,0 +1,511 @@
+/**
+ * Every certificate of a proxy: from files to contexts of the engine, and again
+ * when the files change. Nothing that is in use is given up before its
+ * successor is there, and what is broken changes nothing.
+ */
+
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import type { Clock } from '../clock.js'
+import type { ResolvedClientTls, ResolvedServerTls } from '../config/resolved.js'
+import type { Engine, TlsClientSpec } from '../engine/engine.js'
+import { SluiceError } from '../errors.js'
+import { systemAuthorities } from './authorities.js'
+import { type Certificate, daysLeft, describeValidity, sourceOf } from './certificates.js'
+import type { CertificateStatus, ReloadReport, ServerContexts } from './contexts.js'
+import {
+  certificatesOf,
+  Library,
+  type Look,
+  type Problem,
+  type Snapshot,
+  trustOf,
+} from './library.js'
+import {
+  BindContexts,
+  engineCertificate,
+  groupsOf,
+  ServerSet,
+  type SetContent,
+  type Slot,
+  serverSpec,
+} from './server-contexts.js'
+
+export interface TlsStoreOptions {
+  readonly engine: Engine
+  readonly clock: Clock
+  readonly logger: Logger
+  /** ms between two looks at the files; 0: only when asked to. */
+  readonly interval: number
+  /** After a reload that changed something. */
+  readonly onReload?: (report: ReloadReport) => void
+  /** ms since 1970. Default: Date.now. */
+  readonly wallClock?: () => number
+}
+
+/** The context of a server; its number changes when files change. */
+export interface ClientContext {
+  readonly context: number
+  close(): void
+}
+
+const DAY = 86_400_000
+/** Certificates are warned of when this many days are left. */
+const WARN_DAYS = 14
+/** Names of servers whose sessions are kept. */
+const CLIENT_SESSIONS = 256
+/** Contexts that are made before other work gets its turn. */
+const CONTEXTS_PER_TURN = 8
+/** ms for which contexts outlive their successors: more than a replaced route lives. */
+const FORGET_DELAY = 10_000
+
+interface Handle {
+  readonly tls: ResolvedClientTls
+  readonly onChange: () => void
+  context: number
+  /** Hashes of what the context was made from. */
+  key: string
+}
+
+/** What one reload makes, before anything of it is used. */
+interface Build {
+  readonly certificates: Map<string, Certificate>
+  readonly sets: Map<ResolvedServerTls, ServerSet>
+  readonly handles: Map<Handle, { context: number; key: string }>
+  /** Contexts that nothing refers to yet. */
+  readonly made: Set<number>
+  readonly problems: Problem[]
+}
+
+export class TlsStore {
+  readonly #options: TlsStoreOptions
+  readonly #engine: Engine
+  readonly #logger: Logger
+  readonly #binds = new Set<BindContexts>()
+  readonly #handles = new Set<Handle>()
+  #library: Library | undefined
+  #sets: ReadonlyMap<ResolvedServerTls, ServerSet> = new Map()
+  #servers: readonly ResolvedClientTls[] = []
+  #last: Promise<unknown> = Promise.resolve()
+  #timers: (() => void)[] = []
+  #closed = false
+
+  constructor(options: TlsStoreOptions) {
+    this.#options = options
+    this.#engine = options.engine
+    this.#logger = options.logger
+  }
+
+  /**
+   * Reads every file and makes the contexts of the binds; once. Throws one SluiceError
+   * (ERR_SLUICE_TLS) that tells everything that is wrong, and then no context is left.
+   */
+  async load(
+    binds: readonly (readonly ResolvedServerTls[])[],
+    servers: readonly ResolvedClientTls[],
+  ): Promise<void> {
+    const sets = [...new Set(binds.flat())]
+    this.#library = new Library(sets, servers, this.#wallClock)
+    this.#servers = servers
+    const found = await this.#library.look(true)
+    const problems = [...found.problems, ...systemProblems(servers)]
+    const build = newBuild(found.snapshot)
+    if (problems.length === 0) await this.#build(found.snapshot, build)
+    problems.push(...build.problems)
+    if (problems.length > 0) {
+      for (const context of build.made) this.#engine.tlsForget(context)
+      throw new SluiceError('ERR_SLUICE_TLS', describeProblems(problems))
+    }
+    this.#library.snapshot = found.snapshot
+    this.#sets = build.sets
+    for (const { path, verify } of servers) {
+      if (!verify)
+        this.#logger.warn(
+          { path },
+          `${path}: verify is 'none': whoever answers is trusted, nothing proves that it is the server`,
+        )
+    }
+    for (const certificate of found.snapshot.certificates.values()) this.#warn(certificate)
+    for (const { warnings } of found.snapshot.trust.values()) this.#tell(warnings)
+  }
+
+  /** Looks at the files and the days left, every now and then, until `close`. */
+  watch(): void {
+    const { clock, interval } = this.#options
+    const every = (index: number, ms: number, work: () => Promise<unknown> | undefined) => {
+      this.#timers[index] = clock.after(ms, () => {
+        const again = () => {
+          if (!this.#closed) every(index, ms, work)
+        }
+        Promise.resolve(work()).then(again, again)
+      })
+    }
+    if (this.#library?.snapshot.certificates.size === 0 && this.#library.snapshot.trust.size === 0)
+      return
+    if (interval > 0) every(0, interval, () => this.poll())
+    every(1, DAY, () => this.#warnOfExpiry())
+  }
+
+  /** Contexts for a bind. Precondition: `tls` was loaded. */
+  addBind(tls: readonly ResolvedServerTls[]): ServerContexts {
+    const bind = new BindContexts(tls, this.#setsOf(tls), this.#engine, (path, error) =>
+      this.#logger.error({ path, err: error }, `${path}: no context for another demand`),
+    )
+    this.#binds.add(bind)
+    return bind
+  }
+
+  /**
+   * The context for a server. `onChange`: `context` is another number now; the old one lives
+   * for a few seconds more. Precondition: `tls` was loaded. Throws a SluiceError (ERR_SLUICE_TLS).
+   */
+  addServer(tls: ResolvedClientTls, onChange: () => void): ClientContext {
+    const { snapshot } = this.#loaded()
+    const context = this.#engine.tlsClient(clientSpec(tls, snapshot))
+    const handle: Handle = { tls, onChange, context, key: clientKey(tls, snapshot) }
+    this.#handles.add(handle)
+    return {
+      get context() {
+        return handle.context
+      },
+      close: () => {
+        if (this.#handles.delete(handle)) this.#forget(new Set([handle.context]))
+      },
+    }
+  }
+
+  /**
+   * Reads every file again and uses what is new. What cannot be used stays as it was and is in
+   * the report. Calls wait for each other.
+   */
+  reload(): Promise<ReloadReport> {
+    return this.#serially(() => this.#refresh(true))
+  }
+
+  /** Uses what has changed and holds still. For the watcher, and for tests of it. */
+  poll(): Promise<ReloadReport> {
+    return this.#serially(() => this.#refresh(false))
+  }
+
+  /** Every certificate that is in use, by file. */
+  certificates(): CertificateStatus[] {
+    if (!this.#library) return []
+    const { snapshot } = this.#library
+    const usedBy = new Map<string, string[]>()
+    const add = (id: string, path: string) => usedBy.set(id, [...(usedBy.get(id) ?? []), path])
+    for (const [tls, sources] of snapshot.members) {
+      for (const { id } of sources) add(id, tls.path)
+    }
+    for (const tls of this.#servers) {
+      if (tls.certificate) add(sourceOf(tls.certificate).id, tls.path)
+    }
+    const now = this.#wallClock()
+    return [...snapshot.certificates.values()].map((one) => ({
+      usedBy: usedBy.get(one.source.id) ?? [],
+      file: one.source.cert,
+      keyFile: one.source.key,
+      names: one.names,
+      keyType: one.keyType,
+      notBefore: one.notBefore,
+      notAfter: one.notAfter,
+      daysLeft: daysLeft(one, now),
+      fingerprint: one.fingerprint,
+    }))
+  }
+
+  /** Stops looking. The contexts go with the engine. Resolves when no reload is under way. */
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const cancel of this.#timers) cancel?.()
+    await this.#last
+  }
+
+  async #refresh(everything: boolean): Promise<ReloadReport> {
+    const library = this.#loaded()
+    const found = await library.look(everything)
+    const nothing = found.changed.length === 0 && found.problems.length === 0
+    if (this.#closed || (nothing && sameMembers(found.snapshot, library.snapshot))) {
+      return { changed: [], errors: [] }
+    }
+    const build = newBuild(found.snapshot)
+    build.problems.push(...found.problems)
+    await this.#build(found.snapshot, build)
+    // The engine may be gone.
+    if (this.#closed) return { changed: [], errors: [] }
+    const fresh = this.#swap(library, found, build)
+    return this.#report(found, build.problems, fresh)
+  }
+
+  /** Makes every context that is new. A certificate that the engine refuses gives way to its predecessor. */
+  async #build(snapshot: Snapshot, build: Build): Promise<void> {
+    const before = this.#library?.snapshot
+    for (const tls of snapshot.members.keys()) {
+      await this.#buildSet(tls, snapshot, build, before)
+    }
+    for (const handle of this.#handles) {
+      const next = { ...snapshot, certificates: build.certificates }
+      const key = clientKey(handle.tls, next)
+      if (key === handle.key || this.#closed) continue
+      try {
+        const context = this.#engine.tlsClient(clientSpec(handle.tls, next))
+        build.made.add(context)
+        build.handles.set(handle, { context, key })
+      } catch (error) {
+        const file = handle.tls.certificate?.cert ?? handle.tls.ca[0] ?? ''
+        build.problems.push({ file, message: messageOf(error), paths: [handle.tls.path] })
+      }
+    }
+  }
+
+  async #buildSet(
+    tls: ResolvedServerTls,
+    snapshot: Snapshot,
+    build: Build,
+    before: Snapshot | undefined,
+  ): Promise<void> {
+    const old = this.#sets.get(tls)
+    const slots = new Map<string, Slot>(old?.slots)
+    let trust = { ca: trustOf(snapshot, 'ca', tls.ca), crl: trustOf(snapshot, 'crl', tls.crl) }
+    for (;;) {
+      const certificates = certificatesOf({ ...snapshot, certificates: build.certificates }, tls)
+      if (certificates.length === 0) {
+        if (!old) return
+        const message = 'no certificate is left.'
+        build.problems.push({ file: tls.directories[0] ?? '', message, paths: [tls.path] })
+        for (const one of old.content.certificates) build.certificates.set(one.source.id, one)
+        build.sets.set(tls, old)
+        return
+      }
+      const content: SetContent = { tls, certificates, ...trust }
+      const groups = groupsOf(content)
+      const refused = await this.#makeSlots(content, groups, slots, build)
+      if (!refused) {
+        const used = new Map([...groups.keys()].map((key) => [key, slots.get(key) as Slot]))
+        build.sets.set(tls, new ServerSet(content, used))
+        return
+      }
+      const [group, error] = refused
+      const files = group.map(({ source }) => source.cert)
+      build.problems.push({
+        file: files.join(' and '),
+        message: messageOf(error),
+        paths: [tls.path],
+      })
+      const reverted = group.filter(({ source: { id }, hash }) => {
+        const previous = before?.certificates.get(id)
+        if (previous?.hash === hash) return false
+        if (previous) build.certificates.set(id, previous)
+        else build.certificates.delete(id)
+        return true
+      })
+      if (reverted.length > 0) continue
+      // The authorities or lists are what the engine does not like; or there is nothing to go back to.
+      if (!old || trust.ca === old.content.ca) return
+      trust = { ca: old.content.ca, crl: old.content.crl }
+    }
+  }
+
+  /** The group that the engine refuses, and why. */
+  async #makeSlots(
+    content: SetContent,
+    groups: ReturnType<typeof groupsOf>,
+    slots: Map<string, Slot>,
+    build: Build,
+  ): Promise<readonly [group: readonly Certificate[], error: unknown] | undefined> {
+    let count = 0
+    for (const [key, group] of groups) {
+      if (slots.has(key)) continue
+      if (this.#closed) throw new SluiceError('ERR_SLUICE_STATE', 'The proxy has stopped.')
+      try {
+        const context = this.#engine.tlsServer(serverSpec(content, group, content.tls.clientCert))
+        build.made.add(context)
+        slots.set(key, { group, context, variants: new Map() })
+      } catch (error) {
+        return [group, error]
+      }
+      if (++count % CONTEXTS_PER_TURN === 0) await nextTurn()
+    }
+    return undefined
+  }
+
+  /** From here on the new ones count; all at once. Returns the certificates that are new. */
+  #swap(library: Library, { snapshot }: Look, build: Build): Certificate[] {
+    const before = library.snapshot.certificates
+    const fresh = [...build.certificates.values()].filter(
+      ({ source, hash }) => before.get(source.id)?.hash !== hash,
+    )
+    const oldSets = this.#sets
+    library.snapshot = { ...snapshot, certificates: build.certificates }
+    this.#sets = new Map([...oldSets, ...build.sets])
+    for (const bind of this.#binds) bind.replace(this.#setsOf(bind.tls))
+    const inUse = new Set([...this.#sets.values()].flatMap((set) => [...set.slots.values()]))
+    const gone = new Set<number>(build.made)
+    for (const { context } of inUse) gone.delete(context)
+    for (const slot of new Set([...oldSets.values()].flatMap((set) => [...set.slots.values()]))) {
+      if (inUse.has(slot)) continue
+      gone.add(slot.context)
+      for (const context of slot.variants.values()) gone.add(context)
+    }
+    for (const [handle, { context, key }] of build.handles) {
+      // A handle may have been closed meanwhile.
+      if (!this.#handles.has(handle)) continue
+      gone.delete(context)
+      gone.add(handle.context)
+      handle.context = context
+      handle.key = key
+      handle.onChange()
+    }
+    this.#forget(gone)
+    return fresh
+  }
+
+  /** Later: answers that name the contexts may be on their way, and replaced routes live for a while. */
+  #forget(contexts: ReadonlySet<number>): void {
+    if (contexts.size === 0) return
+    this.#options.clock.after(FORGET_DELAY, () => {
+      if (this.#closed) return
+      for (const context of contexts) this.#engine.tlsForget(context)
+    })
+  }
+
+  #report(
+    { changed }: Look,
+    problems: readonly Problem[],
+    fresh: readonly Certificate[],
+  ): ReloadReport {
+    for (const problem of problems) {
+      const { file, paths } = problem
+      this.#logger.error({ file, paths }, `${lineOf(problem)} What was in use before stays in use.`)
+    }
+    for (const certificate of fresh) this.#warn(certificate)
+    const broken = new Set(problems.flatMap(({ file }) => file.split(' and ')))
+    const report = {
+      changed: changed.filter((file) => !broken.has(file)),
+      errors: problems.map(lineOf),
+    }
+    if (report.changed.length > 0) {
+      this.#logger.info(
+        { files: report.changed },
+        `${report.changed.length} certificate files reloaded`,
+      )
+      this.#options.onReload?.(report)
+    }
+    return report
+  }
+
+  #warnOfExpiry(): undefined {
+    for (const one of this.#library?.snapshot.certificates.values() ?? []) {
+      this.#warnOfDays(one)
+    }
+  }
+
+  #warn(certificate: Certificate): void {
+    this.#tell(certificate.warnings)
+    this.#warnOfDays(certificate)
+  }
+
+  #warnOfDays(certificate: Certificate): void {
+    const now = this.#wallClock()
+    const file = certificate.source.cert
+    const wrong = describeValidity(certificate, now)
+    const days = daysLeft(certificate, now)
+    const bindings = { file, daysLeft: days }
+    if (wrong) this.#logger.error(bindings, `${file}: ${wrong}`)
+    else if (days < WARN_DAYS) this.#logger.warn(bindings, `${file}: expires in ${days} days`)
+  }
+
+  #tell(warnings: readonly { file: string; message: string }[]): void {
+    for (const { file, message } of warnings) this.#logger.warn({ file }, `${file}: ${message}`)
+  }
+
+  #setsOf(tls: readonly ResolvedServerTls[]): ServerSet[] {
+    return tls.flatMap((one) => this.#sets.get(one) ?? [])
+  }
+
+  #loaded(): Library {
+    if (this.#library && !this.#closed) return this.#library
+    throw new SluiceError('ERR_SLUICE_STATE', 'Certificates are there only while the proxy runs.')
+  }
+
+  #serially<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work)
+    this.#last = done.catch(() => {})
+    return done
+  }
+
+  get #wallClock(): () => number {
+    return this.#options.wallClock ?? Date.now
+  }
+}
+
+function newBuild(snapshot: Snapshot): Build {
+  return {
+    certificates: new Map(snapshot.certificates),
+    sets: new Map(),
+    handles: new Map(),
+    made: new Set(),
+    problems: [],
+  }
+}
+
+function clientKey(tls: ResolvedClientTls, snapshot: Snapshot): string {
+  const certificate = tls.certificate && snapshot.certificates.get(sourceOf(tls.certificate).id)
+  const { ca, crl } = tls
+  return [
+    trustOf(snapshot, 'ca', ca).hash,
+    trustOf(snapshot, 'crl', crl).hash,
+    certificate?.hash,
+  ].join('/')
+}
+
+function clientSpec(tls: ResolvedClientTls, snapshot: Snapshot): TlsClientSpec {
+  const certificate = tls.certificate && snapshot.certificates.get(sourceOf(tls.certificate).id)
+  return {
+    verify: tls.verify,
+    ...(certificate && { certificate: engineCertificate(certificate) }),
+    sessionCache: tls.resumption ? CLIENT_SESSIONS : 0,
+    alpn: tls.alpn,
+    minVersion: tls.minVersion,
+    maxVersion: tls.maxVersion,
+    ciphers: tls.ciphers,
+    groups: tls.groups,
+    ca: tls.systemCa ? systemAuthorities() : trustOf(snapshot, 'ca', tls.ca).pem,
+    crl: trustOf(snapshot, 'crl', tls.crl).pem,
+  }
+}
+
+/** Authorities of the system that are asked for and cannot be read. */
+export function systemProblems(servers: readonly ResolvedClientTls[]): Problem[] {
+  const paths = servers.filter(({ systemCa }) => systemCa).map(({ path }) => path)
+  if (paths.length === 0) return []
+  try {
+    systemAuthorities()
+    return []
+  } catch (error) {
+    return [{ file: 'the authorities of the system', message: messageOf(error), paths }]
+  }
+}
+
+function sameMembers(a: Snapshot, b: Snapshot): boolean {
+  for (const [tls, sources] of a.members) {
+    const others = b.members.get(tls) ?? []
+    if (sources.length !== others.length) return false
+    if (sources.some(({ id }, i) => id !== others[i]?.id)) return false
+  }
+  return true
+}
+
+/** 'frontends.web.bind.tls: /etc/ssl/a.pem: is empty; ...' */
+export function lineOf({ paths, file, message }: Problem): string {
+  return `${paths.join(', ')}: ${file}: ${message}`
+}
+
+function describeProblems(problems: readonly Problem[]): string {
+  const lines = problems.map((problem) => `  ${lineOf(problem)}`)
+  const count = `${problems.length} problem${problems.length === 1 ? '' : 's'}`
+  return `certificates: ${count}\n${lines.join('\n')}`
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
