@@ -3,13 +3,15 @@
  * clients send it in clear: read without terminating TLS.
  */
 
-import { HelloStatus } from '../engine/wire.js'
+import { HelloStatus, Layout } from '../engine/wire.js'
+import { packHello } from './client-hello-pack.js'
+import { ja4 } from './ja4.js'
 
 /** What a client offers. Fields are decoded on first use. */
 export interface ClientHello {
   /** The name asked for (SNI, RFC 6066) in lower case without a final dot; '' for none. */
   readonly serverName: string
-  /** Protocols offered (ALPN, RFC 7301), in the client's order. */
+  /** Protocols offered (ALPN, RFC 7301), in the client's order; one character a byte. */
   readonly alpn: readonly string[]
   /** Versions offered, without GREASE, as on the wire: 0x0304 is TLS 1.3. */
   readonly versions: readonly number[]
@@ -17,7 +19,7 @@ export interface ClientHello {
   readonly ciphers: readonly number[]
   /** Extension types, without GREASE, in the client's order. */
   readonly extensions: readonly number[]
-  /** Signature schemes, in the client's order. */
+  /** Signature schemes, without GREASE, in the client's order. */
   readonly signatureSchemes: readonly number[]
   /** Key exchange groups, without GREASE, in the client's order. */
   readonly groups: readonly number[]
@@ -29,19 +31,162 @@ export interface ClientHello {
 export interface Framed {
   /** HelloStatus, or undefined while more bytes are needed. */
   readonly status: number | undefined
-  /** For COMPLETE the handshake message, with its four bytes of type and length. */
+  /** For COMPLETE the handshake message, with its four bytes of type and length: a view where it is in one record. */
   readonly message: Uint8Array
 }
 
+const RECORD_HEADER = 5
+const MESSAGE_HEADER = 4
+/** Most payload of a record that is not encrypted (RFC 8446 section 5.1). */
+const MAX_RECORD = 1 << 14
+const TYPE_HANDSHAKE = 22
+const MAJOR_VERSION = 3
+const CLIENT_HELLO = 1
+
+const NO_BYTES = new Uint8Array(0)
+const framed = (status: number | undefined): Framed => ({ status, message: NO_BYTES })
+const PARTIAL = framed(undefined)
+const NOT_TLS = framed(HelloStatus.NOT_TLS)
+const MALFORMED = framed(HelloStatus.MALFORMED)
+const TOO_LARGE = framed(HelloStatus.TOO_LARGE)
+
 /**
  * Finds the ClientHello message in the first bytes of a connection. Sans-I/O;
- * "more bytes are needed" is no error.
+ * "more bytes are needed" is no error, and never the answer to MAX_HELLO bytes.
+ * The native engine's twin is crates/engine/src/handshake/client_hello.rs.
  */
-export function frameClientHello(_bytes: Uint8Array): Framed {
-  return { status: HelloStatus.NOT_TLS, message: new Uint8Array(0) }
+export function frameClientHello(bytes: Uint8Array): Framed {
+  const found = walk(bytes.length > Layout.MAX_HELLO ? bytes.subarray(0, Layout.MAX_HELLO) : bytes)
+  return found === PARTIAL && bytes.length >= Layout.MAX_HELLO ? TOO_LARGE : found
 }
 
-/** Reads a ClientHello message; undefined where it is malformed. Never throws. */
-export function parseClientHello(_message: Uint8Array): ClientHello | undefined {
-  return undefined
+function walk(bytes: Uint8Array): Framed {
+  /** Type and length of the message, as far as they are there. */
+  let header = 0
+  /** Bytes of the message before this record. */
+  let got = 0
+  let at = 0
+  for (;;) {
+    if ((bytes[at] ?? TYPE_HANDSHAKE) !== TYPE_HANDSHAKE) return at === 0 ? NOT_TLS : MALFORMED
+    if ((bytes[at + 1] ?? MAJOR_VERSION) !== MAJOR_VERSION) return at === 0 ? NOT_TLS : MALFORMED
+    if (bytes.length < at + RECORD_HEADER) return PARTIAL
+    const length = uint16(bytes, at + 3)
+    if (length === 0 || length > MAX_RECORD) return MALFORMED
+    const start = at + RECORD_HEADER
+    const here = Math.min(length, bytes.length - start)
+    for (let i = got; i < MESSAGE_HEADER && i - got < here; i++) {
+      header |= (bytes[start + i - got] as number) << (24 - 8 * i)
+    }
+    got += here
+    if (got > 0 && header >>> 24 !== CLIENT_HELLO) return MALFORMED
+    if (got >= MESSAGE_HEADER) {
+      const message = MESSAGE_HEADER + (header & 0xff_ff_ff)
+      if (message > Layout.MAX_HELLO - RECORD_HEADER) return TOO_LARGE
+      if (got >= message) {
+        return { status: HelloStatus.COMPLETE, message: payload(bytes, message) }
+      }
+    }
+    if (here < length) return PARTIAL
+    at = start + length
+  }
+}
+
+/** The first `length` payload bytes of records that are known to hold them. */
+function payload(bytes: Uint8Array, length: number): Uint8Array {
+  const first = uint16(bytes, 3)
+  if (first >= length) return bytes.subarray(RECORD_HEADER, RECORD_HEADER + length)
+  const message = new Uint8Array(length)
+  let at = 0
+  for (let from = 0; at < length; ) {
+    const record = uint16(bytes, from + 3)
+    const wanted = Math.min(record, length - at)
+    message.set(bytes.subarray(from + RECORD_HEADER, from + RECORD_HEADER + wanted), at)
+    at += wanted
+    from += RECORD_HEADER + record
+  }
+  return message
+}
+
+function uint16(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] as number) << 8) | (bytes[at + 1] as number)
+}
+
+/**
+ * Reads a ClientHello message; undefined where it is malformed. Never throws.
+ * What is kept is copied: `message` may change afterwards.
+ */
+export function parseClientHello(message: Uint8Array): ClientHello | undefined {
+  const packed = packHello(message)
+  return packed === undefined ? undefined : new PackedHello(packed.serverName, packed.fields)
+}
+
+/** Positions in `fields`: lists of 16-bit numbers or ALPN names, each behind its length in characters. */
+const Field = { CIPHERS: 0, EXTENSIONS: 1, VERSIONS: 2, GROUPS: 3, SCHEMES: 4, ALPN: 5 } as const
+
+class PackedHello implements ClientHello {
+  readonly serverName: string
+  /** A string of bytes takes a fraction of the memory of an ArrayBuffer, and a session keeps it. */
+  readonly #fields: string
+  #ja4: string | undefined = undefined
+
+  constructor(serverName: string, fields: string) {
+    this.serverName = serverName
+    this.#fields = fields
+  }
+
+  get ciphers(): readonly number[] {
+    return this.#numbers(Field.CIPHERS)
+  }
+
+  get extensions(): readonly number[] {
+    return this.#numbers(Field.EXTENSIONS)
+  }
+
+  get versions(): readonly number[] {
+    return this.#numbers(Field.VERSIONS)
+  }
+
+  get groups(): readonly number[] {
+    return this.#numbers(Field.GROUPS)
+  }
+
+  get signatureSchemes(): readonly number[] {
+    return this.#numbers(Field.SCHEMES)
+  }
+
+  get alpn(): readonly string[] {
+    const fields = this.#fields
+    const names: string[] = []
+    for (let at = this.#start(Field.ALPN); at < fields.length; ) {
+      const end = at + 1 + fields.charCodeAt(at)
+      names.push(fields.slice(at + 1, end))
+      at = end
+    }
+    return names
+  }
+
+  get ja4(): string {
+    this.#ja4 ??= ja4(this)
+    return this.#ja4
+  }
+
+  #numbers(field: number): number[] {
+    const fields = this.#fields
+    const start = this.#start(field)
+    const end = start + number(fields, start - 2)
+    const numbers: number[] = []
+    for (let at = start; at < end; at += 2) numbers.push(number(fields, at))
+    return numbers
+  }
+
+  /** Where the content of a field begins, behind its length. */
+  #start(field: number): number {
+    let at = 2
+    for (let i = 0; i < field; i++) at += number(this.#fields, at - 2) + 2
+    return at
+  }
+}
+
+function number(text: string, at: number): number {
+  return (text.charCodeAt(at) << 8) | text.charCodeAt(at + 1)
 }

@@ -1,0 +1,103 @@
+/** Names of the numbers that TLS has on the wire. */
+
+/** Cipher suites that Sluice speaks: IANA name, and OpenSSL's where it is another one. */
+const CIPHERS: Readonly<Record<number, readonly [iana: string, openssl: string]>> = {
+  4865: ['TLS_AES_128_GCM_SHA256', 'TLS_AES_128_GCM_SHA256'],
+  4866: ['TLS_AES_256_GCM_SHA384', 'TLS_AES_256_GCM_SHA384'],
+  4867: ['TLS_CHACHA20_POLY1305_SHA256', 'TLS_CHACHA20_POLY1305_SHA256'],
+  49195: ['TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256', 'ECDHE-ECDSA-AES128-GCM-SHA256'],
+  49196: ['TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384', 'ECDHE-ECDSA-AES256-GCM-SHA384'],
+  49199: ['TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256', 'ECDHE-RSA-AES128-GCM-SHA256'],
+  49200: ['TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384', 'ECDHE-RSA-AES256-GCM-SHA384'],
+  52392: ['TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256', 'ECDHE-RSA-CHACHA20-POLY1305'],
+  52393: ['TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256', 'ECDHE-ECDSA-CHACHA20-POLY1305'],
+}
+
+const OPENSSL_NAMES: ReadonlyMap<string, string> = new Map(Object.values(CIPHERS))
+const CIPHER_NUMBERS: ReadonlyMap<string, number> = new Map(
+  Object.entries(CIPHERS).map(([number, [iana]]) => [iana, Number(number)]),
+)
+
+const VERSIONS: Readonly<Record<number, string>> = {
+  768: 'SSLv3',
+  769: 'TLSv1',
+  770: 'TLSv1.1',
+  771: 'TLSv1.2',
+  772: 'TLSv1.3',
+}
+const VERSION_NUMBERS: ReadonlyMap<string, number> = new Map(
+  Object.entries(VERSIONS).map(([number, name]) => [name, Number(number)]),
+)
+
+/** RFC 8446 section 6 and the IANA registry, which keeps those of older versions. */
+const ALERTS: Readonly<Record<number, string>> = {
+  0: 'close_notify',
+  10: 'unexpected_message',
+  20: 'bad_record_mac',
+  21: 'decryption_failed',
+  22: 'record_overflow',
+  30: 'decompression_failure',
+  40: 'handshake_failure',
+  41: 'no_certificate',
+  42: 'bad_certificate',
+  43: 'unsupported_certificate',
+  44: 'certificate_revoked',
+  45: 'certificate_expired',
+  46: 'certificate_unknown',
+  47: 'illegal_parameter',
+  48: 'unknown_ca',
+  49: 'access_denied',
+  50: 'decode_error',
+  51: 'decrypt_error',
+  60: 'export_restriction',
+  70: 'protocol_version',
+  71: 'insufficient_security',
+  80: 'internal_error',
+  86: 'inappropriate_fallback',
+  90: 'user_canceled',
+  100: 'no_renegotiation',
+  109: 'missing_extension',
+  110: 'unsupported_extension',
+  111: 'certificate_unobtainable',
+  112: 'unrecognized_name',
+  113: 'bad_certificate_status_response',
+  114: 'bad_certificate_hash_value',
+  115: 'unknown_psk_identity',
+  116: 'certificate_required',
+  120: 'no_application_protocol',
+  121: 'ech_required',
+}
+
+/** IANA name, or '0x1304' for a suite that Sluice does not speak. */
+export function cipherName(cipher: number): string {
+  return CIPHERS[cipher]?.[0] ?? hex(cipher)
+}
+
+/** Number of an IANA name; undefined for a suite that Sluice does not speak. */
+export function cipherNumber(name: string): number | undefined {
+  return CIPHER_NUMBERS.get(name)
+}
+
+/** OpenSSL's name of the suite with this IANA name; the same where it has none. */
+export function opensslCipherName(name: string): string {
+  return OPENSSL_NAMES.get(name) ?? name
+}
+
+/** 'TLSv1.3', as OpenSSL and HAProxy write it; '0x7f1c' for an unknown one. */
+export function versionName(version: number): string {
+  return VERSIONS[version] ?? hex(version)
+}
+
+/** Number of 'TLSv1.3' and its like; undefined for an unknown name. */
+export function versionNumber(name: string): number | undefined {
+  return VERSION_NUMBERS.get(name)
+}
+
+/** 'handshake_failure'; 'alert_199' for a number that has no name. */
+export function alertName(alert: number): string {
+  return ALERTS[alert] ?? `alert_${alert}`
+}
+
+function hex(number: number): string {
+  return `0x${number.toString(16).padStart(4, '0')}`
+}
