@@ -4,6 +4,7 @@
  */
 
 import { parseDuration } from '../config/units.js'
+import type { ClientCertDemand } from '../tls/contexts.js'
 import type { Connection, CounterName, Key, RuleFunction, Variable, Verdict } from './types.js'
 
 const ACCEPT: Verdict = Object.freeze({ kind: 'accept' })
@@ -11,6 +12,7 @@ const CLOSE: Verdict = Object.freeze({ kind: 'reject', how: 'close' })
 const RESET: Verdict = Object.freeze({ kind: 'reject', how: 'reset' })
 const EXPECT_PROXY: Verdict = Object.freeze({ kind: 'expectProxy' })
 const MORE: Verdict = Object.freeze({ kind: 'more' })
+const PASSTHROUGH: Verdict = Object.freeze({ kind: 'passthrough' })
 const encoder = new TextEncoder()
 
 /** Ends this ruleset: the rules behind it are not run. */
@@ -81,4 +83,28 @@ export function priority(value: number): Verdict {
 /** Content rules: waits for more payload, within inspectDelay and inspectLimit. */
 export function more(): Verdict {
   return MORE
+}
+
+/**
+ * ClientHello rules: shows the certificate of this name, instead of that of the name
+ * the client asked for. The last one chosen is used.
+ */
+export function useCertificate(name: string): Verdict {
+  return { kind: 'certificate', name: name.toLowerCase() }
+}
+
+/**
+ * ClientHello rules: asks the client for a certificate ('required', or 'optional': one
+ * that comes is verified), or does not ('none'), whatever the bind says.
+ */
+export function clientCert(demand: ClientCertDemand): Verdict {
+  return { kind: 'clientCert', demand }
+}
+
+/**
+ * ClientHello rules: does not terminate TLS. The backend gets the bytes as they are, and
+ * the rules behind it are not run: choose the backend before.
+ */
+export function passthrough(): Verdict {
+  return PASSTHROUGH
 }

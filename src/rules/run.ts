@@ -8,6 +8,7 @@ import type { Backend } from '../backend/backend.js'
 import { Phase } from '../engine/wire.js'
 import type { ClientConnection } from '../session/connection.js'
 import type { StickTable } from '../tables/stick-table.js'
+import type { ClientCertDemand } from '../tls/contexts.js'
 import type { CompiledRule, Ruleset } from './compile.js'
 import type { Verdict } from './types.js'
 
@@ -31,6 +32,8 @@ export interface RuleTargets {
   readonly tables: ReadonlyMap<string, StickTable>
   readonly backends: ReadonlyMap<string, Backend>
 }
+
+const DEMANDS: readonly ClientCertDemand[] = ['none', 'optional', 'required']
 
 /** The connection as rules of any ruleset take it. */
 export type RuleConnection = ClientConnection
@@ -175,11 +178,37 @@ function applyVerdict(
       if (!Number.isFinite(verdict.value)) throw new TypeError(`priority ${verdict.value}`)
       conn.priority = verdict.value
       return Outcome.NEXT
+    case 'certificate':
+      checkHelloRule(conn, set, 'useCertificate')
+      if (typeof verdict.name !== 'string') throw new TypeError(`certificate ${verdict.name}`)
+      conn.rule = rule.name
+      conn.certificateName = verdict.name
+      return Outcome.NEXT
+    case 'clientCert':
+      checkHelloRule(conn, set, 'clientCert')
+      if (!DEMANDS.includes(verdict.demand)) {
+        throw new TypeError(`'${String(verdict.demand)}' is no demand for a client certificate`)
+      }
+      conn.rule = rule.name
+      conn.clientCertDemand = verdict.demand
+      return Outcome.NEXT
+    case 'passthrough':
+      checkHelloRule(conn, set, 'passthrough')
+      conn.rule = rule.name
+      conn.passes = true
+      return Outcome.PASS
     case 'more':
       if (set.phase !== Phase.CONTENT) throw new TypeError('more() is for content rules only')
       return final ? Outcome.NEXT : Outcome.MORE
     default:
       throw new TypeError(`'${String((verdict as { kind: unknown }).kind)}' is no verdict`)
+  }
+}
+
+/** The rules on established TLS have the same phase, and come too late. */
+function checkHelloRule(conn: RuleConnection, set: Ruleset<RuleConnection>, what: string): void {
+  if (set.phase !== Phase.TLS || conn.tls !== undefined) {
+    throw new TypeError(`${what}() is for ClientHello rules only`)
   }
 }
 

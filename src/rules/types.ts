@@ -5,6 +5,7 @@
 
 import type { Logger } from 'pino'
 import type { ClientHello } from '../handshake/client-hello.js'
+import type { ClientCertDemand } from '../tls/contexts.js'
 
 /** One of the three tracked counters of a connection. */
 export type CounterName = 'sc0' | 'sc1' | 'sc2'
@@ -120,7 +121,7 @@ export type Verdict =
   /** ClientHello rules only: show the certificate of this name instead of the one asked for. */
   | { readonly kind: 'certificate'; readonly name: string }
   /** ClientHello rules only: ask the client for a certificate, or do not. */
-  | { readonly kind: 'clientCert'; readonly demand: 'none' | 'optional' | 'required' }
+  | { readonly kind: 'clientCert'; readonly demand: ClientCertDemand }
   /** ClientHello rules only: do not terminate; the bytes go to the backend as they are. */
   | { readonly kind: 'passthrough' }
   /** Content rules only: wait for more payload, within inspectDelay and inspectLimit. */
