@@ -5,7 +5,7 @@ import { By, BytesFlag, Code, Layout, Phase } from '../wire.js'
 import type { Chunks } from './chunks.js'
 import type { Core } from './core.js'
 import { Inactivity } from './inactivity.js'
-import { errnoOf, packReason, streamFailureCode } from './reason.js'
+import { packReason, streamFailure } from './reason.js'
 import type { Side, SideHandler } from './side.js'
 
 const EMPTY = new Uint8Array(0)
@@ -106,8 +106,11 @@ export class AppletStream implements SideHandler {
 
   gone(side: Side): void {
     if (side.error) {
-      const code = streamFailureCode(side.error)
-      this.#end(packReason(By.CLIENT, this.phase, code), errnoOf(side.error))
+      const { by, code, errno } = streamFailure(side.error, By.CLIENT)
+      this.#end(packReason(by, this.phase, code), errno)
+    } else if (side.truncated) {
+      const phase = this.#firstFin === By.CLIENT ? Phase.DATA : Phase.CLOSE
+      this.#end(packReason(By.CLIENT, phase, Code.TLS_TRUNCATED), 0)
     } else {
       this.#end(packReason(this.#firstFin || By.CLIENT, Phase.DATA, Code.DONE), 0)
     }

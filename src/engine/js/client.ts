@@ -8,6 +8,8 @@
  */
 
 import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { type Framed, frameClientHello } from '../../handshake/client-hello.js'
 import { parseProxyHeader } from '../../handshake/proxy.js'
 import {
   By,
@@ -19,6 +21,7 @@ import {
   ConnState,
   Field,
   Handshake,
+  HelloStatus,
   Phase,
 } from '../wire.js'
 import { recordProxied } from './addresses.js'
@@ -30,14 +33,11 @@ import { timer } from './core.js'
 import { Forward } from './forward.js'
 import { Outbound } from './outbound.js'
 import { PendingHandshakes, Runner } from './pending.js'
-import {
-  errnoOf,
-  isClientSilence,
-  packReason,
-  phaseOfHandshake,
-  streamFailureCode,
-} from './reason.js'
+import { isClientSilence, packReason, phaseOfHandshake, streamFailure } from './reason.js'
 import { Side, type SideHandler } from './side.js'
+import { type TlsServerContext, verifyError } from './tls-contexts.js'
+import { summaryOf, type TlsHandshakeOwner } from './tls-layer.js'
+import { tlsFailure } from './tls-reason.js'
 
 /** Bytes that are read ahead of policy, so that a FIN or RST behind them is seen. */
 export const READ_AHEAD = 65536
@@ -55,9 +55,11 @@ const Mode = {
   CLOSED: 7,
 } as const
 
+/** The client's FIN before it should have come. */
+const ABORTED = { by: By.CLIENT, code: Code.ABORTED, errno: 0 }
 const NO_TLVS = new Uint8Array(0)
 
-export class Client implements SideHandler {
+export class Client implements SideHandler, TlsHandshakeOwner {
   readonly side: Side
   readonly #core: Core
   readonly #origin: Origin
@@ -67,6 +69,9 @@ export class Client implements SideHandler {
   readonly #pending: PendingHandshakes
   /** TLVs of the PROXY header that policy has not seen yet. */
   #tlvs: Uint8Array = NO_TLVS
+  /** The ClientHello, or what came instead, while policy decides about it. */
+  #hello: Framed | undefined
+  #context: TlsServerContext | undefined
   #limit = READ_AHEAD
   #timer: NodeJS.Timeout | undefined
   #delay: NodeJS.Timeout | undefined
@@ -112,7 +117,8 @@ export class Client implements SideHandler {
     if (this.#mode !== Mode.HANDSHAKE || this.#pending.asking !== 0) return
     switch (this.#pending.runner) {
       case Runner.POLICY:
-        this.#ask()
+        if (this.#pending.first === Handshake.TLS && !this.#hello) this.#awaitHello()
+        else this.#ask()
         break
       case Runner.ENGINE:
         this.#runAlone(this.#pending.first)
@@ -131,8 +137,15 @@ export class Client implements SideHandler {
   }
 
   /** @returns false where the answer is not awaited. */
-  proceed(clear: number, set: number, consume: number): boolean {
+  proceed(clear: number, set: number, consume: number, context: number): boolean {
     if (!this.#isAnswerable() || !this.#pending.accepts(clear, set)) return false
+    if (this.#pending.asking === Handshake.TLS) {
+      const terminated = (clear & Handshake.TLS) === 0
+      this.#context = terminated ? this.#core.tls.serverOf(context) : undefined
+      if (terminated && !this.#context) return false
+      if (!terminated) this.side.flags(0, ConnFlag.DATA_OPEN_PENDING)
+      this.#hello = undefined
+    }
     this.#pending.proceed(clear, set)
     this.#answered(consume)
     if (set & Handshake.ACCEPT_PROXY) this.side.flags(ConnFlag.PROXY_IN_PENDING, 0)
@@ -239,10 +252,38 @@ export class Client implements SideHandler {
   drain(_side: Side): void {}
 
   gone(side: Side): void {
-    const code = side.error ? streamFailureCode(side.error) : Code.ABORTED
-    const reason = packReason(By.CLIENT, this.phase, code)
-    this.#beginClose(reason, errnoOf(side.error), true)
+    const { by, code, errno } = side.error ? streamFailure(side.error, By.CLIENT) : ABORTED
+    this.#beginClose(packReason(by, this.phase, code), errno, true)
     this.#checkClosed()
+  }
+
+  tlsSecured(tls: TLSSocket): void {
+    const demand = this.#context?.spec.clientCert ?? 'none'
+    if (demand !== 'none' && tls.getPeerX509Certificate()) {
+      const error = verifyError(tls)
+      if (error) {
+        // Node has no alert for it: the client sees a close_notify behind its handshake.
+        this.#handshakeFailed(By.CLIENT, tlsFailure(error)?.code ?? Code.TLS_CERT_INVALID)
+        return
+      }
+    }
+    this.#context = undefined
+    this.side.flags(ConnFlag.DATA_CONNECTED, ConnFlag.DATA_OPEN_PENDING)
+    this.#disarm()
+    this.#done(Handshake.TLS)
+    const { version, cipher, flags, alpn, certificate } = summaryOf(tls, demand !== 'none')
+    const { slot, generation } = this.side
+    const { dispatch } = this.#core
+    const bit = Handshake.TLS
+    dispatch.emit('secured', slot, generation, bit, version, cipher, flags, alpn, certificate)
+    this.advance()
+  }
+
+  tlsFailed(error: NodeJS.ErrnoException | undefined): void {
+    if (this.#mode >= Mode.CLOSING) return
+    const { by, code, errno } = error ? streamFailure(error, By.CLIENT) : ABORTED
+    const reason = packReason(by, this.phase, code)
+    this.#beginClose(reason, errno, false).flush(undefined, this.#origin.spec)
   }
 
   outboundEstablished(outbound: Outbound, early: Buffer | undefined): void {
@@ -289,9 +330,45 @@ export class Client implements SideHandler {
     const bit = this.#pending.ask()
     this.#arm(spec.verdictTimeout, () => this.#verdictLate())
     const { slot, generation } = this.side
+    const hello = this.#hello
+    if (bit === Handshake.TLS && hello) {
+      const { message, status = HelloStatus.MALFORMED } = hello
+      this.#core.dispatch.emit('handshake', slot, generation, id, bit, message, status)
+      return
+    }
     const tlvs = this.#tlvs
     this.#tlvs = NO_TLVS
     this.#core.dispatch.emit('handshake', slot, generation, id, bit, tlvs, 0)
+  }
+
+  /** Asks policy about the ClientHello once it is there. It stays in the input. */
+  #awaitHello(): void {
+    this.side.flags(ConnFlag.DATA_OPEN_PENDING, 0)
+    const framed = frameClientHello(this.#input.view())
+    if (framed.status !== undefined) {
+      this.#hello = framed
+      this.#ask()
+    } else if (this.side.eof) {
+      this.#handshakeFailed(By.CLIENT, Code.ABORTED)
+    } else {
+      this.#armHandshake()
+    }
+  }
+
+  #acceptTls(): void {
+    const context = this.#context
+    if (!context) return
+    this.side.flags(ConnFlag.DATA_OPEN_STARTED, 0)
+    const early = this.#input.view()
+    this.#input.clear()
+    this.side.startTls((wire) => context.accept(wire), early, this)
+  }
+
+  #armHandshake(): void {
+    const { handshakeTimeout } = this.#origin.spec
+    if (handshakeTimeout <= 0) return
+    const left = this.#openedAt + handshakeTimeout - this.#core.now()
+    this.#arm(Math.max(1, left), () => this.#handshakeFailed(By.TIMEOUT, Code.HANDSHAKE_TIMEOUT))
   }
 
   #runAlone(bit: number): void {
@@ -302,9 +379,10 @@ export class Client implements SideHandler {
       this.reply(spec.healthReply ?? new Uint8Array(0), reason)
       return
     }
-    if (spec.handshakeTimeout > 0) {
-      const left = this.#openedAt + spec.handshakeTimeout - this.#core.now()
-      this.#arm(Math.max(1, left), () => this.#handshakeFailed(By.TIMEOUT, Code.HANDSHAKE_TIMEOUT))
+    this.#armHandshake()
+    if (bit === Handshake.TLS) {
+      this.#acceptTls()
+      return
     }
     this.side.flags(ConnFlag.PROXY_IN_STARTED, 0)
     this.#acceptProxy()
@@ -384,6 +462,8 @@ export class Client implements SideHandler {
       this.#show(0)
     } else if (this.#mode === Mode.HANDSHAKE && this.#pending.runner === Runner.ENGINE) {
       if (this.#pending.first === Handshake.ACCEPT_PROXY) this.#acceptProxy()
+    } else if (this.#mode === Mode.HANDSHAKE && this.#pending.first === Handshake.TLS) {
+      if (this.#pending.asking === 0 && !this.#hello) this.advance()
     }
   }
 
@@ -463,6 +543,8 @@ export class Client implements SideHandler {
     this.#forward?.stop()
     this.#applet?.stop()
     this.#input.clear()
+    this.#hello = undefined
+    this.side.abandonTls()
     const closing = new Closing(this.side, () => this.#checkClosed())
     this.#outbound?.abort(resetServer, closing)
     return closing

@@ -35,7 +35,7 @@ export class Closing implements SideHandler {
     }
     if (bytes && bytes.length > 0 && !side.shut) side.write(Buffer.from(bytes))
     // Also bytes that Node has handed over may still be on their way.
-    const lingers = side.bytesOut > 0
+    const lingers = side.raw.bytesWritten > 0
     side.resume()
     this.#after(listen.clientFinTimeout || listen.clientTimeout || FLUSH)
     const finished = () => {

@@ -4,6 +4,7 @@ import type { ListenSpec, RouteSpec } from '../engine.js'
 import type { Client } from './client.js'
 import type { Dispatch } from './dispatch.js'
 import type { Slots } from './slots.js'
+import type { TlsContexts } from './tls-contexts.js'
 
 export interface Core {
   readonly slots: Slots
@@ -11,6 +12,7 @@ export interface Core {
   /** Incoming connections by slot. */
   readonly clients: (Client | undefined)[]
   readonly routes: Map<number, RouteSpec>
+  readonly tls: TlsContexts
   readonly counters: { staleHandles: number; lateVerdicts: number }
   /** The engine's clock in ms. */
   now(): number

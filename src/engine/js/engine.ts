@@ -1,5 +1,5 @@
 /**
- * The engine on `node:net`: the fallback where the addon cannot be loaded, and
+ * The engine on `node:net` and `node:tls`: the fallback where the addon cannot be loaded, and
  * the pure-JavaScript baseline of the benchmarks. What Node cannot do is in
  * docs/engines.md.
  */
@@ -23,6 +23,7 @@ import { Dispatch } from './dispatch.js'
 import { Listener } from './listener.js'
 import { packReason } from './reason.js'
 import { Slots } from './slots.js'
+import { TlsContexts } from './tls-contexts.js'
 
 export interface JsEngineOptions {
   /** Connections at once; both sides of a session count. */
@@ -41,6 +42,7 @@ class JsEngine implements Engine, Core {
   readonly dispatch = new Dispatch()
   readonly clients: (Client | undefined)[]
   readonly routes = new Map<number, RouteSpec>()
+  readonly tls = new TlsContexts()
   readonly counters = { staleHandles: 0, lateVerdicts: 0 }
   readonly #startedAt = performance.now()
   readonly #listeners = new Map<number, Listener>()
@@ -96,22 +98,31 @@ class JsEngine implements Engine, Core {
     return number
   }
 
-  tlsServer(_spec: TlsServerSpec): number {
-    throw new SluiceError('ERR_SLUICE_TLS', 'TLS is not there yet')
+  tlsServer(spec: TlsServerSpec): number {
+    return this.tls.server(spec)
   }
 
-  tlsClient(_spec: TlsClientSpec): number {
-    throw new SluiceError('ERR_SLUICE_TLS', 'TLS is not there yet')
+  tlsClient(spec: TlsClientSpec): number {
+    return this.tls.client(spec)
   }
 
-  tlsForget(_context: number): void {}
+  tlsForget(context: number): void {
+    this.tls.forget(context)
+  }
 
   unroute(route: number): void {
     this.routes.delete(route)
   }
 
-  proceed(conn: number, generation: number, clear: number, set: number, consume: number): void {
-    this.#count(this.#find(conn, generation)?.proceed(clear, set, consume))
+  proceed(
+    conn: number,
+    generation: number,
+    clear: number,
+    set: number,
+    consume: number,
+    context = -1,
+  ): void {
+    this.#count(this.#find(conn, generation)?.proceed(clear, set, consume, context))
   }
 
   inspect(conn: number, generation: number, limit: number, delay: number, consume: number): void {
@@ -175,6 +186,7 @@ class JsEngine implements Engine, Core {
     }
     // Node tells the end of a socket within a turn or two of its loop.
     while (this.slots.used > 0) await new Promise((resolve) => setImmediate(resolve))
+    this.tls.stop()
   }
 
   slotFreed(): void {

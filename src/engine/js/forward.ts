@@ -4,7 +4,7 @@ import type { ListenSpec, RouteSpec } from '../engine.js'
 import { By, Code, Phase } from '../wire.js'
 import type { Core } from './core.js'
 import { Inactivity } from './inactivity.js'
-import { errnoOf, packReason, streamFailureCode } from './reason.js'
+import { packReason, streamFailure } from './reason.js'
 import type { Side, SideHandler } from './side.js'
 
 /** Bytes that may wait in Node for one side before reading from the other stops. */
@@ -116,11 +116,21 @@ export class Forward implements SideHandler {
   gone(side: Side): void {
     const by = side === this.#client ? By.CLIENT : By.SERVER
     if (side.error) {
-      const code = streamFailureCode(side.error)
-      this.#end(packReason(by, this.phase, code), errnoOf(side.error))
+      const failure = streamFailure(side.error, by)
+      this.#end(packReason(failure.by, this.phase, failure.code), failure.errno)
     } else if ((side.peer as Side).closed) {
-      this.#end(packReason(this.#firstFin || by, Phase.DATA, Code.DONE), 0)
+      this.#end(this.#cleanEnd(by), 0)
     }
+  }
+
+  /** Both sides have ended. A FIN without close_notify may have cut payload off: the first is told. */
+  #cleanEnd(last: number): number {
+    const first = this.#firstFin || last
+    const second = first === By.CLIENT ? By.SERVER : By.CLIENT
+    const sideOf = (by: number) => (by === By.CLIENT ? this.#client : this.#server)
+    if (sideOf(first).truncated) return packReason(first, Phase.DATA, Code.TLS_TRUNCATED)
+    if (sideOf(second).truncated) return packReason(second, Phase.CLOSE, Code.TLS_TRUNCATED)
+    return packReason(first, Phase.DATA, Code.DONE)
   }
 
   /** Stops watching; the owner takes the sides over. */

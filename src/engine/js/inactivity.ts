@@ -67,7 +67,7 @@ export class Inactivity {
   /** True where part of a pending write left since the last check. */
   #progressed(i: number, side: Side): boolean {
     if (side.socket.writableLength === 0) return false
-    const queued = (side.socket as unknown as WithQueue)._handle?.writeQueueSize ?? 0
+    const queued = (side.raw as unknown as WithQueue)._handle?.writeQueueSize ?? 0
     const before = this.#queued[i] as number
     this.#queued[i] = queued
     return queued !== before

@@ -1,6 +1,7 @@
-/** The way out: connect, then SOCKS, then the PROXY header (in the order of the handshake bits). */
+/** The way out: connect, then SOCKS, the PROXY header, TLS (in the order of the handshake bits). */
 
 import { type NetConnectOpts, connect as netConnect } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { buildProxyV1, buildProxyV2 } from '../../handshake/proxy-build.js'
 import { checkSocksRequest, SocksClient } from '../../handshake/socks.js'
 import type { RouteSpec } from '../engine.js'
@@ -8,8 +9,11 @@ import { By, Code, ConnFlag, ConnState, Field, Handshake, Phase } from '../wire.
 import { addressesOf } from './addresses.js'
 import type { Core } from './core.js'
 import { timer } from './core.js'
-import { connectFailure, packReason, streamFailureCode } from './reason.js'
+import { connectFailure, packReason, streamFailure } from './reason.js'
 import { Side, type SideHandler } from './side.js'
+import { summaryOf, type TlsHandshakeOwner } from './tls-layer.js'
+
+const NO_BYTES = Buffer.alloc(0)
 
 /** Told by an outbound connection exactly once: established, or failed. Never during `start`. */
 export interface OutboundOwner {
@@ -19,7 +23,10 @@ export interface OutboundOwner {
   outboundFailed(outbound: Outbound, reason: number, errno: number): void
 }
 
-export class Outbound implements SideHandler {
+/** The server's FIN before it should have come. */
+const ABORTED = { by: By.SERVER, code: Code.ABORTED, errno: 0 }
+
+export class Outbound implements SideHandler, TlsHandshakeOwner {
   readonly route: RouteSpec
   side: Side | undefined
   /** ms from the connect command to the end of the outgoing handshakes, or to the failure. */
@@ -35,6 +42,7 @@ export class Outbound implements SideHandler {
   #socks: SocksClient | undefined
   #failure: { reason: number; errno: number } | undefined
   #aborted = false
+  #verifies = false
 
   constructor(
     core: Core,
@@ -138,9 +146,8 @@ export class Outbound implements SideHandler {
         const { by, code, errno } = connectFailure(error)
         this.#failure = { reason: packReason(by, this.#phase, code), errno }
       } else {
-        const code = error ? streamFailureCode(error) : Code.ABORTED
-        const errno = Math.abs(error?.errno ?? 0)
-        this.#failure = { reason: packReason(By.SERVER, this.#phase, code), errno }
+        const { by, code, errno } = error ? streamFailure(error, By.SERVER) : ABORTED
+        this.#failure = { reason: packReason(by, this.#phase, code), errno }
       }
     }
     this.elapsed = this.#core.now() - this.#startedAt
@@ -171,7 +178,7 @@ export class Outbound implements SideHandler {
     this.#doneWith(side, Handshake.SOCKS)
     this.#phase = Phase.SEND_PROXY
     // The header leaves in one write with the first payload.
-    side.socket.cork()
+    side.raw.cork()
     if (this.route.sendProxy !== 0) {
       const header = this.#proxyHeader()
       if (!header) {
@@ -182,10 +189,55 @@ export class Outbound implements SideHandler {
       side.flags(ConnFlag.PROXY_OUT_STARTED, ConnFlag.PROXY_OUT_PENDING)
     }
     this.#doneWith(side, Handshake.SEND_PROXY)
+    if (this.route.tls) this.#startTls(side, this.route.tls, early)
+    else this.#established(early)
+    side.raw.uncork()
+  }
+
+  #established(early: Buffer | undefined): void {
     clearTimeout(this.#timer)
     this.elapsed = this.#core.now() - this.#startedAt
     this.#owner.outboundEstablished(this, early)
-    side.socket.uncork()
+  }
+
+  #startTls(
+    side: Side,
+    { context, serverName }: NonNullable<RouteSpec['tls']>,
+    early: Buffer | undefined,
+  ): void {
+    this.#phase = Phase.TLS_OUT
+    const found = this.#core.tls.clientOf(context)
+    if (!found) {
+      this.#fail(By.PROXY, Code.INTERNAL, 0)
+      return
+    }
+    this.#verifies = found.spec.verify
+    side.flags(ConnFlag.DATA_OPEN_STARTED, 0)
+    const { address } = this.route
+    side.startTls((wire) => found.connect(wire, serverName, address), early ?? NO_BYTES, this)
+  }
+
+  tlsSecured(tls: TLSSocket): void {
+    const { side } = this
+    if (!side || this.#failure || this.#aborted) return
+    side.flags(ConnFlag.DATA_CONNECTED, ConnFlag.DATA_OPEN_PENDING)
+    this.#doneWith(side, Handshake.TLS_OUT)
+    const summary = summaryOf(tls, this.#verifies && tls.authorized)
+    const { version, cipher, flags, alpn, certificate } = summary
+    const { dispatch, slots } = this.#core
+    const at = this.#client
+    const generation = slots.table.generation(at)
+    const bit = Handshake.TLS_OUT
+    dispatch.emit('secured', at, generation, bit, version, cipher, flags, alpn, certificate)
+    // Policy may have closed the client just now.
+    if (!this.#aborted) this.#established(undefined)
+  }
+
+  tlsFailed(error: NodeJS.ErrnoException | undefined): void {
+    // Node says so of a close_notify; a RST is told by the raw socket.
+    const ended = !error || error.code === 'ECONNRESET'
+    const { by, code, errno } = ended ? ABORTED : streamFailure(error, By.SERVER)
+    this.#fail(by, code, errno)
   }
 
   /** Undefined where the TLVs do not fit into a header. */
@@ -201,12 +253,14 @@ export class Outbound implements SideHandler {
 
   #wantedHandshakes(): number {
     const socks = this.route.socks ? Handshake.SOCKS : 0
-    return Handshake.L4_CONNECT | socks | (this.route.sendProxy !== 0 ? Handshake.SEND_PROXY : 0)
+    const proxy = this.route.sendProxy !== 0 ? Handshake.SEND_PROXY : 0
+    return Handshake.L4_CONNECT | socks | proxy | (this.route.tls ? Handshake.TLS_OUT : 0)
   }
 
   #wantedSteps(): number {
     const socks = this.route.socks ? ConnFlag.SOCKS_PENDING : 0
-    return socks | (this.route.sendProxy !== 0 ? ConnFlag.PROXY_OUT_PENDING : 0)
+    const proxy = this.route.sendProxy !== 0 ? ConnFlag.PROXY_OUT_PENDING : 0
+    return socks | proxy | (this.route.tls ? ConnFlag.DATA_OPEN_PENDING : 0)
   }
 
   #doneWith(side: Side, bit: number): void {

@@ -7,11 +7,14 @@ import { Handshake } from '../wire.js'
 
 /** Handshakes that the engine can do alone. Of the others policy must be asked. */
 const ENGINE_RUN = Handshake.HEALTH | Handshake.ACCEPT_PROXY
+/** Handshakes that policy may leave to the engine, when it is asked. For TLS it names a context. */
+const LEFT_TO_ENGINE = ENGINE_RUN | Handshake.TLS
 const INCOMING =
   Handshake.HEALTH |
   Handshake.MONITOR_IN |
   Handshake.ACCEPT_PROXY |
   Handshake.TCP_RULES |
+  Handshake.TLS |
   Handshake.CUSTOM |
   Handshake.ACCEPT_SESSION
 
@@ -71,7 +74,7 @@ export class PendingHandshakes {
       return bit & ENGINE_RUN ? Runner.ENGINE : Runner.NOBODY
     }
     if (this.#ask & bit & ~this.#granted) return Runner.POLICY
-    return bit & ENGINE_RUN ? Runner.ENGINE : Runner.NOBODY
+    return bit & (ENGINE_RUN | this.#granted) ? Runner.ENGINE : Runner.NOBODY
   }
 
   /** Policy is asked about the first one. */
@@ -89,14 +92,14 @@ export class PendingHandshakes {
   accepts(clear: number, set: number): boolean {
     const after = (this.#bits & ~clear) | (set & INCOMING)
     const bit = this.#asking
-    return bit === 0 || (after & -after) !== bit || (bit & ENGINE_RUN) !== 0
+    return bit === 0 || (after & -after) !== bit || (bit & LEFT_TO_ENGINE) !== 0
   }
 
   /** Takes an answer that `accepts`. */
   proceed(clear: number, set: number): void {
     const after = (this.#bits & ~clear) | (set & INCOMING)
     // What policy was asked about and did not clear, and what it sets, the engine is to do.
-    this.#granted |= (this.#asking | set) & after & ENGINE_RUN
+    this.#granted |= after & ((this.#asking & LEFT_TO_ENGINE) | (set & ENGINE_RUN))
     this.#bits = after
     this.#asking = 0
   }

@@ -1,6 +1,7 @@
 /** Close reasons: how errors of Node become By, Phase and Code. */
 
 import { By, Code, Handshake, Phase } from '../wire.js'
+import { tlsFailure } from './tls-reason.js'
 
 /** Packs a reason as crates/wire does: by in bits 0 to 3, phase in 4 to 11, code in 12 to 23. */
 export function packReason(by: number, phase: number, code: number): number {
@@ -64,9 +65,12 @@ export function connectFailure(error: NodeJS.ErrnoException): Failure {
   }
 }
 
-/** Code of an error on a connection that was established. */
-export function streamFailureCode(error: NodeJS.ErrnoException): number {
-  return error.code === 'ECONNRESET' || error.code === 'EPIPE' ? Code.RESET : Code.IO_ERROR
+/** Why a connection failed behind its connect(). `peer`: By of who is at the other end. */
+export function streamFailure(error: NodeJS.ErrnoException, peer: number): Failure {
+  const tls = tlsFailure(error)
+  if (tls) return { by: tls.byPeer ? peer : By.PROXY, code: tls.code, errno: tls.alert }
+  const reset = error.code === 'ECONNRESET' || error.code === 'EPIPE'
+  return { by: peer, code: reset ? Code.RESET : Code.IO_ERROR, errno: errnoOf(error) }
 }
 
 /** True for the time-outs that a client's silence causes. */

@@ -1,11 +1,18 @@
 /**
  * One connection of the table: a socket, its record, and who handles it now.
  * The record is written here in the layout that the native engine uses.
+ *
+ * With TLS the payload is that of a TLSSocket, while the end of the connection,
+ * its errors and its resets stay those of the raw socket below it.
  */
 
 import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import type { ConnectionTable } from '../../connection/table.js'
 import { CloseOp, ConnFlag, ConnState, Field } from '../wire.js'
+import { timer } from './core.js'
+import { type MakeTls, type TlsHandshakeOwner, TlsLayer, type TlsLayerEvents } from './tls-layer.js'
+import { tlsError } from './tls-names.js'
 
 /** What happens on a socket. `gone` is the last call and comes exactly once. */
 export interface SideHandler {
@@ -28,10 +35,15 @@ const PAYLOAD_READY =
   ConnFlag.DATA_CONNECTED |
   ConnFlag.DATA_HANDLERS_DONE
 
+/** Longest wait for the FIN behind a close_notify, or for an alert to leave, in ms. */
+const TLS_LINGER = 2000
+
 export class Side {
   readonly slot: number
   readonly generation: number
-  readonly socket: Socket
+  /** The payload's socket: the raw one, or TLS over it. */
+  socket: Socket
+  readonly raw: Socket
   handler: SideHandler
   /** Other side of a session that forwards. */
   peer: Side | undefined
@@ -48,39 +60,100 @@ export class Side {
   bytesIn = 0
   bytesOut = 0
   readonly #table: ConnectionTable
+  #tls: TlsLayer | undefined
+  /** TLS failed before it began: what comes is nobody's payload, and nothing is sent. */
+  #discarding = false
+  #dropped = false
 
   constructor(table: ConnectionTable, slot: number, socket: Socket, handler: SideHandler) {
     this.#table = table
     this.slot = slot
     this.generation = table.generation(slot)
     this.socket = socket
+    this.raw = socket
     this.handler = handler
     socket.on('data', (chunk: Buffer) => {
-      this.bytesIn += chunk.length
-      this.#count(Field.BYTES_IN, this.bytesIn)
-      this.handler.data(this, chunk)
+      if (this.#tls) this.#tls.receive(chunk)
+      else if (!this.#discarding) this.#received(chunk)
     })
     socket.on('end', () => {
-      this.eof = true
-      this.closeOps(CloseOp.DSHR_DONE | CloseOp.CSHR_DONE)
-      this.flags(SHUT_READ, ConnFlag.WANT_READ)
-      this.handler.end(this)
+      if (this.#tls) this.#tls.receiveEnd()
+      else this.#ended()
     })
-    socket.on('drain', () => this.handler.drain(this))
+    socket.on('drain', () => {
+      if (!this.#tls) this.handler.drain(this)
+    })
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      this.error = error
+      this.error ??= error
     })
-    socket.on('close', () => this.#closed())
+    socket.on('close', () => this.#rawClosed())
+  }
+
+  /** The peer's FIN came without a close_notify: payload may be missing. */
+  get truncated(): boolean {
+    return this.#tls?.truncated ?? false
+  }
+
+  /**
+   * Starts TLS. `early`: records that were read before; they do not count as payload.
+   * Payload is handed to the handler once `owner` has returned from `tlsSecured`.
+   */
+  startTls(make: MakeTls, early: Buffer, owner: TlsHandshakeOwner): void {
+    this.bytesIn -= early.length
+    this.#count(Field.BYTES_IN, this.bytesIn)
+    this.resume()
+    try {
+      this.#tls = new TlsLayer(this.raw, make, early, this.#tlsEvents(owner))
+    } catch (error) {
+      this.#discarding = true
+      owner.tlsFailed(tlsError('TLS cannot be started.', error))
+      return
+    }
+    if (this.raw.readableEnded) this.#tls.receiveEnd()
+  }
+
+  #tlsEvents(owner: TlsHandshakeOwner): TlsLayerEvents {
+    return {
+      tlsSecured: (tls) => {
+        this.#listen(tls)
+        owner.tlsSecured(tls)
+      },
+      tlsFailed: (error) => {
+        this.abandonTls()
+        owner.tlsFailed(error)
+      },
+      tlsBroken: (error) => {
+        this.error ??= error
+        // The alert that OpenSSL wrote leaves before the close.
+        if (this.raw.destroyed) this.#tls?.tls.destroy()
+        else this.raw.destroySoon()
+        timer(TLS_LINGER, () => this.raw.destroy())
+      },
+    }
+  }
+
+  /** Ends a handshake that is not complete: what is left is a raw socket to be closed. */
+  abandonTls(): void {
+    const layer = this.#tls
+    if (!layer || this.socket !== this.raw) return
+    this.#tls = undefined
+    this.#discarding = true
+    layer.destroy()
+    this.raw.resume()
   }
 
   /** Writes a chunk; it is not copied. Returns the bytes that wait: 0 where the kernel has all. */
   write(chunk: Uint8Array, sent?: (error?: Error | null) => void): number {
+    // Nothing goes in clear where TLS was to be.
+    if (this.#discarding) return 0
     this.bytesOut += chunk.length
     this.#count(Field.BYTES_OUT, this.bytesOut)
     this.socket.write(chunk, sent)
     // The answer of write() says false for any chunk above Node's own mark, even when the kernel
     // has taken all of it by then: the length tells the truth and spares a pause for each chunk.
-    return this.socket.writableLength
+    const waiting = this.socket.writableLength
+    // TLS takes a chunk in a later turn at the earliest: only those before it have to wait.
+    return this.socket === this.raw ? waiting : Math.max(0, waiting - chunk.length)
   }
 
   /** Sends the FIN behind what was written. */
@@ -109,16 +182,17 @@ export class Side {
   /** Closes the descriptor; what was not sent yet is dropped. */
   destroy(): void {
     this.#abandon()
-    this.socket.destroy()
+    this.raw.destroy()
+    this.#tls?.tls.destroy()
   }
 
   /** Closes with RST where the socket can, which unix sockets cannot. */
   reset(): void {
     this.#abandon()
-    const { socket } = this
+    const socket = this.raw
     if (socket.remoteFamily === undefined) {
       socket.destroy()
-    } else if (this.shut && !socket.writableFinished && socket.writableLength === 0) {
+    } else if (socket.writableEnded && !socket.writableFinished && socket.writableLength === 0) {
       // While a shutdown is under way libuv refuses (EINVAL), and Node then never closes it.
       socket.once('finish', () => {
         if (!socket.destroyed) socket.resetAndDestroy()
@@ -148,6 +222,44 @@ export class Side {
     this.#table.set(this.slot, Field.CLOSE_OPS, this.#table.get(this.slot, Field.CLOSE_OPS) | set)
   }
 
+  #received(chunk: Buffer): void {
+    this.bytesIn += chunk.length
+    this.#count(Field.BYTES_IN, this.bytesIn)
+    this.handler.data(this, chunk)
+  }
+
+  #ended(): void {
+    this.eof = true
+    this.closeOps(CloseOp.DSHR_DONE | CloseOp.CSHR_DONE)
+    this.flags(SHUT_READ, ConnFlag.WANT_READ)
+    this.handler.end(this)
+  }
+
+  /** The payload is that of `tls` from here on. */
+  #listen(tls: TLSSocket): void {
+    this.socket = tls
+    tls.on('data', (chunk: Buffer) => this.#received(chunk))
+    tls.on('end', () => this.#ended())
+    tls.on('drain', () => this.handler.drain(this))
+    tls.on('close', () => {
+      if (this.raw.destroyed) return
+      // Both ways are shut; the raw socket closes with the peer's FIN.
+      this.raw.resume()
+      timer(TLS_LINGER, () => this.raw.destroy())
+    })
+  }
+
+  #rawClosed(): void {
+    const tls = this.socket === this.raw ? undefined : (this.socket as TLSSocket)
+    if (tls && !this.error && !this.#dropped && !tls.readableEnded && !tls.destroyed) {
+      // Everything came, and somebody has still to read it.
+      tls.once('close', () => this.#closed())
+      return
+    }
+    this.#tls?.destroy()
+    this.#closed()
+  }
+
   #count(field: number, value: number): void {
     this.#table.set(this.slot, field, value | 0)
     if (value >= 0x1_0000_0000) {
@@ -157,6 +269,7 @@ export class Side {
 
   /** Bytes that are dropped unsent do not count as sent. */
   #abandon(): void {
+    this.#dropped = true
     this.closeOps(CLOSE_WANTED)
     if (this.closed || this.socket.destroyed) return
     this.bytesOut -= this.socket.writableLength

@@ -1,0 +1,127 @@
+/** TLS between a raw socket and the payload: the handshake, then a TLSSocket that stands for the socket. */
+
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
+import { TlsFlag } from '../wire.js'
+import { cipherNumber, versionNumber } from './tls-names.js'
+import { TlsWire } from './tls-wire.js'
+
+/** Makes a TLSSocket over the stream of records; it may verify the peer by itself. */
+export type MakeTls = (wire: Duplex) => TLSSocket
+
+/** What becomes of a handshake: one of these, once. Never from within the constructor. */
+export interface TlsHandshakeOwner {
+  /** The side sends and receives payload from here on. */
+  tlsSecured(tls: TLSSocket): void
+  /** The peer's FIN, or an error of TLS; the side is raw from here on, for nothing but its close. */
+  tlsFailed(error: NodeJS.ErrnoException | undefined): void
+}
+
+export interface TlsLayerEvents extends TlsHandshakeOwner {
+  /** TLS failed behind the handshake. */
+  tlsBroken(error: NodeJS.ErrnoException): void
+}
+
+export class TlsLayer {
+  readonly tls: TLSSocket
+  /** The peer's FIN came without a close_notify. */
+  truncated = false
+  readonly #wire: TlsWire
+  readonly #events: TlsLayerEvents
+  #handshaking = true
+  #failed = false
+
+  /** @param early records that were read before. */
+  constructor(raw: Socket, make: MakeTls, early: Buffer, events: TlsLayerEvents) {
+    this.#events = events
+    const wire = new TlsWire(raw)
+    this.#wire = wire
+    // Before Node's own listener, which makes the end of the records the end of the payload.
+    wire.once('end', () => this.#rawEnded())
+    this.tls = make(wire)
+    const failed = (error: NodeJS.ErrnoException) => this.#fail(error)
+    this.tls.on('error', failed)
+    // Node keeps errors of a TLSSocket that no server made to this event.
+    this.tls.on('_tlsError', failed)
+    this.tls.once('secure', () => {
+      // OpenSSL is in the midst of its handshake here: it could not even be shut down.
+      process.nextTick(() => this.#secure())
+    })
+    if (early.length > 0) wire.receive(early)
+  }
+
+  receive(chunk: Buffer): void {
+    this.#wire.receive(chunk)
+  }
+
+  receiveEnd(): void {
+    this.#wire.receiveEnd()
+  }
+
+  /** The handshake is not complete yet. */
+  get handshaking(): boolean {
+    return this.#handshaking
+  }
+
+  /** Nobody hears of it any more; the raw socket stays as it is. */
+  destroy(): void {
+    this.#handshaking = false
+    this.#failed = true
+    this.tls.destroy()
+    this.#wire.destroy()
+  }
+
+  #secure(): void {
+    if (!this.#handshaking || this.tls.destroyed) return
+    this.#handshaking = false
+    this.#events.tlsSecured(this.tls)
+  }
+
+  #fail(error: NodeJS.ErrnoException): void {
+    // What streams say of writing behind the end is no news.
+    if (this.#failed || error.code?.startsWith('ERR_STREAM_')) return
+    this.#failed = true
+    if (this.#handshaking) {
+      this.#handshaking = false
+      this.#events.tlsFailed(error)
+    } else {
+      this.#events.tlsBroken(error)
+    }
+  }
+
+  #rawEnded(): void {
+    if (this.#handshaking) {
+      this.#handshaking = false
+      this.#failed = true
+      this.#events.tlsFailed(undefined)
+      return
+    }
+    // A close_notify before it has ended the payload, also where nobody has read that far yet.
+    const { _readableState } = this.tls as unknown as { _readableState: { ended: boolean } }
+    this.truncated = !_readableState.ended
+  }
+}
+
+/** What is told of a handshake that is complete. */
+export interface TlsSummary {
+  version: number
+  cipher: number
+  flags: number
+  alpn: string
+  /** DER; empty where the peer sent none. */
+  certificate: Uint8Array
+}
+
+/** @param verified the peer's certificate, where it sent one, was verified. */
+export function summaryOf(tls: TLSSocket, verified: boolean): TlsSummary {
+  const certificate = tls.getPeerX509Certificate()?.raw ?? new Uint8Array(0)
+  const resumed = tls.isSessionReused() ? TlsFlag.RESUMED : 0
+  return {
+    version: versionNumber(tls.getProtocol()),
+    cipher: cipherNumber(tls.getCipher().standardName),
+    flags: resumed | (verified && certificate.length > 0 ? TlsFlag.VERIFIED : 0),
+    alpn: tls.alpnProtocol || '',
+    certificate,
+  }
+}
