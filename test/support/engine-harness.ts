@@ -46,6 +46,11 @@ export interface Told {
   opened?: boolean
   count?: number
   connectTime?: number
+  /** HelloStatus of a question about TLS. */
+  hello?: number
+  version?: number
+  cipher?: number
+  alpn?: string
   /** State of the record while the event was told. */
   record: ConnectionRecord
 }
@@ -245,11 +250,17 @@ export class Harness {
 
   #events(): EngineEvents {
     return {
-      handshake: (conn, generation, listener, bit, tlvs) => {
-        const bytes = Buffer.from(tlvs)
-        const told = this.#tell({ event: 'handshake', conn, generation, listener, bit, bytes })
+      handshake: (conn, generation, listener, bit, view, hello) => {
+        const event = 'handshake'
+        const bytes = Buffer.from(view)
+        const told = this.#tell({ event, conn, generation, listener, bit, bytes, hello })
         if (this.answers.handshake) this.answers.handshake({ ...told, bit })
         else this.pass({ ...told, bit })
+      },
+      secured: (conn, generation, bit, version, cipher, flags, alpn, certificate) => {
+        const event = 'secured'
+        const bytes = Buffer.from(certificate)
+        this.#tell({ event, conn, generation, bit, version, cipher, flags, alpn, bytes })
       },
       bytes: (conn, generation, view, flags) => {
         const bytes = Buffer.from(view)
