@@ -120,6 +120,11 @@ export function parseClientHello(message: Uint8Array): ClientHello | undefined {
   return packed === undefined ? undefined : new PackedHello(packed.serverName, packed.fields)
 }
 
+/** The fingerprint, where somebody asked for it before: nothing is computed. */
+export function knownJa4(hello: ClientHello): string | undefined {
+  return hello instanceof PackedHello ? hello.knownJa4 : undefined
+}
+
 /** Positions in `fields`: lists of 16-bit numbers or ALPN names, each behind its length in characters. */
 const Field = { CIPHERS: 0, EXTENSIONS: 1, VERSIONS: 2, GROUPS: 3, SCHEMES: 4, ALPN: 5 } as const
 
@@ -163,6 +168,10 @@ class PackedHello implements ClientHello {
       at = end
     }
     return names
+  }
+
+  get knownJa4(): string | undefined {
+    return this.#ja4
   }
 
   get ja4(): string {
