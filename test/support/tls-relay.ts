@@ -37,6 +37,7 @@ export interface RelayOptions {
 export class Relay {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  readonly #pairs: { from: Socket; to: Socket }[] = []
   /** What each connection carried, cut or not. */
   readonly carried: { up: Buffer[]; down: Buffer[] }[] = []
   options: RelayOptions
@@ -66,6 +67,11 @@ export class Relay {
     return Buffer.concat(this.carried[n]?.[direction] ?? [])
   }
 
+  /** Sends bytes as if the other side had sent them. */
+  inject(direction: Direction, bytes: Uint8Array): void {
+    for (const { from, to } of this.#pairs) (direction === 'up' ? to : from).write(bytes)
+  }
+
   endPeers(): void {
     for (const socket of this.#sockets) socket.destroy()
   }
@@ -82,13 +88,11 @@ export class Relay {
       socket.on('close', () => this.#sockets.delete(socket))
       socket.on('error', () => {})
     }
+    this.#pairs.push({ from, to })
     const carried = { up: [], down: [] }
     this.carried.push(carried)
-    const { plan } = this.options
     from.on('close', () => to.destroy())
-    to.on('close', () => {
-      if (plan?.cut !== 'silence') from.destroy()
-    })
+    to.on('close', () => from.destroy())
     void this.#carry(from, to, 'up', carried.up)
     void this.#carry(to, from, 'down', carried.down)
   }
