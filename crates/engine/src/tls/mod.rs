@@ -9,5 +9,4 @@ pub mod error;
 pub mod layer;
 mod parts;
 pub mod sessions;
-mod validity;
 mod verify;
