@@ -30,3 +30,4 @@ export type {
 export { createProxy } from './proxy.js'
 export type { Connection, Rule, RuleFunction, Verdict } from './rules/types.js'
 export type { SessionRecord } from './session/record.js'
+export type { CertificateStatus, ReloadReport } from './tls/contexts.js'

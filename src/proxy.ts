@@ -9,7 +9,7 @@ import { Backend, type Server } from './backend/backend.js'
 import { type Resolver, systemResolver } from './backend/resolve.js'
 import { type Clock, systemClock } from './clock.js'
 import { resolveConfig } from './config/resolve.js'
-import type { ResolvedClientTls, ResolvedConfig, ResolvedServer } from './config/resolved.js'
+import type { ResolvedClientTls, ResolvedConfig } from './config/resolved.js'
 import type { Config, Duration } from './config/types.js'
 import { parseDuration } from './config/units.js'
 import type { Engine, EngineKind, EngineStats, ListenResult } from './engine/engine.js'
@@ -23,8 +23,8 @@ import type { SessionRecord } from './session/record.js'
 import type { Session } from './session/session.js'
 import { type SiStateName, SiStateNames } from './session/state.js'
 import { StickTable } from './tables/stick-table.js'
-import type { CertificateStatus, ReloadReport } from './tls/contexts.js'
-import { type ClientContext, TlsStore } from './tls/store.js'
+import type { CertificateStatus, ContextSupplier, ReloadReport } from './tls/contexts.js'
+import { TlsStore } from './tls/store.js'
 
 export interface ProxyOptions {
   /** An engine, or which one; default: the configuration's `global.engine`. */
@@ -36,6 +36,8 @@ export interface ProxyOptions {
   signal?: AbortSignal
   /** Look-ups of server host names. Default: the system's. */
   resolver?: Resolver
+  /** TLS contexts from elsewhere: no certificate of the configuration is read. For tests. */
+  certificates?: ContextSupplier
 }
 
 export interface StopOptions {
@@ -299,21 +301,27 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   /** Every certificate is right, or nothing starts. */
-  async #loadCertificates(engine: Engine): Promise<TlsStore> {
+  async #loadCertificates(engine: Engine): Promise<ContextSupplier> {
+    if (this.#options.certificates) return this.#options.certificates
     const { frontends, backends, tlsReload } = this.config
-    const store = new TlsStore({
-      engine,
-      clock: this.#clock,
-      logger: this.logger,
-      interval: tlsReload,
-      onReload: (report) => {
-        try {
-          this.emit('certificates', report)
-        } catch (error) {
-          this.logger.error({ err: error }, "a listener of 'certificates' threw")
-        }
-      },
-    })
+    const store =
+      this.#options.certificates ??
+      new TlsStore({
+        engine,
+        clock: this.#clock,
+        logger: this.logger,
+        interval: tlsReload,
+        onServers: () => {
+          for (const backend of this.#backends.values()) backend.renewTls()
+        },
+        onReload: (report) => {
+          try {
+            this.emit('certificates', report)
+          } catch (error) {
+            this.logger.error({ err: error }, "a listener of 'certificates' threw")
+          }
+        },
+      })
     this.#tls = store
     await store.load(
       frontends.flatMap(({ binds }) => binds.flatMap(({ tls }) => (tls ? [tls] : []))),
@@ -322,15 +330,10 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     return store
   }
 
-  #makeBackends(engine: Engine, tls: TlsStore): void {
+  #makeBackends(engine: Engine, tls: ContextSupplier): void {
     for (const config of this.config.backends) {
-      const contexts = new Map<ResolvedClientTls, ClientContext>()
-      const renew = () => this.#backends.get(config.name)?.renewTls()
-      for (const server of config.servers) {
-        if (server.tls) contexts.set(server.tls, tls.addServer(server.tls, renew))
-      }
       const backend = new Backend(config, {
-        tlsContextOf: ({ tls }: ResolvedServer) => (tls && contexts.get(tls))?.context as number,
+        tlsContextOf: (server) => tls.forServer(server),
         clock: this.#clock,
         engine,
         resolver: this.#options.resolver ?? systemResolver,
@@ -367,7 +370,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
   async #listen(
     engine: Engine,
     core: Core,
-    tls: TlsStore,
+    tls: ContextSupplier,
     config: ResolvedConfig['frontends'][number],
   ): Promise<void> {
     const backend = config.backend === undefined ? undefined : this.#backends.get(config.backend)
@@ -377,7 +380,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     const fallback = frontend.opens ? fallbackRoute(backend) : -1
     for (const bind of config.binds) frontend.listeners.push(new Listener(frontend, bind))
     for (const listener of frontend.listeners) {
-      if (listener.bind.tls) listener.tls = tls.addBind(listener.bind.tls)
+      if (listener.bind.tls) listener.tls = tls.forBind(listener.bind)
       const spec = frontend.listenSpec(listener.bind, fallback, this.config.maxconn)
       const result = await engine.listen(spec)
       listener.listening(result)

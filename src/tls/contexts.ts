@@ -1,5 +1,7 @@
 /** What sessions and backends need of TLS: contexts of the engine, chosen by name. */
 
+import type { ResolvedBind, ResolvedServer } from '../config/resolved.js'
+
 export type ClientCertDemand = 'none' | 'optional' | 'required'
 
 /** The certificates of one bind. */
@@ -10,6 +12,14 @@ export interface ServerContexts {
    * name and the bind is strict, or, with `demand`, where there are no authorities to ask for.
    */
   choose(serverName: string, demand?: ClientCertDemand): number | undefined
+}
+
+/** Where a proxy has its contexts from. */
+export interface ContextSupplier {
+  /** For a bind with TLS; the same object through every reload. */
+  forBind(bind: ResolvedBind): ServerContexts
+  /** The context for the TLS of a server, as it is now. */
+  forServer(server: ResolvedServer): number
 }
 
 /** A certificate that is in use, for the API and the metrics. */
@@ -30,7 +40,7 @@ export interface CertificateStatus {
 
 /** What a reload did. */
 export interface ReloadReport {
-  /** Files whose content was new and is in use now. */
+  /** Files whose content was new and is in use now, and certificates that are gone. */
   readonly changed: readonly string[]
   /** What could not be used, each with its file and why: the old content stays. */
   readonly errors: readonly string[]

@@ -116,7 +116,7 @@ export class BindContexts implements ServerContexts {
     this.#sets = sets
     this.#engine = engine
     this.#failed = failed
-    this.#strict = tls.some(({ strictSni }) => strictSni)
+    this.#strict = tls[0]?.strictSni ?? false
   }
 
   replace(sets: readonly ServerSet[]): void {

@@ -7,12 +7,22 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.js'
-import type { ResolvedClientTls, ResolvedServerTls } from '../config/resolved.js'
+import type {
+  ResolvedBind,
+  ResolvedClientTls,
+  ResolvedServer,
+  ResolvedServerTls,
+} from '../config/resolved.js'
 import type { Engine, TlsClientSpec } from '../engine/engine.js'
 import { SluiceError } from '../errors.js'
 import { systemAuthorities } from './authorities.js'
 import { type Certificate, daysLeft, describeValidity, sourceOf } from './certificates.js'
-import type { CertificateStatus, ReloadReport, ServerContexts } from './contexts.js'
+import type {
+  CertificateStatus,
+  ContextSupplier,
+  ReloadReport,
+  ServerContexts,
+} from './contexts.js'
 import {
   certificatesOf,
   Library,
@@ -37,16 +47,12 @@ export interface TlsStoreOptions {
   readonly logger: Logger
   /** ms between two looks at the files; 0: only when asked to. */
   readonly interval: number
+  /** `forServer` answers with other numbers now; the old contexts live for a few seconds more. */
+  readonly onServers?: () => void
   /** After a reload that changed something. */
   readonly onReload?: (report: ReloadReport) => void
   /** ms since 1970. Default: Date.now. */
   readonly wallClock?: () => number
-}
-
-/** The context of a server; its number changes when files change. */
-export interface ClientContext {
-  readonly context: number
-  close(): void
 }
 
 const DAY = 86_400_000
@@ -59,30 +65,29 @@ const CONTEXTS_PER_TURN = 8
 /** ms for which contexts outlive their successors: more than a replaced route lives. */
 const FORGET_DELAY = 10_000
 
-interface Handle {
-  readonly tls: ResolvedClientTls
-  readonly onChange: () => void
-  context: number
-  /** Hashes of what the context was made from. */
-  key: string
+/** The context for a server. */
+interface Client {
+  readonly context: number
+  /** Hashes of what it was made from. */
+  readonly key: string
 }
 
 /** What one reload makes, before anything of it is used. */
 interface Build {
   readonly certificates: Map<string, Certificate>
   readonly sets: Map<ResolvedServerTls, ServerSet>
-  readonly handles: Map<Handle, { context: number; key: string }>
+  readonly clients: Map<ResolvedClientTls, Client>
   /** Contexts that nothing refers to yet. */
   readonly made: Set<number>
   readonly problems: Problem[]
 }
 
-export class TlsStore {
+export class TlsStore implements ContextSupplier {
   readonly #options: TlsStoreOptions
   readonly #engine: Engine
   readonly #logger: Logger
   readonly #binds = new Set<BindContexts>()
-  readonly #handles = new Set<Handle>()
+  #clients: ReadonlyMap<ResolvedClientTls, Client> = new Map()
   #library: Library | undefined
   #sets: ReadonlyMap<ResolvedServerTls, ServerSet> = new Map()
   #servers: readonly ResolvedClientTls[] = []
@@ -118,6 +123,7 @@ export class TlsStore {
     }
     this.#library.snapshot = found.snapshot
     this.#sets = build.sets
+    this.#clients = build.clients
     for (const { path, verify } of servers) {
       if (!verify)
         this.#logger.warn(
@@ -146,8 +152,8 @@ export class TlsStore {
     every(1, DAY, () => this.#warnOfExpiry())
   }
 
-  /** Contexts for a bind. Precondition: `tls` was loaded. */
-  addBind(tls: readonly ResolvedServerTls[]): ServerContexts {
+  /** Precondition: the bind's sets were loaded. */
+  forBind({ tls = [] }: Pick<ResolvedBind, 'tls'>): ServerContexts {
     const bind = new BindContexts(tls, this.#setsOf(tls), this.#engine, (path, error) =>
       this.#logger.error({ path, err: error }, `${path}: no context for another demand`),
     )
@@ -155,23 +161,11 @@ export class TlsStore {
     return bind
   }
 
-  /**
-   * The context for a server. `onChange`: `context` is another number now; the old one lives
-   * for a few seconds more. Precondition: `tls` was loaded. Throws a SluiceError (ERR_SLUICE_TLS).
-   */
-  addServer(tls: ResolvedClientTls, onChange: () => void): ClientContext {
-    const { snapshot } = this.#loaded()
-    const context = this.#engine.tlsClient(clientSpec(tls, snapshot))
-    const handle: Handle = { tls, onChange, context, key: clientKey(tls, snapshot) }
-    this.#handles.add(handle)
-    return {
-      get context() {
-        return handle.context
-      },
-      close: () => {
-        if (this.#handles.delete(handle)) this.#forget(new Set([handle.context]))
-      },
-    }
+  /** Precondition: the server's TLS was loaded. */
+  forServer({ tls }: Pick<ResolvedServer, 'tls'>): number {
+    const client = tls && this.#clients.get(tls)
+    if (client) return client.context
+    throw new SluiceError('ERR_SLUICE_STATE', 'The TLS of this server was not loaded.')
   }
 
   /**
@@ -242,17 +236,17 @@ export class TlsStore {
     for (const tls of snapshot.members.keys()) {
       await this.#buildSet(tls, snapshot, build, before)
     }
-    for (const handle of this.#handles) {
-      const next = { ...snapshot, certificates: build.certificates }
-      const key = clientKey(handle.tls, next)
-      if (key === handle.key || this.#closed) continue
+    const next = { ...snapshot, certificates: build.certificates }
+    for (const tls of this.#servers) {
+      const key = clientKey(tls, next)
+      if (key === this.#clients.get(tls)?.key || this.#closed) continue
       try {
-        const context = this.#engine.tlsClient(clientSpec(handle.tls, next))
+        const context = this.#engine.tlsClient(clientSpec(tls, next))
         build.made.add(context)
-        build.handles.set(handle, { context, key })
+        build.clients.set(tls, { context, key })
       } catch (error) {
-        const file = handle.tls.certificate?.cert ?? handle.tls.ca[0] ?? ''
-        build.problems.push({ file, message: messageOf(error), paths: [handle.tls.path] })
+        const file = tls.certificate?.cert ?? tls.ca[0] ?? 'TLS'
+        build.problems.push({ file, message: messageOf(error), paths: [tls.path] })
       }
     }
   }
@@ -346,14 +340,14 @@ export class TlsStore {
       gone.add(slot.context)
       for (const context of slot.variants.values()) gone.add(context)
     }
-    for (const [handle, { context, key }] of build.handles) {
-      // A handle may have been closed meanwhile.
-      if (!this.#handles.has(handle)) continue
+    for (const [tls, { context }] of build.clients) {
       gone.delete(context)
-      gone.add(handle.context)
-      handle.context = context
-      handle.key = key
-      handle.onChange()
+      const old = this.#clients.get(tls)
+      if (old) gone.add(old.context)
+    }
+    if (build.clients.size > 0) {
+      this.#clients = new Map([...this.#clients, ...build.clients])
+      this.#options.onServers?.()
     }
     this.#forget(gone)
     return fresh
@@ -442,7 +436,7 @@ function newBuild(snapshot: Snapshot): Build {
   return {
     certificates: new Map(snapshot.certificates),
     sets: new Map(),
-    handles: new Map(),
+    clients: new Map(),
     made: new Set(),
     problems: [],
   }
