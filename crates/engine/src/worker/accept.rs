@@ -7,11 +7,13 @@ use std::sync::atomic::Ordering;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::acceptfrom_with;
+use sluice_wire::errors::{by, reason};
 use sluice_wire::events::event;
 use sluice_wire::flags::{conn_flag, step};
 use sluice_wire::handshakes::handshake;
 use sluice_wire::states::conn_state;
 
+use super::incoming::phase_of;
 use super::{LISTENER_TOKEN, LocalListener, Worker, record};
 use crate::connection::{Deadline, Mode, Side, Watch};
 use crate::listener::{ListenAddress, Listener};
@@ -274,8 +276,9 @@ impl Worker {
             Ok(()) => connection.watch = wanted,
             Err(error) => {
                 // Without readiness the connection would hang for ever.
+                let reason = reason(by::PROXY, phase_of(connection), sys::code_of(error));
+                connection.blame(reason, error.raw_os_error());
                 connection.hangup = true;
-                connection.errno = error.raw_os_error();
                 self.run_again(slot);
             }
         }
