@@ -6,10 +6,11 @@
 import { isIPv6 } from 'node:net'
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.js'
-import type { ResolvedBackend, ResolvedServer } from '../config/resolved.js'
-import type { Engine } from '../engine/engine.js'
+import type { ResolvedBackend, ResolvedClientTls, ResolvedServer } from '../config/resolved.js'
+import type { Engine, RouteSpec } from '../engine/engine.js'
 import type { Connection } from '../rules/types.js'
 import type { StickTable } from '../tables/stick-table.js'
+import type { ClientContext } from '../tls/contexts.js'
 import type { Balancer } from './balance/balancer.js'
 import { createBalancer } from './balance/index.js'
 import { isLocalFailure, PassiveMark } from './passive.js'
@@ -31,6 +32,11 @@ export interface BackendDeps {
   log: Logger
   /** The table that `config.stick` names. */
   table?: StickTable | undefined
+  /**
+   * The context for the TLS of a server, asked once; needed where a server has TLS. `onChange`:
+   * its number is another one now. May throw.
+   */
+  tlsContextOf?: ((tls: ResolvedClientTls, onChange: () => void) => ClientContext) | undefined
   onServerState?: ((server: Server, from: string, to: string) => void) | undefined
   /** ms between look-ups of host names. Default 30 s. */
   resolveInterval?: number | undefined
@@ -56,6 +62,7 @@ export class Backend {
   readonly #stickiness: Stickiness | undefined
   readonly #queue: WaitQueue<BackendClient, BackendServer>
   readonly #watches: NameWatch[] = []
+  readonly #contexts = new Map<BackendServer, ClientContext>()
   #active: readonly BackendServer[] = []
   #started = false
   #stopped = false
@@ -94,8 +101,9 @@ export class Backend {
     for (const server of this.#servers) {
       const { address, socks } = server.config
       if (address.kind === 'applet') continue
+      if (server.config.tls) this.#holdContext(server, server.config.tls)
       if (address.kind === 'host' && !socks) pending.push(this.#watch(server, address.host))
-      else server.routes.set(routeSpec(server.config, this.config.timeouts))
+      else server.routes.set(this.#spec(server))
     }
     await Promise.all(pending)
     for (const server of this.#servers) server.reported = server.status
@@ -163,6 +171,7 @@ export class Backend {
     for (const server of this.#servers) {
       server.passive?.stop()
       server.routes.close()
+      this.#contexts.get(server)?.close()
     }
     this.#queue.close()
   }
@@ -179,6 +188,19 @@ export class Backend {
     const routes = new ServerRoute(engine, clock)
     const server: BackendServer = new BackendServer(this, config, routes, mark, changed)
     return server
+  }
+
+  #spec(server: BackendServer, ip?: string): RouteSpec {
+    const context = this.#contexts.get(server)?.context
+    return routeSpec(server.config, this.config.timeouts, ip, context)
+  }
+
+  /** Connects take the context that is there now. */
+  #holdContext(server: BackendServer, tls: ResolvedClientTls): void {
+    const context = this.#deps.tlsContextOf?.(tls, () => {
+      if (!this.#stopped && context !== undefined) server.routes.setContext(context.context)
+    })
+    if (context !== undefined) this.#contexts.set(server, context)
   }
 
   #watch(server: BackendServer, host: string): Promise<void> {
@@ -199,7 +221,7 @@ export class Backend {
 
   #useAddress(server: BackendServer, ip: string): void {
     const moved = server.routes.id >= 0
-    server.routes.set(routeSpec(server.config, this.config.timeouts, ip))
+    server.routes.set(this.#spec(server, ip))
     if (moved) {
       this.#log.info({ server: server.name, address: ip }, 'the server has a new address')
       // Failures were those of the old address.

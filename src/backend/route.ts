@@ -12,17 +12,22 @@ import { SluiceError } from '../errors.js'
  */
 const LINGER = 5_000
 
+/** Most TLS server names for which a server has routes of their own at once. */
+const MOST_NAMES = 256
+
 /**
  * The route to a server. `ip`: the server's address where its host name was
- * resolved here; behind a SOCKS proxy names are resolved there.
+ * resolved here; behind a SOCKS proxy names are resolved there. `context`: the
+ * engine's, for a server with TLS.
  *
  * @throws SluiceError (ERR_SLUICE_ARGUMENT) for an applet, a name that is not
- *   resolved, or a unix socket behind a SOCKS proxy.
+ *   resolved, a unix socket behind a SOCKS proxy, or TLS without a context.
  */
 export function routeSpec(
   server: ResolvedServer,
   timeouts: ResolvedBackend['timeouts'],
   ip?: string,
+  context?: number,
 ): RouteSpec {
   const spec: RouteSpec = {
     address: routeAddress(server, ip),
@@ -35,6 +40,10 @@ export function routeSpec(
   }
   const socks = socksSpec(server)
   if (socks) spec.socks = socks
+  if (server.tls) {
+    if (context === undefined) throw unroutable(server, 'has no TLS context')
+    spec.tls = { context, serverName: server.tls.serverName }
+  }
   if (server.source === 'client') spec.source = 'client'
   else if (server.source) {
     const { ip: from, port } = server.source
@@ -72,16 +81,26 @@ function unroutable(server: ResolvedServer, why: string): SluiceError {
   return new SluiceError('ERR_SLUICE_ARGUMENT', `server '${server.name}' ${why}`)
 }
 
-/** The current route of one server, and those it replaced until they may go. */
+type Router = Pick<Engine, 'route' | 'unroute'>
+
+/**
+ * The current route of one server, those to the same address with TLS server
+ * names of their own, and those that were replaced until they may go.
+ */
 export class ServerRoute {
-  readonly #engine: Pick<Engine, 'route' | 'unroute'>
+  readonly #engine: Router
   readonly #clock: Clock
   readonly #lingering = new Map<number, () => void>()
+  /** By server name, the least recently used first. */
+  readonly #named = new Map<string, number>()
+  readonly #mostNames: number
+  #spec: RouteSpec | undefined
   #id = -1
 
-  constructor(engine: Pick<Engine, 'route' | 'unroute'>, clock: Clock) {
+  constructor(engine: Router, clock: Clock, mostNames = MOST_NAMES) {
     this.#engine = engine
     this.#clock = clock
+    this.#mostNames = mostNames
   }
 
   /** Engine route, -1 while there is none. */
@@ -89,16 +108,45 @@ export class ServerRoute {
     return this.#id
   }
 
-  /** Registers a new route; the old one is kept for a moment. */
+  /** Registers a new route; the old one, and those with other names, are kept for a moment. */
   set(spec: RouteSpec): void {
     const old = this.#id
     this.#id = this.#engine.route(spec)
-    if (old < 0) return
-    const cancel = this.#clock.after(LINGER, () => {
-      this.#lingering.delete(old)
-      this.#engine.unroute(old)
-    })
-    this.#lingering.set(old, cancel)
+    this.#spec = spec
+    if (old >= 0) this.#replaced(old)
+    for (const route of this.#named.values()) this.#replaced(route)
+    this.#named.clear()
+  }
+
+  /** Another TLS context took the place of the route's. */
+  setContext(context: number): void {
+    const spec = this.#spec
+    if (spec?.tls === undefined || spec.tls.context === context) return
+    this.set({ ...spec, tls: { ...spec.tls, context } })
+  }
+
+  /** The route with another TLS server name. Precondition: there is a route, with TLS. */
+  withName(serverName: string): number {
+    const spec = this.#spec as RouteSpec
+    const tls = spec.tls as NonNullable<RouteSpec['tls']>
+    if (serverName === tls.serverName) return this.#id
+    let route = this.#named.get(serverName)
+    if (route === undefined) route = this.#engine.route({ ...spec, tls: { ...tls, serverName } })
+    else this.#named.delete(serverName)
+    this.#named.set(serverName, route)
+    if (this.#named.size > this.#mostNames) {
+      const [oldest, unused] = this.#named.entries().next().value as [string, number]
+      this.#named.delete(oldest)
+      this.#replaced(unused)
+    }
+    return route
+  }
+
+  /** Whether the route leads to this server, also where it was replaced a moment ago. */
+  has(route: number): boolean {
+    if (route === this.#id || this.#lingering.has(route)) return route >= 0
+    for (const named of this.#named.values()) if (named === route) return true
+    return false
   }
 
   /** Takes every route back at once. */
@@ -108,7 +156,18 @@ export class ServerRoute {
       this.#engine.unroute(route)
     }
     this.#lingering.clear()
+    for (const route of this.#named.values()) this.#engine.unroute(route)
+    this.#named.clear()
     if (this.#id >= 0) this.#engine.unroute(this.#id)
     this.#id = -1
+    this.#spec = undefined
+  }
+
+  #replaced(route: number): void {
+    const cancel = this.#clock.after(LINGER, () => {
+      this.#lingering.delete(route)
+      this.#engine.unroute(route)
+    })
+    this.#lingering.set(route, cancel)
   }
 }

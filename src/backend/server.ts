@@ -3,6 +3,7 @@
 import type { Applet } from '../applet/applet.js'
 import type { ResolvedServer } from '../config/resolved.js'
 import { SluiceError } from '../errors.js'
+import type { Connection } from '../rules/types.js'
 import type { Backend } from './backend.js'
 import type { PassiveMark } from './passive.js'
 import type { ServerRoute } from './route.js'
@@ -28,8 +29,14 @@ export interface Server {
   readonly status: ServerStatus
   /** Outcomes of connects must be reported: failures are counted, or this is the trial. */
   readonly wantsOutcome: boolean
-  /** Engine route, -1 while there is none: an applet, or a name that is not resolved. */
-  route(): number
+  /**
+   * Engine route, -1 while there is none: an applet, or a name that is not resolved. With a
+   * connection it is the one for the TLS server name that policy chooses for it; throws what
+   * the choice throws, and SluiceError (ERR_SLUICE_ARGUMENT) for what is no name.
+   */
+  route(conn?: Connection): number
+  /** Whether an engine route leads to this server. */
+  hasRoute(route: number): boolean
   setState(state: ServerState): void
   /** 0 to 256; 0 drains. @throws SluiceError (ERR_SLUICE_ARGUMENT) */
   setWeight(weight: number): void
@@ -125,8 +132,23 @@ export class BackendServer implements Server {
     return passive !== undefined && passive.state === 'half-open' && !passive.trial
   }
 
-  route(): number {
-    return this.routes.id
+  route(conn?: Connection): number {
+    const { id } = this.routes
+    const choose = this.config.tls?.chooseServerName
+    if (choose === undefined || conn === undefined || id < 0) return id
+    const name: unknown = choose(conn)
+    if (name === undefined) return id
+    if (typeof name !== 'string' || name === '') {
+      throw new SluiceError(
+        'ERR_SLUICE_ARGUMENT',
+        `serverName of server '${this.name}' gave ${name === '' ? 'an empty name' : typeof name}, not a name`,
+      )
+    }
+    return this.routes.withName(name.toLowerCase())
+  }
+
+  hasRoute(route: number): boolean {
+    return this.routes.has(route)
   }
 
   /** `ready` also forgets the failures: the operator says that it works. */

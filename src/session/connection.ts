@@ -10,8 +10,8 @@ import type { Backend } from '../backend/backend.js'
 import type { ConnectionTable } from '../connection/table.js'
 import { parseTlvs } from '../connection/tlv.js'
 import { Phase } from '../engine/wire.js'
-import { Counter } from '../rules/counters.js'
 import type { ClientHello } from '../handshake/client-hello.js'
+import { Counter } from '../rules/counters.js'
 import type {
   Connection,
   CounterName,
@@ -21,6 +21,8 @@ import type {
   Verdict,
 } from '../rules/types.js'
 import type { StickTable } from '../tables/stick-table.js'
+import type { ClientCertDemand } from '../tls/contexts.js'
+import { ClientTls } from './client-tls.js'
 import type { Listener } from './frontend.js'
 import type { Session } from './session.js'
 
@@ -35,6 +37,28 @@ export interface ConnectionContext {
 const EMPTY = new Uint8Array(0)
 const NO_TLVS: ReadonlyMap<number, Uint8Array> = new Map()
 
+/** What only some connections need: made on the first use, so that an idle session does not carry it. */
+class Work {
+  errno = 0
+  priority = 0
+  expectsProxy = false
+  index = 0
+  waitUntil = 0
+  promise: PromiseLike<unknown> | undefined = undefined
+  cancelTimer: (() => void) | undefined = undefined
+  verdict: Verdict | undefined = undefined
+  consumed = 0
+  handlerUntil = 0
+  payload: Uint8Array = EMPTY
+  payloadFlags = 0
+  inbox: Uint8Array | undefined = undefined
+  peer: string | undefined = undefined
+  tlvBytes: Uint8Array | undefined = undefined
+  tlvs: ReadonlyMap<number, Uint8Array> | undefined = undefined
+  log: Logger | undefined = undefined
+  abort: AbortController | undefined = undefined
+}
+
 export class ClientConnection implements Connection {
   readonly slot: number
   readonly generation: number
@@ -47,58 +71,31 @@ export class ClientConnection implements Connection {
   /** Reason word of the core's own decision to close, 0 while there is none. */
   decided = 0
   ended = false
-  /** errno of the last failed connect, or 0. */
-  errno = 0
   /** The engine was told that the session is made. */
   answered = false
+  /** Somebody may look at the connection after its end. */
+  kept = false
+  /** Changes whenever an outstanding promise or timer loses its say. */
+  ticket = 0
   /** Name of the rule or handler that decided last. */
   rule: string | undefined = undefined
   /** Chosen by a rule or handler. */
   backend: Backend | undefined = undefined
-  priority = 0
   session: Session | undefined = undefined
   applet: AppletRuntime | undefined = undefined
-  /** A connection rule asked for a PROXY header. */
-  expectsProxy = false
 
-  // What is under way. `ticket` changes whenever an outstanding promise or timer loses its say.
-  ticket = 0
-  cancelTimer: (() => void) | undefined = undefined
-  /** Position in the ruleset or in the list of handlers. */
-  index = 0
-  /** Clock at which implicit deadlines end, 0 before the first wait in a phase. */
-  waitUntil = 0
-  promise: PromiseLike<unknown> | undefined = undefined
-  /** The verdict that ended a ruleset. */
-  verdict: Verdict | undefined = undefined
-  /** Bytes that custom handlers took. */
-  consumed = 0
-  /** Clock until which a custom handler may wait for bytes. */
-  handlerUntil = 0
-  /** What content rules see. */
-  payload: Uint8Array = EMPTY
-  /** `BytesFlag` of the last bytes. */
-  payloadFlags = 0
-  /** Bytes that came while an answer was awaited. */
-  inbox: Uint8Array | undefined = undefined
-
-  /** Somebody may look at the connection after its end. */
-  kept = false
+  #work: Work | undefined = undefined
+  #secure: ClientTls | undefined = undefined
   #src: string | undefined = undefined
   #srcPort = 0
   #dst: string | undefined = undefined
   #dstPort = 0
-  #peer: string | undefined = undefined
-  #tlvBytes: Uint8Array | undefined = undefined
-  #tlvs: ReadonlyMap<number, Uint8Array> | undefined = undefined
   #bytesIn = 0
   #bytesOut = 0
   #sc0: Counter | undefined = undefined
   #sc1: Counter | undefined = undefined
   #sc2: Counter | undefined = undefined
   #vars: Record<string, Variable> | undefined = undefined
-  #log: Logger | undefined = undefined
-  #abort: AbortController | undefined = undefined
 
   constructor(
     slot: number,
@@ -143,17 +140,61 @@ export class ClientConnection implements Connection {
   }
 
   get peer(): string {
-    return this.#peer ?? this.src
+    return this.#work?.peer ?? this.src
   }
 
   get proxyTlvs(): ReadonlyMap<number, Uint8Array> {
-    if (this.#tlvBytes === undefined) return NO_TLVS
-    this.#tlvs ??= parseTlvs(this.#tlvBytes)
-    return this.#tlvs
+    const work = this.#work
+    if (work?.tlvBytes === undefined) return NO_TLVS
+    work.tlvs ??= parseTlvs(work.tlvBytes)
+    return work.tlvs
   }
 
-  tls: TlsInfo | undefined = undefined
-  hello: ClientHello | undefined = undefined
+  get tls(): TlsInfo | undefined {
+    return this.#secure?.info
+  }
+
+  get hello(): ClientHello | undefined {
+    return this.#secure?.hello
+  }
+
+  /** What is known of the connection's TLS; undefined where it has none. */
+  get secure(): ClientTls | undefined {
+    return this.#secure
+  }
+
+  /** The same, made where there is none yet. */
+  makeSecure(): ClientTls {
+    this.#secure ??= new ClientTls()
+    return this.#secure
+  }
+
+  /** Chosen by a ClientHello rule: the name whose certificate is shown. */
+  get certificateName(): string | undefined {
+    return this.#secure?.certificateName
+  }
+
+  set certificateName(name: string | undefined) {
+    this.makeSecure().certificateName = name
+  }
+
+  /** Chosen by a ClientHello rule. */
+  get clientCertDemand(): ClientCertDemand | undefined {
+    return this.#secure?.clientCertDemand
+  }
+
+  set clientCertDemand(demand: ClientCertDemand | undefined) {
+    this.makeSecure().clientCertDemand = demand
+  }
+
+  /** TLS is not terminated: its bytes go to the backend as they are. */
+  get passes(): boolean {
+    return this.#secure?.passes ?? false
+  }
+
+  set passes(passes: boolean) {
+    this.makeSecure().passes = passes
+  }
 
   get bytesIn(): number {
     return this.ended ? this.#bytesIn : this.#context.table.bytesIn(this.slot)
@@ -182,25 +223,146 @@ export class ClientConnection implements Connection {
   }
 
   get log(): Logger {
-    if (this.#log === undefined) {
+    const work = this.#makeWork()
+    if (work.log === undefined) {
       this.kept = true
-      this.#log = this.#context.logger.child({
+      work.log = this.#context.logger.child({
         id: this.id,
         frontend: this.frontend,
         src: this.src,
         srcPort: this.srcPort,
       })
     }
-    return this.#log
+    return work.log
   }
 
   get signal(): AbortSignal {
-    if (this.#abort === undefined) {
+    const work = this.#makeWork()
+    if (work.abort === undefined) {
       this.kept = true
-      this.#abort = new AbortController()
-      if (this.ended) this.#abort.abort()
+      work.abort = new AbortController()
+      if (this.ended) work.abort.abort()
     }
-    return this.#abort.signal
+    return work.abort.signal
+  }
+
+  // What is under way, or asked for; all of it at its default for most connections.
+
+  /** errno of the last failed connect, or 0. */
+  get errno(): number {
+    return this.#work?.errno ?? 0
+  }
+
+  set errno(value: number) {
+    if (this.#work !== undefined || value !== 0) this.#makeWork().errno = value
+  }
+
+  /** Place in queues: lower goes first. */
+  get priority(): number {
+    return this.#work?.priority ?? 0
+  }
+
+  set priority(value: number) {
+    if (this.#work !== undefined || value !== 0) this.#makeWork().priority = value
+  }
+
+  /** A connection rule asked for a PROXY header. */
+  get expectsProxy(): boolean {
+    return this.#work?.expectsProxy ?? false
+  }
+
+  set expectsProxy(value: boolean) {
+    if (this.#work !== undefined || value) this.#makeWork().expectsProxy = value
+  }
+
+  /** Position in the ruleset or in the list of handlers. */
+  get index(): number {
+    return this.#work?.index ?? 0
+  }
+
+  set index(value: number) {
+    if (this.#work !== undefined || value !== 0) this.#makeWork().index = value
+  }
+
+  /** Clock at which implicit deadlines end, 0 before the first wait in a phase. */
+  get waitUntil(): number {
+    return this.#work?.waitUntil ?? 0
+  }
+
+  set waitUntil(value: number) {
+    if (this.#work !== undefined || value !== 0) this.#makeWork().waitUntil = value
+  }
+
+  /** What is awaited. */
+  get promise(): PromiseLike<unknown> | undefined {
+    return this.#work?.promise
+  }
+
+  set promise(value: PromiseLike<unknown> | undefined) {
+    if (this.#work !== undefined || value !== undefined) this.#makeWork().promise = value
+  }
+
+  /** Cancels the deadline of what is awaited. */
+  get cancelTimer(): (() => void) | undefined {
+    return this.#work?.cancelTimer
+  }
+
+  set cancelTimer(value: (() => void) | undefined) {
+    if (this.#work !== undefined || value !== undefined) this.#makeWork().cancelTimer = value
+  }
+
+  /** The verdict that ended a ruleset. */
+  get verdict(): Verdict | undefined {
+    return this.#work?.verdict
+  }
+
+  set verdict(value: Verdict | undefined) {
+    if (this.#work !== undefined || value !== undefined) this.#makeWork().verdict = value
+  }
+
+  /** Bytes that custom handlers took. */
+  get consumed(): number {
+    return this.#work?.consumed ?? 0
+  }
+
+  set consumed(value: number) {
+    if (this.#work !== undefined || value !== 0) this.#makeWork().consumed = value
+  }
+
+  /** Clock until which a custom handler may wait for bytes. */
+  get handlerUntil(): number {
+    return this.#work?.handlerUntil ?? 0
+  }
+
+  set handlerUntil(value: number) {
+    if (this.#work !== undefined || value !== 0) this.#makeWork().handlerUntil = value
+  }
+
+  /** What content rules see. */
+  get payload(): Uint8Array {
+    return this.#work?.payload ?? EMPTY
+  }
+
+  set payload(value: Uint8Array) {
+    if (this.#work !== undefined || value.length !== 0) this.#makeWork().payload = value
+  }
+
+  /** `BytesFlag` of the last bytes. */
+  get payloadFlags(): number {
+    return this.#work?.payloadFlags ?? 0
+  }
+
+  set payloadFlags(value: number) {
+    if (this.#work !== undefined || value !== 0) this.#makeWork().payloadFlags = value
+  }
+
+  /** Bytes that came while an answer was awaited. */
+  get inbox(): Uint8Array | undefined {
+    return this.#work?.inbox
+  }
+
+  set inbox(value: Uint8Array | undefined) {
+    if (this.#work !== undefined || value !== undefined) this.#makeWork().inbox = value
   }
 
   counter(name: CounterName): Counter {
@@ -234,24 +396,27 @@ export class ClientConnection implements Connection {
 
   /** A PROXY header is going to replace the addresses: keeps the socket's peer. */
   keepPeer(): void {
-    this.#peer ??= this.src
+    this.#makeWork().peer ??= this.src
     this.#src = undefined
     this.#dst = undefined
   }
 
   setTlvs(bytes: Uint8Array): void {
-    this.#tlvBytes = bytes.slice()
-    this.#tlvs = undefined
+    const work = this.#makeWork()
+    work.tlvBytes = bytes.slice()
+    work.tlvs = undefined
   }
 
   /** Whatever was awaited has no say any more. */
   forget(): void {
     this.ticket++
-    this.promise = undefined
-    this.inbox = undefined
-    if (this.cancelTimer !== undefined) {
-      this.cancelTimer()
-      this.cancelTimer = undefined
+    const work = this.#work
+    if (work === undefined) return
+    work.promise = undefined
+    work.inbox = undefined
+    if (work.cancelTimer !== undefined) {
+      work.cancelTimer()
+      work.cancelTimer = undefined
     }
   }
 
@@ -269,7 +434,12 @@ export class ClientConnection implements Connection {
     this.#sc0?.detach(this.#bytesIn, this.#bytesOut)
     this.#sc1?.detach(this.#bytesIn, this.#bytesOut)
     this.#sc2?.detach(this.#bytesIn, this.#bytesOut)
-    this.#abort?.abort()
+    this.#work?.abort?.abort()
+  }
+
+  #makeWork(): Work {
+    this.#work ??= new Work()
+    return this.#work
   }
 
   #readSource(): void {

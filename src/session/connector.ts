@@ -6,6 +6,7 @@
 import { AppletRuntime } from '../applet/runtime.js'
 import type { Server } from '../backend/backend.js'
 import type { Clock } from '../clock.js'
+import { encodeProxySsl } from '../connection/proxy-ssl.js'
 import { packReason, reasonCode } from '../connection/reason.js'
 import { encodeTlv, TLV_UNIQUE_ID } from '../connection/tlv.js'
 import type { Engine } from '../engine/engine.js'
@@ -32,6 +33,19 @@ function worthRetrying(code: number): boolean {
     case Code.SOCKS_AUTH:
     case Code.SOCKS_NO_METHOD:
     case Code.SOCKS_MALFORMED:
+    // What a server is does not change within a turn-around: its certificate, what it speaks.
+    case Code.NOT_TLS:
+    case Code.TLS_MALFORMED:
+    case Code.TLS_VERSION:
+    case Code.TLS_CIPHER:
+    case Code.TLS_ALPN:
+    case Code.TLS_ALERT:
+    case Code.TLS_CERT_MISSING:
+    case Code.TLS_CERT_EXPIRED:
+    case Code.TLS_CERT_NAME:
+    case Code.TLS_CERT_UNTRUSTED:
+    case Code.TLS_CERT_REVOKED:
+    case Code.TLS_CERT_INVALID:
       return false
     default:
       return true
@@ -199,17 +213,31 @@ export class Connector {
       client.applet.start()
       return
     }
-    const route = server.route()
+    const route = this.#routeOf(session, server)
+    if (route === undefined) return
     if (route < 0) {
       this.failed(session, packReason(By.PROXY, Phase.CONNECT, Code.RESOLVE))
       return
     }
     if (!session.transition(SERVER, SiState.CON)) return
     const flags = server.wantsOutcome ? ConnectFlag.WANT_CONNECTED : 0
-    const tlvs = server.config.sendProxy?.uniqueId
-      ? encodeTlv(TLV_UNIQUE_ID, encoder.encode(client.id))
-      : undefined
+    const tlvs = tlvsFor(client, server)
     this.#engine.connect(client.slot, client.generation, route, flags, 0, tlvs)
+  }
+
+  /** Undefined where policy failed to choose a TLS server name: the session ends. */
+  #routeOf(session: Session, server: Server): number | undefined {
+    const { client } = session
+    // That of an earlier attempt is not this one's.
+    if (client.secure !== undefined) client.secure.serverInfo = undefined
+    try {
+      return server.route(client)
+    } catch (err) {
+      client.listener.frontend.policyErrors++
+      client.log.error({ err, server: server.name }, 'no TLS server name for the server')
+      this.#fail(session, packReason(By.POLICY, Phase.CONNECT, Code.POLICY_ERROR))
+      return undefined
+    }
   }
 
   /** Waits in TAR, the slot in hand, and tries the same server again. */
@@ -233,4 +261,15 @@ export class Connector {
   #fail(session: Session, reason: number): void {
     if (session.transition(SERVER, SiState.CLO)) this.#host.close(session.client, reason)
   }
+}
+
+/** What a PROXY header tells beside the addresses; undefined for nothing. */
+function tlvsFor(client: ClientConnection, server: Server): Uint8Array | undefined {
+  const { sendProxy } = server.config
+  if (sendProxy === undefined || sendProxy.version === 1) return undefined
+  const { uniqueId, ssl, sslCn } = sendProxy
+  const id = uniqueId ? encodeTlv(TLV_UNIQUE_ID, encoder.encode(client.id)) : undefined
+  if (!ssl) return id
+  const tls = encodeProxySsl(client.tls, sslCn)
+  return id === undefined ? tls : Buffer.concat([id, tls])
 }

@@ -21,6 +21,8 @@ import { Limits } from './limits.js'
 import { Reporter, type ReporterEvents } from './reporter.js'
 import { Session, type SessionOwner } from './session.js'
 import { Side, SiState } from './state.js'
+import { type TlsHost, TlsPolicy } from './tls.js'
+import type { AdmissionLimits } from './tls-admission.js'
 
 /** What a proxy hears of its core. */
 export interface CoreEvents extends ReporterEvents {
@@ -37,6 +39,8 @@ export interface CoreOptions {
   idPrefix: string
   /** Connections at once in the process; 0: no limit. */
   maxconn: number
+  /** TLS handshakes with clients at once. Default: no limit. */
+  tlsHandshakes?: AdmissionLimits
   events: CoreEvents
 }
 
@@ -50,8 +54,11 @@ const NO_PAYLOAD = new Uint8Array(0)
 const ANSWERED_BY_POLICY = Handshake.TCP_RULES | Handshake.ACCEPT_SESSION
 /** A paused listener is logged at most this often, ms. */
 const PAUSE_LOG_INTERVAL = 10_000
+const NO_LIMITS: AdmissionLimits = { concurrent: 0, total: 0, queue: 0, queueTimeout: 0 }
 
-export class Core implements EngineEvents, SessionOwner, ConnectorHost, RulesHost, HandshakeHost {
+type Hosts = SessionOwner & ConnectorHost & RulesHost & HandshakeHost & TlsHost
+
+export class Core implements EngineEvents, Hosts {
   readonly #engine: Engine
   readonly #clock: Clock
   readonly #logger: Logger
@@ -60,6 +67,7 @@ export class Core implements EngineEvents, SessionOwner, ConnectorHost, RulesHos
   readonly #context: ConnectionContext
   readonly #connector: Connector
   readonly #custom: CustomHandshakes
+  readonly #tls: TlsPolicy
   readonly #reporter: Reporter
   readonly #guard = (conn: ClientConnection, fn: () => void) => this.guard(conn, fn)
   readonly #connections: (ClientConnection | undefined)[]
@@ -85,6 +93,9 @@ export class Core implements EngineEvents, SessionOwner, ConnectorHost, RulesHos
     this.#limits = new Limits(engine, options.maxconn)
     this.#reporter = new Reporter(options.logger, engine.table, options.events)
     this.#custom = new CustomHandshakes(engine, clock, this.#guard, this.#targets, this)
+    const limits = options.tlsHandshakes ?? NO_LIMITS
+    const targets = this.#targets
+    this.#tls = new TlsPolicy({ engine, clock, targets, guard: this.#guard, limits }, this)
     this.#connections = new Array<ClientConnection | undefined>(engine.table.slots).fill(undefined)
     this.refreshTracing()
   }
@@ -92,6 +103,12 @@ export class Core implements EngineEvents, SessionOwner, ConnectorHost, RulesHos
   /** Connections that policy heard of and that are open. */
   get current(): number {
     return this.#current
+  }
+
+  /** TLS handshakes with clients that are under way, and those that wait for their turn. */
+  get tlsHandshakes(): { running: number; waiting: number } {
+    const { running, waiting } = this.#tls.admission
+    return { running, waiting }
   }
 
   /** Call when the log level or the listeners of 'transition' have changed. */
@@ -103,6 +120,7 @@ export class Core implements EngineEvents, SessionOwner, ConnectorHost, RulesHos
     const runner = (set: Frontend['connectionRules']) =>
       new RuleRunner(set, this.#targets, this.#clock, this.#guard, this)
     this.#limits.addFrontend(frontend)
+    this.#tls.addFrontend(frontend)
     this.#runners.set(frontend, {
       connection: runner(frontend.connectionRules),
       session: runner(frontend.sessionRules),
@@ -130,7 +148,7 @@ export class Core implements EngineEvents, SessionOwner, ConnectorHost, RulesHos
     let closed = 0
     const open = this.#connections.filter((conn) => conn !== undefined)
     // The queues first: a slot that another one gives back must not start a session now.
-    open.sort((a, b) => Number(b.phase === Phase.QUEUE) - Number(a.phase === Phase.QUEUE))
+    open.sort((a, b) => Number(isQueued(b)) - Number(isQueued(a)))
     for (const conn of open) {
       if (conn.ended) continue
       closed++
@@ -148,7 +166,8 @@ export class Core implements EngineEvents, SessionOwner, ConnectorHost, RulesHos
     generation: number,
     listener: number,
     bit: number,
-    tlvs: Uint8Array,
+    bytes: Uint8Array,
+    hello: number,
   ): void {
     let conn = this.#connections[slot]
     if (conn === undefined || conn.generation !== generation) {
@@ -156,9 +175,13 @@ export class Core implements EngineEvents, SessionOwner, ConnectorHost, RulesHos
       if (conn === undefined) return
     }
     if (conn.decided !== 0) return
-    if (tlvs.length > 0) conn.setTlvs(tlvs)
     try {
-      this.#decide(conn, bit)
+      if (bit === Handshake.TLS) {
+        this.#tls.asked(conn, bytes, hello)
+        return
+      }
+      if (bytes.length > 0) conn.setTlvs(bytes)
+      if (this.#tls.mayDecide(conn, bit)) this.#decide(conn, bit)
     } catch (error) {
       this.#defect(conn, error)
     }
@@ -230,7 +253,7 @@ export class Core implements EngineEvents, SessionOwner, ConnectorHost, RulesHos
     if (!opened) {
       // The engine closes; its `closed` follows.
       conn.decided = packReason(By.TIMEOUT, conn.phase, Code.VERDICT_TIMEOUT)
-      this.#leaveQueue(conn)
+      this.#leaveQueues(conn)
       return
     }
     conn.log.warn('policy was late: opened to the default backend')
@@ -270,15 +293,23 @@ export class Core implements EngineEvents, SessionOwner, ConnectorHost, RulesHos
   }
 
   secured(
-    _slot: number,
-    _generation: number,
-    _side: number,
-    _version: number,
-    _cipher: number,
-    _flags: number,
-    _alpn: string,
-    _certificate: Uint8Array,
-  ): void {}
+    slot: number,
+    generation: number,
+    side: number,
+    version: number,
+    cipher: number,
+    flags: number,
+    alpn: string,
+    certificate: Uint8Array,
+  ): void {
+    const conn = this.#find(slot, generation)
+    if (conn === undefined || conn.decided !== 0) return
+    try {
+      this.#tls.secured(conn, side, version, cipher, flags, alpn, certificate)
+    } catch (error) {
+      this.#defect(conn, error)
+    }
+  }
 
   // --- decisions ---
 
@@ -420,6 +451,10 @@ export class Core implements EngineEvents, SessionOwner, ConnectorHost, RulesHos
     else this.#engine.proceed(slot, generation, Handshake.TCP_RULES, 0, 0)
   }
 
+  tlsAccepted(conn: ClientConnection, bit: number): void {
+    this.#decide(conn, bit)
+  }
+
   handshakesDone(conn: ClientConnection): void {
     this.#engine.proceed(conn.slot, conn.generation, Handshake.CUSTOM, 0, conn.consumed)
   }
@@ -452,7 +487,7 @@ export class Core implements EngineEvents, SessionOwner, ConnectorHost, RulesHos
     if (conn.decided !== 0 || conn.ended) return
     conn.decided = reason
     conn.forget()
-    this.#leaveQueue(conn)
+    this.#leaveQueues(conn)
     this.#engine.close(conn.slot, conn.generation, reason, mode, hold)
   }
 
@@ -460,7 +495,7 @@ export class Core implements EngineEvents, SessionOwner, ConnectorHost, RulesHos
     if (conn.decided !== 0 || conn.ended) return
     conn.decided = reason
     conn.forget()
-    this.#leaveQueue(conn)
+    this.#leaveQueues(conn)
     this.#engine.reply(conn.slot, conn.generation, bytes, reason)
   }
 
@@ -540,6 +575,7 @@ export class Core implements EngineEvents, SessionOwner, ConnectorHost, RulesHos
       }
       session.finish()
     }
+    this.#tls.leave(conn)
     frontend.current--
     frontend.countEnd(reason)
     try {
@@ -571,7 +607,8 @@ export class Core implements EngineEvents, SessionOwner, ConnectorHost, RulesHos
     return this.#engine.table.get(conn.slot, Field.ESTABLISHED_AT) === 0 ? conn.phase : Phase.DATA
   }
 
-  #leaveQueue(conn: ClientConnection): void {
+  #leaveQueues(conn: ClientConnection): void {
+    this.#tls.leave(conn)
     const { session } = conn
     if (session?.serverState === SiState.QUE) session.transition(Side.SERVER, SiState.CLO)
   }
@@ -590,4 +627,8 @@ export class Core implements EngineEvents, SessionOwner, ConnectorHost, RulesHos
     this.fault(error)
     this.close(conn, packReason(By.PROXY, conn.phase, Code.INTERNAL))
   }
+}
+
+function isQueued({ phase, secure }: ClientConnection): boolean {
+  return phase === Phase.QUEUE || secure?.ticket?.waiting === true
 }

@@ -11,6 +11,8 @@ import { Handshake, Phase } from '../engine/wire.js'
 import type { HandshakeHandler } from '../handshake/handler.js'
 import { CidrList } from '../rules/cidr.js'
 import { compileRules, type Ruleset } from '../rules/compile.js'
+import type { Rule } from '../rules/types.js'
+import type { ServerContexts } from '../tls/contexts.js'
 import type { ClientConnection } from './connection.js'
 import type { ClientTarget } from './target.js'
 
@@ -44,6 +46,8 @@ export class Listener {
   readonly proxySources: CidrList | undefined
   /** What stands behind the client's side of its sessions. */
   readonly target: ClientTarget
+  /** Certificates; undefined where TLS is not terminated. */
+  tls: ServerContexts | undefined = undefined
 
   constructor(frontend: Frontend, bind: ResolvedBind) {
     this.frontend = frontend
@@ -52,6 +56,17 @@ export class Listener {
     const from = bind.acceptProxy?.from
     this.proxySources = from === undefined ? undefined : new CidrList(from)
     this.target = { kind: 'client', listener: this }
+  }
+
+  /** The backend to which TLS for this name goes unterminated: exact, then one label for '*', then any. */
+  sniRoute(serverName: string): string | undefined {
+    const routes = this.bind.sniRoutes
+    if (routes === undefined) return undefined
+    const exact = routes.get(serverName)
+    if (exact !== undefined) return exact
+    const dot = serverName.indexOf('.')
+    const wild = dot > 0 ? routes.get(`*${serverName.slice(dot)}`) : undefined
+    return wild ?? routes.get('*')
   }
 
   /** The engine listens. */
@@ -76,6 +91,10 @@ export class Frontend {
   readonly connectionRules: Ruleset<ClientConnection>
   readonly sessionRules: Ruleset<ClientConnection>
   readonly contentRules: Ruleset<ClientConnection>
+  /** With the ClientHello. */
+  readonly helloRules: Ruleset<ClientConnection>
+  /** When TLS is complete. */
+  readonly establishedRules: Ruleset<ClientConnection>
   readonly handlers: readonly CompiledHandler[]
   readonly monitorSources: CidrList | undefined
   /** Failures of rules and handlers mean to go on. */
@@ -89,6 +108,9 @@ export class Frontend {
   sessions = 0
   policyErrors = 0
   lateVerdicts = 0
+  /** TLS handshakes that were completed, and those of them that resumed a session. */
+  tlsHandshakes = 0
+  tlsResumed = 0
   bytesIn = 0
   bytesOut = 0
   /** Counts sampled lines. */
@@ -120,6 +142,17 @@ export class Frontend {
       phase: Phase.CONTENT,
       opens,
     })
+    // Each runs where what it reads is there.
+    this.helloRules = compileRules(config.helloRules as Rule<ClientConnection>[], {
+      path: `frontends.${config.name}.tlsRequest.clientHello`,
+      phase: Phase.TLS,
+      opens,
+    })
+    this.establishedRules = compileRules(config.establishedRules as Rule<ClientConnection>[], {
+      path: `frontends.${config.name}.tlsRequest.established`,
+      phase: Phase.TLS,
+      opens,
+    })
     this.handlers = config.handshakes.map(compileHandler)
     this.monitorSources = config.monitor && new CidrList(config.monitor.from)
   }
@@ -144,6 +177,10 @@ export class Frontend {
       handshakes |= Handshake.TCP_RULES
       ask |= Handshake.TCP_RULES
     }
+    if (bind.tls || bind.sniRoutes) {
+      handshakes |= Handshake.TLS
+      ask |= Handshake.TLS
+    }
     if (this.handlers.length > 0) {
       handshakes |= Handshake.CUSTOM
       ask |= Handshake.CUSTOM
@@ -161,7 +198,8 @@ export class Frontend {
       ...(bind.health && { healthReply: HEALTH_REPLY }),
       handshakeTimeout: config.timeouts.handshake,
       verdictTimeout: this.#engineVerdictTimeout(),
-      fallbackRoute,
+      // What a server gets behind TLS must never depend on whether policy was in time.
+      fallbackRoute: bind.tls ? -1 : fallbackRoute,
       clientTimeout: config.timeouts.client,
       clientFinTimeout: config.timeouts.clientFin,
     }
@@ -197,9 +235,18 @@ export class Frontend {
       this.connectionRules.extraTime,
       this.sessionRules.extraTime,
       this.contentRules.extraTime,
+      // A handshake may wait in its queue behind the rules, at most as long as a verdict.
+      this.helloRules.extraTime + (this.helloRules.rules.length > 0 ? this.verdictTimeout : 0),
+      // The question is then decided by the rules behind it.
+      this.establishedRules.extraTime + this.sessionRules.extraTime + this.#establishedTime(),
     )
     const handlers = this.handlers.map(({ deadline }) => deadline)
     return Math.max(this.verdictTimeout + extra, ...handlers) + ENGINE_MARGIN
+  }
+
+  /** Session rules that share a question with established rules have a budget of their own. */
+  #establishedTime(): number {
+    return this.establishedRules.rules.length > 0 ? this.verdictTimeout : 0
   }
 }
 

@@ -1,9 +1,13 @@
 /** The record of an ended session: the log line, and what the 'session' event tells. */
 
 import type { Logger } from 'pino'
-import { reasonBy, reasonCode, unpackReason } from '../connection/reason.js'
-import { By, type ByLabel, Code, type CodeLabel, type PhaseLabel } from '../engine/wire.js'
+import { reasonBy, reasonCode, reasonPhase, unpackReason } from '../connection/reason.js'
+import { By, type ByLabel, Code, type CodeLabel, Phase, type PhaseLabel } from '../engine/wire.js'
+import { knownJa4 } from '../handshake/client-hello.js'
+import type { TlsInfo } from '../rules/types.js'
+import type { ClientTls } from './client-tls.js'
 import type { ClientConnection } from './connection.js'
+import { alertName } from './tls-alert.js'
 
 export interface SessionRecord {
   id: string
@@ -26,12 +30,35 @@ export interface SessionRecord {
   code: CodeLabel
   /** Of the socket error behind the code, where there is one. */
   errno: number | undefined
+  /** Name of the alert (RFC 8446 section 6) that the peer sent, for 'tls-alert'. */
+  alert: string | undefined
+  /** With the client: what there was of TLS, also where its handshake failed. */
+  tls: TlsRecord | undefined
+  /** With the server, where its handshake was completed. */
+  serverTls: { version: string; cipher: string; resumed: boolean } | undefined
   /** Rule or handler that decided last. */
   rule: string | undefined
   /** Connect attempts after the first. */
   retries: number
   /** Opened past policy, because the verdict was late. */
   opened: true | undefined
+}
+
+/** TLS of a client. Only `serverName` is there where the handshake was not completed. */
+export interface TlsRecord {
+  /** The name asked for; '' for none. */
+  serverName: string
+  version?: string
+  cipher?: string
+  /** Chosen protocol; '' for none. */
+  alpn?: string
+  resumed?: boolean
+  /** Common name of the client's certificate. */
+  clientCert?: string
+  /** Where a policy has asked for it: it costs two hashes. */
+  ja4?: string
+  /** It was not terminated. */
+  passthrough?: true
 }
 
 /** Precondition: the table record is still that of the connection. */
@@ -45,6 +72,8 @@ export function buildRecord(
   const { session } = conn
   const { by, phase, code } = unpackReason(reason)
   const backend = session?.backend ?? conn.backend
+  const number = lastErrno(conn, reason, errno)
+  const isAlert = reasonCode(reason) === Code.TLS_ALERT
   return {
     id: conn.id,
     frontend: conn.frontend,
@@ -61,11 +90,37 @@ export function buildRecord(
     by,
     phase,
     code,
-    errno: lastErrno(conn, reason, errno),
+    errno: isAlert ? undefined : number,
+    alert: isAlert ? alertName(number ?? 0) : undefined,
+    tls: conn.secure && tlsRecord(conn.secure),
+    serverTls: session?.serverTls && serverTlsRecord(session.serverTls),
     rule: conn.rule,
     retries: Math.max((session?.attempts ?? 0) - 1, 0),
     opened: session?.opened ? true : undefined,
   }
+}
+
+function tlsRecord({ hello, info, passes }: ClientTls): TlsRecord | undefined {
+  // Of a client that was cut off before its hello there is nothing to tell.
+  if (hello === undefined) return undefined
+  const { serverName } = hello
+  if (info === undefined) return passes ? { serverName, passthrough: true } : { serverName }
+  const { version, cipher, alpn, resumed, peerCertificate } = info
+  // Nothing is hashed for the log.
+  const ja4 = knownJa4(hello)
+  return {
+    version,
+    cipher,
+    serverName,
+    alpn,
+    resumed,
+    ...(peerCertificate && { clientCert: peerCertificate.commonName }),
+    ...(ja4 !== undefined && { ja4 }),
+  }
+}
+
+function serverTlsRecord({ version, cipher, resumed }: TlsInfo): SessionRecord['serverTls'] {
+  return { version, cipher, resumed }
 }
 
 /** A session that ends for a failed connect has that connect's errno. */
@@ -83,7 +138,8 @@ export function isTrouble(reason: number): boolean {
     case By.SERVER:
       return code !== Code.DONE
     case By.TIMEOUT:
-      return true
+      // A client that stops in its TLS handshake is a scanner, or gone.
+      return code !== Code.HANDSHAKE_TIMEOUT || reasonPhase(reason) !== Phase.TLS
     case By.POLICY:
       return code === Code.POLICY_ERROR || code === Code.APPLET_ERROR
     default:

@@ -6,7 +6,7 @@
  */
 
 import type { Backend, BackendClient, Server } from '../backend/backend.js'
-import type { Connection } from '../rules/types.js'
+import type { Connection, TlsInfo } from '../rules/types.js'
 import type { ClientConnection } from './connection.js'
 import { holdsSlot, mayFollow, Side, SiState } from './state.js'
 import type { Target } from './target.js'
@@ -60,6 +60,11 @@ export class Session implements BackendClient {
 
   get priority(): number {
     return this.client.priority
+  }
+
+  /** TLS with the server, once it is complete. */
+  get serverTls(): TlsInfo | undefined {
+    return this.client.secure?.serverInfo
   }
 
   /** State of the client's side. */

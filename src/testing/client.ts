@@ -5,6 +5,7 @@ import type { ListenSpec } from '../engine/engine.js'
 import { By, Code, Field, Handshake, Phase } from '../engine/wire.js'
 import type { TestEngine } from './engine.js'
 import type { Inactivity, WatchedSide } from './inactivity.js'
+import { TlsClient, type TlsClientOptions } from './tls-client.js'
 
 /** What a PROXY header says. */
 export interface TestProxyHeader {
@@ -26,6 +27,8 @@ export interface AcceptOptions {
   dstPort?: number
   /** PROXY header that the client sends first, where the engine awaits one. */
   proxy?: TestProxyHeader
+  /** The client begins with a ClientHello; a `TlsClient` sends its records when it is told to. */
+  tls?: TlsClientOptions | TlsClient
 }
 
 const encoder = new TextEncoder()
@@ -87,6 +90,11 @@ export class TestClient {
   opened = false
   heard = false
   proxy: TestProxyHeader | undefined
+  readonly tls: TlsClient | undefined = undefined
+  /** The TLS context that policy has chosen, -1 while there is none. */
+  context = -1
+  /** TLS with the client is complete. */
+  secured = false
   input = new Uint8Array(0)
   eof = false
   eofShown = false
@@ -129,6 +137,12 @@ export class TestClient {
     this.listener = listener
     this.spec = spec
     this.proxy = options.proxy
+    if (options.tls instanceof TlsClient) {
+      this.tls = options.tls
+    } else if (options.tls !== undefined) {
+      this.tls = new TlsClient(options.tls)
+      this.input = new Uint8Array(this.tls.records)
+    }
   }
 
   /** Why it ended; undefined while it is open. */
@@ -181,6 +195,16 @@ export class TestClient {
       if (this.mode === 'closing') this.#engine.end(this, this.reason, 0)
       else this.#engine.end(this, packReason(By.CLIENT, this.phase, Code.RESET), 104)
     })
+  }
+
+  /** The TLS handshake that is pending succeeds, as far as there is something in common. */
+  handshakeOk(): void {
+    this.#engine.run(() => this.#engine.handshakes.tls.complete(this))
+  }
+
+  /** The TLS handshake that is pending fails for a reason of the client's. */
+  handshakeFail(code: number, errno = 0): void {
+    this.#engine.run(() => this.#engine.handshakes.tls.fail(this, code, errno))
   }
 
   /** The connect that is pending succeeds. */
@@ -301,7 +325,11 @@ export class TestClient {
     else if (this.mode === 'applet') this.#engine.feedApplet(this)
     else if (this.mode === 'forward') this.forward()
     else if (this.mode === 'handshake' && this.asking === 0) {
-      if ((this.pending & -this.pending) === Handshake.ACCEPT_PROXY) this.#engine.acceptProxy(this)
+      const bit = this.pending & -this.pending
+      if (bit === Handshake.ACCEPT_PROXY) this.#engine.handshakes.acceptProxy(this)
+      else if (bit !== Handshake.TLS) return
+      else if (this.context < 0) this.#engine.handshakes.advance(this)
+      else if (this.eof) this.#engine.handshakes.tls.fail(this, Code.ABORTED, 0)
     }
   }
 

@@ -41,6 +41,7 @@ import { buildProxyV1, buildProxyV2 } from '../handshake/proxy-build.js'
 import { type AcceptOptions, concat, TestClient } from './client.js'
 import { ENGINE_RUN, Handshakes } from './handshakes.js'
 import { Inactivity } from './inactivity.js'
+import type { HandshakeOutcome, TestContext } from './tls-handshake.js'
 
 export type { AcceptOptions } from './client.js'
 export { TestClient } from './client.js'
@@ -64,6 +65,7 @@ const INCOMING =
   Handshake.MONITOR_IN |
   Handshake.ACCEPT_PROXY |
   Handshake.TCP_RULES |
+  Handshake.TLS |
   Handshake.CUSTOM |
   Handshake.ACCEPT_SESSION
 
@@ -83,8 +85,12 @@ export class TestEngine implements Engine {
   readonly listeners = new Map<number, ListenSpec>()
   readonly paused = new Set<number>()
   readonly routes = new Map<number, RouteSpec>()
+  /** TLS contexts that were made and not forgotten. */
+  readonly contexts = new Map<number, TestContext>()
   /** Decides what becomes of connects. Default: they succeed. */
   onConnect: (client: TestClient, route: number) => ConnectOutcome = () => 'ok'
+  /** Decides what becomes of TLS handshakes. Default: what client and context have in common. */
+  onHandshake: (client: TestClient, context: number) => HandshakeOutcome = () => 'ok'
   /** Everything that policy hears of a client is told inside this. */
   around: (client: TestClient, tell: () => void) => void = (_client, tell) => tell()
   /** A listener that had no room for a client may have it now. */
@@ -100,11 +106,13 @@ export class TestEngine implements Engine {
   #events: EngineEvents | undefined
   #nextListener = 0
   #nextRoute = 0
+  #nextContext = 0
   #nextPort = 40_000
   #turns = 0
   readonly #free: number[]
   readonly #queue: (() => void)[] = []
-  readonly #handshakes = new Handshakes(this)
+  /** For `TestClient`. */
+  readonly handshakes = new Handshakes(this)
   #busy = false
 
   constructor(clock: Clock, slots = 1024) {
@@ -162,15 +170,19 @@ export class TestEngine implements Engine {
     return this.#nextRoute++
   }
 
-  tlsServer(_spec: TlsServerSpec): number {
-    throw new SluiceError('ERR_SLUICE_TLS', 'TLS is not there yet')
+  tlsServer(spec: TlsServerSpec): number {
+    this.contexts.set(this.#nextContext, { side: 'server', spec })
+    return this.#nextContext++
   }
 
-  tlsClient(_spec: TlsClientSpec): number {
-    throw new SluiceError('ERR_SLUICE_TLS', 'TLS is not there yet')
+  tlsClient(spec: TlsClientSpec): number {
+    this.contexts.set(this.#nextContext, { side: 'client', spec })
+    return this.#nextContext++
   }
 
-  tlsForget(_context: number): void {}
+  tlsForget(context: number): void {
+    this.contexts.delete(context)
+  }
 
   unroute(route: number): void {
     this.routes.delete(route)
@@ -215,16 +227,28 @@ export class TestEngine implements Engine {
     })
     this.clients.set(slot, client)
     ready?.(client)
-    this.run(() => this.#handshakes.advance(client))
+    this.run(() => this.handshakes.advance(client))
     return client
   }
 
-  proceed(conn: number, generation: number, clear: number, set: number, consume: number): void {
-    this.#command('proceed', conn, generation, [clear, set, consume], isAnswerable, (client) => {
+  proceed(
+    conn: number,
+    generation: number,
+    clear: number,
+    set: number,
+    consume: number,
+    context?: number,
+  ): void {
+    const args = context === undefined ? [clear, set, consume] : [clear, set, consume, context]
+    this.#command('proceed', conn, generation, args, isAnswerable, (client) => {
       const bit = client.asking
       const after = (client.pending & ~clear) | (set & INCOMING)
+      const secures =
+        context !== undefined &&
+        bit === Handshake.TLS &&
+        this.contexts.get(context)?.side === 'server'
       // An answer that leaves policy's own bit first would only be asked again, for ever.
-      if (bit !== 0 && (after & -after) === bit && !(bit & ENGINE_RUN)) {
+      if (bit !== 0 && (after & -after) === bit && !(bit & ENGINE_RUN) && !secures) {
         this.staleHandles++
         return
       }
@@ -232,7 +256,8 @@ export class TestEngine implements Engine {
       client.granted |= (bit | set) & after & ENGINE_RUN
       client.pending = after
       client.mode = 'handshake'
-      this.#handshakes.advance(client)
+      if (secures && (after & -after) === bit) this.handshakes.tls.begin(client, context)
+      else this.handshakes.advance(client)
     })
   }
 
@@ -243,11 +268,11 @@ export class TestEngine implements Engine {
       client.limit = Math.max(1, limit)
       if (delay > 0) {
         client.cancelDelay = this.clock.after(delay, () =>
-          this.run(() => this.#handshakes.show(client, BytesFlag.EXPIRED)),
+          this.run(() => this.handshakes.show(client, BytesFlag.EXPIRED)),
         )
       }
-      this.#handshakes.awaitBytes(client)
-      if (client.input.length > 0 || client.eof) this.#handshakes.show(client, 0)
+      this.handshakes.awaitBytes(client)
+      if (client.input.length > 0 || client.eof) this.handshakes.show(client, 0)
     })
   }
 
@@ -363,13 +388,8 @@ export class TestEngine implements Engine {
 
   /** Bytes or a FIN came while policy inspects. */
   inspectArrived(client: TestClient): void {
-    this.#handshakes.awaitBytes(client)
-    this.#handshakes.show(client, 0)
-  }
-
-  /** Goes on with the PROXY header, as far as it is there. */
-  acceptProxy(client: TestClient): void {
-    this.#handshakes.acceptProxy(client)
+    this.handshakes.awaitBytes(client)
+    this.handshakes.show(client, 0)
   }
 
   /** What a client is doing, for a close reason. */
@@ -473,6 +493,7 @@ export class TestEngine implements Engine {
       client.serverReceived = concat(client.serverReceived, this.#proxyHeader(client, route))
     }
     this.#watch(client, route)
+    this.handshakes.tls.securedOut(client, route)
     this.run(() => client.reactions.connected?.())
     client.forward()
     if (client.wantsConnected) {
@@ -483,7 +504,8 @@ export class TestEngine implements Engine {
   connectFail(client: TestClient, code: number, errno: number): void {
     const by = code === Code.CONNECT_TIMEOUT ? By.TIMEOUT : By.SERVER
     const elapsed = Math.round(this.now() - client.connectAt)
-    const reason = packReason(by, Phase.CONNECT, code)
+    const phase = code >= Code.NOT_TLS ? Phase.TLS_OUT : Phase.CONNECT
+    const reason = packReason(by, phase, code)
     client.disarm()
     client.mode = 'session'
     if (client.opened) {

@@ -11,6 +11,7 @@ import { parseProxyHeader } from '../handshake/proxy.js'
 import { buildProxyV2 } from '../handshake/proxy-build.js'
 import { concat, type TestClient, type TestProxyHeader } from './client.js'
 import type { TestEngine } from './engine.js'
+import { TlsHandshakes } from './tls-handshake.js'
 
 /** Handshakes that the engine can do alone. Of the others policy must be asked. */
 export const ENGINE_RUN = Handshake.HEALTH | Handshake.ACCEPT_PROXY
@@ -19,9 +20,11 @@ const EMPTY = new Uint8Array(0)
 
 export class Handshakes {
   readonly #engine: TestEngine
+  readonly tls: TlsHandshakes
 
   constructor(engine: TestEngine) {
     this.#engine = engine
+    this.tls = new TlsHandshakes(engine)
   }
 
   /** Goes on with the first pending handshake. */
@@ -59,9 +62,14 @@ export class Handshakes {
       }
       this.acceptProxy(client)
     } else {
-      this.#done(client, bit)
-      this.advance(client)
+      this.done(client, bit)
     }
+  }
+
+  /** A handshake is complete: goes on with the next one. */
+  done(client: TestClient, bit: number): void {
+    this.#done(client, bit)
+    this.advance(client)
   }
 
   #done(client: TestClient, bit: number): void {
@@ -70,12 +78,22 @@ export class Handshakes {
   }
 
   #ask(client: TestClient, bit: number): void {
+    if (bit === Handshake.TLS) {
+      this.tls.ask(client, (bytes, status) => this.#tell(client, bit, bytes, status))
+    } else {
+      this.#tell(client, bit, client.tlvs, 0)
+    }
+  }
+
+  #tell(client: TestClient, bit: number, bytes: Uint8Array, status: number): void {
     const engine = this.#engine
     client.asking = bit
     client.heard = true
-    const { slot, generation, listener, spec, tlvs } = client
+    const { slot, generation, listener, spec } = client
     client.arm(spec.verdictTimeout, () => this.#verdictLate(client))
-    engine.tell(client, (events) => events.handshake(slot, generation, listener, bit, tlvs, 0))
+    engine.tell(client, (events) =>
+      events.handshake(slot, generation, listener, bit, bytes, status),
+    )
   }
 
   #verdictLate(client: TestClient): void {

@@ -1,11 +1,14 @@
 /** Tests of policies without a network. docs/testing.md is the guide. */
 
 export type { ProxyHeaderOptions, Split } from './arrivals.js'
+export type { TestCertificate } from './certificate.js'
+export type { CertificateNames, TestCertificateChoice } from './certificates.js'
 export type { TestMode, TestProxyHeader } from './client.js'
 export { settle, VirtualClock } from './clock.js'
 export type { TestConnection } from './connection.js'
 export type { AcceptOptions, ConnectOutcome, EngineCall } from './engine.js'
 export { TestClient, TestEngine } from './engine.js'
+export { buildClientHello, type HelloOptions } from './hello.js'
 export type { LogRecord } from './log.js'
 export type { PolicyPhase, PolicyStep } from './observe.js'
 export type {
@@ -15,13 +18,16 @@ export type {
   TestProxyOptions,
 } from './proxy.js'
 export { createTestProxy } from './proxy.js'
-export type { TestResult, TestVerdict } from './result.js'
+export type { TestResult, TestTls, TestVerdict } from './result.js'
 export type {
   ServerBehaviour,
   ServerOutcome,
   ServerReply,
   ServerScript,
   Servers,
+  ServerTlsFailure,
 } from './servers.js'
 export type { TableChange, TableData, TestTable } from './tables.js'
+export type { TlsClientOptions } from './tls-client.js'
+export type { HandshakeOutcome, TestContext } from './tls-handshake.js'
 export type { TestTransition } from './trail.js'

@@ -5,7 +5,13 @@ import type { HandshakeAnswer, HandshakeHandler } from '../handshake/handler.js'
 import { isThenable } from '../rules/run.js'
 import type { Connection, Rule, RuleAnswer, Verdict } from '../rules/types.js'
 
-export type PolicyPhase = 'connection' | 'session' | 'content' | 'handshake'
+export type PolicyPhase =
+  | 'connection'
+  | 'clientHello'
+  | 'established'
+  | 'session'
+  | 'content'
+  | 'handshake'
 
 /** One call of a rule or a handshake handler. */
 export interface PolicyStep {
@@ -23,7 +29,7 @@ export interface PolicyStep {
 /** Told before each call, on the connection that the core works with. */
 export type PolicyWatcher = (conn: Connection, phase: PolicyPhase, name: string) => PolicyStep
 
-type AnyRule = Rule<Connection & { readonly payload: Uint8Array }>
+type AnyRule = Rule<Connection>
 type Answer = PolicyStep['answer']
 
 /** The same configuration, with every rule and handler watched. */
@@ -32,14 +38,19 @@ export function watchPolicy(config: ResolvedConfig, watch: PolicyWatcher): Resol
 }
 
 function watched(frontend: ResolvedFrontend, watch: PolicyWatcher): ResolvedFrontend {
-  const path = `frontends.${frontend.name}.tcpRequest`
-  const rules = (list: readonly AnyRule[], phase: PolicyPhase): AnyRule[] =>
-    list.map((rule, i) => watchedRule(rule, phase, `${path}.${phase}[${i}]`, watch))
+  // What a rule is given beside the connection is none of the watcher's business.
+  const rules = <R>(list: readonly R[], phase: PolicyPhase, section = 'tcpRequest'): R[] =>
+    list.map((rule, i) => {
+      const path = `frontends.${frontend.name}.${section}.${phase}[${i}]`
+      return watchedRule(rule as AnyRule, phase, path, watch) as R
+    })
   return {
     ...frontend,
-    connectionRules: rules(frontend.connectionRules, 'connection') as Rule[],
-    sessionRules: rules(frontend.sessionRules, 'session') as Rule[],
+    connectionRules: rules(frontend.connectionRules, 'connection'),
+    sessionRules: rules(frontend.sessionRules, 'session'),
     contentRules: rules(frontend.contentRules, 'content'),
+    helloRules: rules(frontend.helloRules, 'clientHello', 'tlsRequest'),
+    establishedRules: rules(frontend.establishedRules, 'established', 'tlsRequest'),
     handshakes: frontend.handshakes.map((handler) => watchedHandler(handler, watch)),
   }
 }
@@ -60,8 +71,7 @@ function watchedRule(
   }
   const name = rule.name || path
   const { deadline, onError } = rule
-  const run = (conn: Connection & { readonly payload: Uint8Array }) =>
-    observe(watch(conn, phase, name), () => rule.run(conn))
+  const run = (conn: Connection) => observe(watch(conn, phase, name), () => rule.run(conn))
   return { name, run, deadline, onError }
 }
 

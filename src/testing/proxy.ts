@@ -22,6 +22,7 @@ import { type ProxyStats, SluiceProxy, type StopOptions, type StopResult } from 
 import type { ClientConnection } from '../session/connection.js'
 import type { Session } from '../session/session.js'
 import { addressOf, arrivalsOf, type ProxyHeaderOptions, type Split } from './arrivals.js'
+import { type CertificateNames, TestCertificates } from './certificates.js'
 import type { TestClient } from './client.js'
 import { settle, VirtualClock } from './clock.js'
 import { TestConnection } from './connection.js'
@@ -31,6 +32,7 @@ import { watchPolicy } from './observe.js'
 import { type ResultHost, TestResult } from './result.js'
 import { playServer, type ServerBehaviour, type Servers } from './servers.js'
 import { observeTable, TestTable } from './tables.js'
+import { TlsClient, type TlsClientOptions } from './tls-client.js'
 import { Trail } from './trail.js'
 
 /** A configuration whose names are known to the type checker. */
@@ -52,6 +54,8 @@ export interface TestProxyOptions<N extends string = string> {
   servers?: Servers<N>
   /** Addresses of server host names; an empty list does not resolve. Others get one of 198.18.0.0/15. */
   hosts?: Record<string, string | readonly string[]>
+  /** Names that certificates are for, where the names of their files do not tell. No file is read. */
+  certificates?: CertificateNames
   /** Lowest level that is kept in `logs`. Default 'debug'; 'trace' shows every transition. */
   logLevel?: LogRecord['level']
 }
@@ -70,10 +74,12 @@ export interface ConnectOptions<F extends string = string, N extends string = st
   dstPort?: number
   /** PROXY header that comes first. */
   proxy?: ProxyHeaderOptions
+  /** The client speaks TLS: it begins with a ClientHello, and `bytes` are what is inside. */
+  tls?: TlsClientOptions
   /** What the client sends. */
   bytes?: string | Uint8Array
   /**
-   * Where what is sent, the PROXY header included, is cut into arrivals: a
+   * Where what is sent, PROXY header and ClientHello included, is cut into arrivals: a
    * position, several, or 'every' for one byte at a time. Default: one arrival.
    */
   split?: Split
@@ -89,6 +95,7 @@ export interface ConnectOptions<F extends string = string, N extends string = st
   servers?: Servers<N>
 }
 
+const EMPTY = new Uint8Array(0)
 const CLIENT_WINDOW = 1024 * 1024
 const SLOTS = 16_384
 /** Turns of the event loop after which what still goes on is taken to go on for ever. */
@@ -148,7 +155,8 @@ export class TestProxy<
     this.clock = clock
     this.engine = engine
     this.logs = this.#logs
-    this.#host = { clock, table: engine.table, settle: () => this.settle() }
+    const certificates = new TestCertificates(engine, options.certificates)
+    this.#host = { clock, engine, certificates, settle: () => this.settle() }
     const resolved = watchPolicy(resolveConfig(config), (conn, phase, name) => {
       const trail = this.#seen(conn as ClientConnection)
       const step = { phase, name, answer: undefined, at: clock.now() }
@@ -164,6 +172,7 @@ export class TestProxy<
       },
       logger: memoryLog(options.logLevel ?? 'debug', clock, (record) => this.#logged(record)),
       resolver: resolverOf(options.hosts ?? {}),
+      certificates,
     })
     const tables = [...this.proxy.tables].map(([name, table]) => {
       observeTable(table, (change) => this.#current.getStore()?.changed(change))
@@ -193,13 +202,15 @@ export class TestProxy<
     const src = options.src ?? (dst === '' ? '' : '192.0.2.1')
     addressOf('src', src)
     addressOf('dst', dst)
-    const arrivals = arrivalsOf(options.bytes ?? '', options.proxy, options.split)
+    const tls = options.tls && new TlsClient(options.tls)
+    const content = Buffer.concat([tls?.records ?? EMPTY, Buffer.from(options.bytes ?? '')])
+    const arrivals = arrivalsOf(content, options.proxy, options.split)
     const servers = this.#checked(options.servers)
     const { delay = 0, fin = false, srcPort } = options
     const pause = typeof delay === 'number' ? delay : parseDuration(delay)
     const trail = new Trail(servers)
     const accept = () => {
-      const client = this.engine.accept({ listener, src, srcPort, dst, dstPort }, (client) => {
+      const client = this.engine.accept({ listener, src, srcPort, dst, dstPort, tls }, (client) => {
         client.window = options.window ?? CLIENT_WINDOW
         if (!options.allowHalfOpen) client.reactions.clientFin = () => client.fin()
         trail.client = client
@@ -364,7 +375,7 @@ export class TestProxy<
 
   #serverOf(route: number): string | undefined {
     for (const backend of this.proxy.backends.values()) {
-      const server = backend.servers.find((server) => server.route() === route)
+      const server = backend.servers.find((server) => server.hasRoute(route))
       if (server !== undefined) return `${backend.name}/${server.name}`
     }
     return undefined

@@ -3,11 +3,12 @@
 import { inspect } from 'node:util'
 import type { Clock } from '../clock.js'
 import { type Reason, reasonCode, unpackReason } from '../connection/reason.js'
-import type { ConnectionTable } from '../connection/table.js'
 import { Code, Field } from '../engine/wire.js'
-import type { Variable } from '../rules/types.js'
+import type { TlsInfo, Variable } from '../rules/types.js'
 import { SiState } from '../session/state.js'
+import type { TestCertificateChoice, TestCertificates } from './certificates.js'
 import type { ConnectionHost, TestConnection } from './connection.js'
+import type { TestEngine } from './engine.js'
 import type { LogRecord } from './log.js'
 import type { PolicyStep } from './observe.js'
 import type { TableChange } from './tables.js'
@@ -34,7 +35,22 @@ export type TestVerdict =
 /** What results need of their proxy. */
 export interface ResultHost extends ConnectionHost {
   readonly clock: Clock
-  readonly table: ConnectionTable
+  readonly engine: TestEngine
+  readonly certificates: TestCertificates
+}
+
+/** What became of a connection's TLS. */
+export interface TestTls {
+  /** The name that the client asked for; '' for none. */
+  readonly serverName: string
+  /** It went to the backend as it was. */
+  readonly passthrough: boolean
+  /** What policy chose; undefined where it chose nothing. */
+  readonly certificate: TestCertificateChoice | undefined
+  /** The client's handshake, once it is complete: `conn.tls` of policies. */
+  readonly info: TlsInfo | undefined
+  /** Name that the server was asked for, where TLS goes on to it. */
+  readonly upstreamName: string | undefined
 }
 
 /** A live view: what it says is as of now, also while the connection goes on. */
@@ -64,6 +80,7 @@ export class TestResult {
       case Code.TARPIT:
         return 'tarpitted'
       case Code.REPLIED:
+      case Code.PLAIN_HTTP:
       case Code.MONITOR:
       case Code.HEALTH:
         return 'replied'
@@ -129,6 +146,23 @@ export class TestResult {
     return this.sent.toString()
   }
 
+  /** What became of TLS; undefined where neither side has any. */
+  get tls(): TestTls | undefined {
+    const { client, conn } = this.#trail
+    if (client === undefined) return undefined
+    const { engine, certificates } = this.#host
+    const upstreamName = engine.routes.get(client.routes.at(-1) ?? -1)?.tls?.serverName
+    const secure = conn?.secure
+    if (secure?.hello === undefined && upstreamName === undefined) return undefined
+    return {
+      serverName: secure?.hello?.serverName ?? '',
+      passthrough: secure?.passes ?? false,
+      certificate: certificates.choiceOf(client.context),
+      info: secure?.info,
+      upstreamName,
+    }
+  }
+
   /** Variables that policy has set. */
   get vars(): Record<string, Variable> {
     return { ...this.#trail.conn?.vars }
@@ -153,7 +187,7 @@ export class TestResult {
     const session = conn?.session
     let queue = session?.queueTime ?? 0
     if (session?.serverState === SiState.QUE) queue += now - session.queuedAt
-    const total = now - this.#host.table.get(client.slot, Field.OPENED_AT)
+    const total = now - this.#host.engine.table.get(client.slot, Field.OPENED_AT)
     return { queue, connect: client.connectTime, total: client.ended ? 0 : total }
   }
 
@@ -186,8 +220,9 @@ export class TestResult {
 
   /** A summary, for messages of failed assertions and for debugging. */
   toJSON(): Record<string, unknown> {
-    const { verdict, rule, backend, server, replyText, sentText, vars, timers, reason } = this
-    return { verdict, reason, rule, backend, server, replyText, sentText, vars, timers }
+    const { verdict, rule, backend, server, replyText, sentText, vars, timers, reason, tls } = this
+    const text = { verdict, reason, rule, backend, server, replyText, sentText, vars, timers }
+    return tls === undefined ? text : { ...text, tls }
   }
 
   [inspect.custom](): string {

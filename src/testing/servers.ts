@@ -19,11 +19,20 @@ export interface ServerScript {
   allowHalfOpen?: boolean
 }
 
+/** What is wrong with TLS to a server: its certificate, or an alert that it sends. */
+export type ServerTlsFailure = 'untrusted' | 'expired' | 'wrong-name' | 'revoked' | 'alert'
+
 /**
  * What a connect to a server comes to. `'timeout'`: nobody answers, and the
  * connect time-out passes with the virtual clock.
  */
-export type ServerOutcome = 'accept' | 'refuse' | 'unreachable' | 'timeout' | ServerScript
+export type ServerOutcome =
+  | 'accept'
+  | 'refuse'
+  | 'unreachable'
+  | 'timeout'
+  | ServerTlsFailure
+  | ServerScript
 
 /** One outcome, or one for each attempt of a connection; the last one is repeated. */
 export type ServerBehaviour = ServerOutcome | readonly ServerOutcome[]
@@ -35,6 +44,12 @@ const FAILURES = {
   refuse: { code: Code.REFUSED, errno: 111 },
   unreachable: { code: Code.UNREACHABLE, errno: 113 },
   timeout: 'pending',
+  untrusted: { code: Code.TLS_CERT_UNTRUSTED },
+  expired: { code: Code.TLS_CERT_EXPIRED },
+  'wrong-name': { code: Code.TLS_CERT_NAME },
+  revoked: { code: Code.TLS_CERT_REVOKED },
+  // handshake_failure
+  alert: { code: Code.TLS_ALERT, errno: 40 },
 } as const satisfies Record<string, ConnectOutcome>
 
 /** Lets the server do what it does with attempt `attempt`, from 0, of `client`. */

@@ -35,7 +35,7 @@ describe('the route to a server', () => {
   })
 
   it('sends a PROXY header of the configured version', () => {
-    const sendProxy = { version: 2, uniqueId: false, crc32c: true } as const
+    const sendProxy = { version: 2, uniqueId: false, crc32c: true, ssl: false, sslCn: false } as const
     assert.deepEqual(spec({ sendProxy }), {
       ...plain,
       address: { kind: 'tcp', ip: '127.0.0.1', port: 9001 },

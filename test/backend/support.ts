@@ -55,6 +55,7 @@ export function server(
     backup: false,
     state: 'ready',
     sendProxy: undefined,
+    tls: undefined,
     socks: undefined,
     source: undefined,
     ...options,

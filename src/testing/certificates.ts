@@ -1,0 +1,149 @@
+/**
+ * Certificates of a proxy under test: which names they are for is told or read
+ * off the names of their files, and no file is opened.
+ */
+
+import { basename, extname, resolve } from 'node:path'
+import type { ResolvedClientTls, ResolvedServerTls } from '../config/resolved.js'
+import type { Engine } from '../engine/engine.js'
+import type {
+  CertificateStatus,
+  CertificateStore,
+  ClientCertDemand,
+  ClientContext,
+  ReloadReport,
+  ServerContexts,
+} from '../tls/contexts.js'
+
+/**
+ * Names by certificate file or folder, as the configuration has it: `{ 'certs/shop.pem':
+ * ['shop.example', '*.shop.example'] }`. A file that is not here is for the name that its own
+ * name tells: 'certs/shop.example.pem' for shop.example.
+ */
+export type CertificateNames = Readonly<Record<string, readonly string[]>>
+
+/** The certificate that policy chose. */
+export interface TestCertificateChoice {
+  /** Path of its set in the configuration: 'frontends.web.bind.tls[1]'. */
+  readonly set: string
+  /** The name it is for that fitted; the first one where none did. */
+  readonly name: string
+  /** What clients are asked for. */
+  readonly clientCert: ClientCertDemand
+}
+
+interface Certificate {
+  readonly set: ResolvedServerTls
+  readonly names: readonly string[]
+}
+
+type Contexts = Pick<Engine, 'tlsServer' | 'tlsClient'>
+
+/** Stands where the store of a proxy would: what is in files is made up. */
+export class TestCertificates implements CertificateStore {
+  readonly #engine: Contexts
+  readonly #names: ReadonlyMap<string, readonly string[]>
+  /** Contexts by what they were made for. */
+  readonly #made = new Map<string, number>()
+  readonly #choices = new Map<number, TestCertificateChoice>()
+
+  constructor(engine: Contexts, names: CertificateNames = {}) {
+    this.#engine = engine
+    const entries = Object.entries(names)
+    this.#names = new Map(entries.map(([file, list]) => [resolve(file), list]))
+  }
+
+  async load(): Promise<void> {}
+
+  watch(): void {}
+
+  addBind(sets: readonly ResolvedServerTls[]): ServerContexts {
+    const certificates = sets.flatMap((set) => this.#certificatesOf(set))
+    return {
+      choose: (serverName, demand) => {
+        const found = find(certificates, serverName) ?? find(certificates, wildcardOf(serverName))
+        const first = sets[0]
+        if (found !== undefined) return this.#context(found.set, found.name, demand)
+        if (first === undefined || first.strictSni) return undefined
+        const shown = certificates.find(({ set }) => set === first)?.names[0] ?? ''
+        return this.#context(first, shown, demand)
+      },
+    }
+  }
+
+  addServer(tls: ResolvedClientTls): ClientContext {
+    const { verify, alpn, minVersion, maxVersion, ciphers, groups } = tls
+    const common = { alpn, minVersion, maxVersion, ciphers, groups, ca: '', crl: '' }
+    return {
+      context: this.#engine.tlsClient({ ...common, verify, sessionCache: 0 }),
+      close() {},
+    }
+  }
+
+  async reload(): Promise<ReloadReport> {
+    return { changed: [], errors: [] }
+  }
+
+  certificates(): CertificateStatus[] {
+    return []
+  }
+
+  async close(): Promise<void> {}
+
+  /** What a context was chosen for; undefined for one that was made elsewhere. */
+  choiceOf(context: number): TestCertificateChoice | undefined {
+    return this.#choices.get(context)
+  }
+
+  #certificatesOf(set: ResolvedServerTls): Certificate[] {
+    const files = [...set.certificates.map(({ cert }) => cert), ...set.directories]
+    return files.map((file) => ({ set, names: this.#names.get(file) ?? [nameOf(file)] }))
+  }
+
+  #context(
+    set: ResolvedServerTls,
+    name: string,
+    demand: ClientCertDemand | undefined,
+  ): number | undefined {
+    const clientCert = demand ?? set.clientCert
+    if (demand !== undefined && demand !== 'none' && set.ca.length === 0) return undefined
+    const key = `${set.path} ${name} ${clientCert}`
+    let context = this.#made.get(key)
+    if (context === undefined) {
+      const { alpn, minVersion, maxVersion, ciphers, groups } = set
+      context = this.#engine.tlsServer({
+        alpn,
+        minVersion,
+        maxVersion,
+        ciphers,
+        groups,
+        ca: '',
+        crl: '',
+        certificates: [],
+        clientCert,
+        sessionGroup: key,
+        tickets: set.tickets,
+        ticketRotation: set.ticketRotation,
+        sessionCache: set.sessionCache,
+      })
+      this.#made.set(key, context)
+      this.#choices.set(context, { set: set.path, name, clientCert })
+    }
+    return context
+  }
+}
+
+function find(certificates: readonly Certificate[], name: string) {
+  const found = name === '' ? undefined : certificates.find(({ names }) => names.includes(name))
+  return found && { set: found.set, name }
+}
+
+/** '*.rest' of a name; '' where it has no dot. */
+function wildcardOf(name: string): string {
+  const dot = name.indexOf('.')
+  return dot > 0 ? `*${name.slice(dot)}` : ''
+}
+
+function nameOf(file: string): string {
+  return basename(file, extname(file)).toLowerCase()
+}
