@@ -1,33 +1,30 @@
 /** Names of the numbers that TLS has on the wire. */
 
 /** Cipher suites that Sluice speaks: IANA name, and OpenSSL's where it is another one. */
-const CIPHERS: Readonly<Record<number, readonly [iana: string, openssl: string]>> = {
-  4865: ['TLS_AES_128_GCM_SHA256', 'TLS_AES_128_GCM_SHA256'],
-  4866: ['TLS_AES_256_GCM_SHA384', 'TLS_AES_256_GCM_SHA384'],
-  4867: ['TLS_CHACHA20_POLY1305_SHA256', 'TLS_CHACHA20_POLY1305_SHA256'],
-  49195: ['TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256', 'ECDHE-ECDSA-AES128-GCM-SHA256'],
-  49196: ['TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384', 'ECDHE-ECDSA-AES256-GCM-SHA384'],
-  49199: ['TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256', 'ECDHE-RSA-AES128-GCM-SHA256'],
-  49200: ['TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384', 'ECDHE-RSA-AES256-GCM-SHA384'],
-  52392: ['TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256', 'ECDHE-RSA-CHACHA20-POLY1305'],
-  52393: ['TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256', 'ECDHE-ECDSA-CHACHA20-POLY1305'],
-}
+const CIPHERS: ReadonlyMap<number, readonly [iana: string, openssl: string]> = new Map<
+  number,
+  readonly [string, string]
+>([
+  [0x1301, ['TLS_AES_128_GCM_SHA256', 'TLS_AES_128_GCM_SHA256']],
+  [0x1302, ['TLS_AES_256_GCM_SHA384', 'TLS_AES_256_GCM_SHA384']],
+  [0x1303, ['TLS_CHACHA20_POLY1305_SHA256', 'TLS_CHACHA20_POLY1305_SHA256']],
+  [0xc02b, ['TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256', 'ECDHE-ECDSA-AES128-GCM-SHA256']],
+  [0xc02c, ['TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384', 'ECDHE-ECDSA-AES256-GCM-SHA384']],
+  [0xc02f, ['TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256', 'ECDHE-RSA-AES128-GCM-SHA256']],
+  [0xc030, ['TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384', 'ECDHE-RSA-AES256-GCM-SHA384']],
+  [0xcca8, ['TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256', 'ECDHE-RSA-CHACHA20-POLY1305']],
+  [0xcca9, ['TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256', 'ECDHE-ECDSA-CHACHA20-POLY1305']],
+])
 
-const OPENSSL_NAMES: ReadonlyMap<string, string> = new Map(Object.values(CIPHERS))
-const CIPHER_NUMBERS: ReadonlyMap<string, number> = new Map(
-  Object.entries(CIPHERS).map(([number, [iana]]) => [iana, Number(number)]),
-)
+const OPENSSL_NAMES: ReadonlyMap<string, string> = new Map(CIPHERS.values())
 
-const VERSIONS: Readonly<Record<number, string>> = {
-  768: 'SSLv3',
-  769: 'TLSv1',
-  770: 'TLSv1.1',
-  771: 'TLSv1.2',
-  772: 'TLSv1.3',
-}
-const VERSION_NUMBERS: ReadonlyMap<string, number> = new Map(
-  Object.entries(VERSIONS).map(([number, name]) => [name, Number(number)]),
-)
+const VERSIONS: ReadonlyMap<number, string> = new Map([
+  [0x0300, 'SSLv3'],
+  [0x0301, 'TLSv1'],
+  [0x0302, 'TLSv1.1'],
+  [0x0303, 'TLSv1.2'],
+  [0x0304, 'TLSv1.3'],
+])
 
 /** RFC 8446 section 6 and the IANA registry, which keeps those of older versions. */
 const ALERTS: Readonly<Record<number, string>> = {
@@ -70,12 +67,7 @@ const ALERTS: Readonly<Record<number, string>> = {
 
 /** IANA name, or '0x1304' for a suite that Sluice does not speak. */
 export function cipherName(cipher: number): string {
-  return CIPHERS[cipher]?.[0] ?? hex(cipher)
-}
-
-/** Number of an IANA name; undefined for a suite that Sluice does not speak. */
-export function cipherNumber(name: string): number | undefined {
-  return CIPHER_NUMBERS.get(name)
+  return CIPHERS.get(cipher)?.[0] ?? hex(cipher)
 }
 
 /** OpenSSL's name of the suite with this IANA name; the same where it has none. */
@@ -85,12 +77,7 @@ export function opensslCipherName(name: string): string {
 
 /** 'TLSv1.3', as OpenSSL and HAProxy write it; '0x7f1c' for an unknown one. */
 export function versionName(version: number): string {
-  return VERSIONS[version] ?? hex(version)
-}
-
-/** Number of 'TLSv1.3' and its like; undefined for an unknown name. */
-export function versionNumber(name: string): number | undefined {
-  return VERSION_NUMBERS.get(name)
+  return VERSIONS.get(version) ?? hex(version)
 }
 
 /** 'handshake_failure'; 'alert_199' for a number that has no name. */

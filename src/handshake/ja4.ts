@@ -17,22 +17,22 @@ export interface Ja4Input {
 
 const SERVER_NAME = 0x0000
 const ALPN = 0x0010
-const VERSIONS: Readonly<Record<number, string>> = {
-  772: '13',
-  771: '12',
-  770: '11',
-  769: '10',
-  768: 's3',
-  2: 's2',
-  65279: 'd1',
-  65277: 'd2',
-  65276: 'd3',
-}
+const VERSIONS: ReadonlyMap<number, string> = new Map([
+  [0x0304, '13'],
+  [0x0303, '12'],
+  [0x0302, '11'],
+  [0x0301, '10'],
+  [0x0300, 's3'],
+  [0x0002, 's2'],
+  [0xfeff, 'd1'],
+  [0xfefd, 'd2'],
+  [0xfefc, 'd3'],
+])
 
 /** Fingerprint of a ClientHello over TCP ('t', the default), QUIC ('q') or in DTLS ('d'). */
 export function ja4(hello: Ja4Input, transport: 't' | 'q' | 'd' = 't'): string {
   const { ciphers, extensions } = hello
-  const version = VERSIONS[Math.max(0, ...hello.versions)] ?? '00'
+  const version = VERSIONS.get(Math.max(0, ...hello.versions)) ?? '00'
   const name = extensions.includes(SERVER_NAME) ? 'd' : 'i'
   const ciphersPart = hash(hexList(sorted(ciphers)))
   const types = sorted(extensions.filter((type) => type !== SERVER_NAME && type !== ALPN))

@@ -2,12 +2,12 @@
 
 import type { Logger } from 'pino'
 import { reasonBy, reasonCode, reasonPhase, unpackReason } from '../connection/reason.js'
+import { alertName } from '../connection/tls-names.js'
 import { By, type ByLabel, Code, type CodeLabel, Phase, type PhaseLabel } from '../engine/wire.js'
 import { knownJa4 } from '../handshake/client-hello.js'
 import type { TlsInfo } from '../rules/types.js'
 import type { ClientTls } from './client-tls.js'
 import type { ClientConnection } from './connection.js'
-import { alertName } from './tls-alert.js'
 
 export interface SessionRecord {
   id: string
