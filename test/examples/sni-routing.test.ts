@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { connect, createServer, type SecureVersion, type TLSSocket } from 'node:tls'
 import { engineKinds } from '../support/engines.js'
 import { type Certificate, selfSigned } from './certificate.js'
-import { clientHello, helloFor, records, serverName } from './hello-bytes.js'
+import { clientHello, helloFor, records, serverName } from '../handshake/hello-bytes.js'
 import { serveNamed } from './servers.js'
 import { everyCut, type RunningExample, runExample } from './support.js'
 

@@ -69,3 +69,19 @@ export function records(message: Buffer, size = 16_384, version = 0x0301): Buffe
 export function helloFor(name: string): Buffer {
   return records(clientHello({ extensions: [grease(1), serverName(name), grease(4)] }))
 }
+
+/** An extension that is a list of 16-bit numbers: 10 has groups, 13 signature schemes. */
+export function numbers(type: number, ...values: number[]): Extension {
+  return { type, body: vector(2, Buffer.concat(values.map(u16))) }
+}
+
+/** The supported_versions extension. */
+export function versions(...values: number[]): Extension {
+  return { type: 43, body: vector(1, Buffer.concat(values.map(u16))) }
+}
+
+/** The ALPN extension; one byte a character. */
+export function alpn(...names: string[]): Extension {
+  const entries = names.map((name) => vector(1, Buffer.from(name, 'latin1')))
+  return { type: 16, body: vector(2, Buffer.concat(entries)) }
+}
