@@ -6,7 +6,7 @@ import { SluiceError } from '../errors.js'
 /** Documented in `sluice --help`. */
 export const ExitCode = {
   OK: 0,
-  /** The configuration is wrong or cannot be loaded; a file is in the way. */
+  /** The configuration or a certificate is wrong or cannot be loaded; a file is in the way. */
   CONFIG: 1,
   /** The command line is wrong. */
   USAGE: 2,
@@ -27,6 +27,7 @@ export function exitCodeOf(error: unknown): number {
   switch (error.code) {
     case 'ERR_SLUICE_CONFIG':
     case 'ERR_SLUICE_CONFIG_LOAD':
+    case 'ERR_SLUICE_TLS':
       return ExitCode.CONFIG
     case 'ERR_SLUICE_LISTEN':
     case 'ERR_SLUICE_ENGINE':

@@ -22,7 +22,7 @@ Then:
 
 Exit codes:
   0    done; 'run' was stopped by a signal and has drained
-  1    the configuration is wrong or cannot be loaded
+  1    the configuration or a certificate is wrong or cannot be loaded
   2    the command line is wrong
   3    'run' could not start: an address in use, no engine
   70   the engine or the program failed
@@ -38,13 +38,21 @@ Log lines are JSON on stdout (or in log.file); a terminal gets them as text.
 SIGTERM and SIGINT stop accepting and let sessions end, at most for
 global.drainTimeout (30s). A second signal stops at once.
 
+Certificates, keys and lists of authorities are read again when their files
+change (global.tlsReload), and at once on SIGHUP. Connections go on, and what
+is broken changes nothing: the old one stays and the log says why.
+
 Examples:
   $ sluice run
   $ sluice run -c /etc/sluice/proxy.config.ts --log-level warn
   $ sluice run --live 2>live.txt >sessions.json`
 
 const checkHelp = `
-Nothing is opened or bound. Sockets from systemd need not be there.
+Nothing is started or bound. Sockets from systemd need not be there.
+
+Every certificate is read: key and certificate match, the chain is in order,
+nothing has expired. Warnings (less than 30 days left, weak keys, certificates
+that sniRoutes hides) do not fail.
 
 Examples:
   $ sluice check

@@ -37,6 +37,7 @@ export async function run(options: RunOptions): Promise<void> {
   const proxy = createProxy(config, logger ? { logger } : {})
   guardProcess(proxy, terminal)
   stopOnSignals(proxy, terminal)
+  reloadOnSignal(proxy, terminal)
   await proxy.start()
   for (const line of banner(proxy, resolved, loaded.displayName, loaded.tryIt)) terminal.line(line)
   showLive(proxy, terminal, options.live)
@@ -92,6 +93,26 @@ function stopOnSignals(proxy: SluiceProxy, terminal: Terminal): void {
   }
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
+}
+
+/** SIGHUP reads the certificates again. */
+function reloadOnSignal(proxy: SluiceProxy, terminal: Terminal): void {
+  const say = (text: string) => {
+    terminal.live('')
+    terminal.line(`SIGHUP: ${text}`)
+  }
+  process.on('SIGHUP', () => {
+    // Before the start and while it stops there is nothing to reload, and no reason to end.
+    if (!proxy.running) return
+    proxy.reloadCertificates().then(
+      ({ changed, errors }) => {
+        const files = changed.length === 1 ? '1 file is' : `${changed.length} files are`
+        say(`certificates: ${changed.length === 0 ? 'nothing is' : files} new`)
+        for (const error of errors) terminal.line(`  ${error}`)
+      },
+      (error: unknown) => say(describeError(error)),
+    )
+  })
 }
 
 /**

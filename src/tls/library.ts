@@ -4,7 +4,14 @@
  */
 
 import type { ResolvedClientTls, ResolvedServerTls } from '../config/resolved.js'
-import { NO_TRUST, readAuthorities, readRevocations, type TrustText } from './authorities.js'
+import { SluiceError } from '../errors.js'
+import {
+  NO_TRUST,
+  readAuthorities,
+  readRevocations,
+  systemAuthorities,
+  type TrustText,
+} from './authorities.js'
 import {
   type Certificate,
   type CertificateSource,
@@ -241,4 +248,43 @@ export function trustOf(
 export function certificatesOf(snapshot: Snapshot, tls: ResolvedServerTls): Certificate[] {
   const sources = snapshot.members.get(tls) ?? []
   return sources.flatMap(({ id }) => snapshot.certificates.get(id) ?? [])
+}
+
+/** Authorities of the system that are asked for and cannot be read. */
+export function systemProblems(servers: readonly ResolvedClientTls[]): Problem[] {
+  const paths = servers.filter(({ systemCa }) => systemCa).map(({ path }) => path)
+  if (paths.length === 0) return []
+  try {
+    systemAuthorities()
+    return []
+  } catch (error) {
+    return [{ file: 'the authorities of the system', message: (error as Error).message, paths }]
+  }
+}
+
+/** The paths of the configuration that use each certificate, by the id of its source. */
+export function pathsOf(
+  { members }: Snapshot,
+  servers: readonly ResolvedClientTls[],
+): Map<string, string[]> {
+  const paths = new Map<string, string[]>()
+  const add = (id: string, path: string) => paths.set(id, [...(paths.get(id) ?? []), path])
+  for (const [tls, sources] of members) for (const { id } of sources) add(id, tls.path)
+  for (const { certificate, path } of servers) if (certificate) add(sourceOf(certificate).id, path)
+  return paths
+}
+
+/** 'frontends.web.bind.tls: /etc/ssl/a.pem: is empty; ...' */
+export function lineOf({ paths, file, message }: Problem): string {
+  return `${paths.join(', ')}: ${file}: ${message}`
+}
+
+/** All that is wrong in one error. `lines`: of `lineOf`. `where`: the configuration's file. */
+export function certificateError(lines: readonly string[], where?: string): SluiceError {
+  const count = `${lines.length} problem${lines.length === 1 ? '' : 's'}`
+  const text = [
+    `${where ? `${where}: ` : ''}certificates: ${count}`,
+    ...lines.map((line) => `  ${line}`),
+  ]
+  return new SluiceError('ERR_SLUICE_TLS', text.join('\n'))
 }

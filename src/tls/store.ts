@@ -24,11 +24,15 @@ import type {
   ServerContexts,
 } from './contexts.js'
 import {
+  certificateError,
   certificatesOf,
   Library,
   type Look,
+  lineOf,
   type Problem,
+  pathsOf,
   type Snapshot,
+  systemProblems,
   trustOf,
 } from './library.js'
 import {
@@ -119,7 +123,7 @@ export class TlsStore implements ContextSupplier {
     problems.push(...build.problems)
     if (problems.length > 0) {
       for (const context of build.made) this.#engine.tlsForget(context)
-      throw new SluiceError('ERR_SLUICE_TLS', describeProblems(problems))
+      throw certificateError(problems.map(lineOf))
     }
     this.#library.snapshot = found.snapshot
     this.#sets = build.sets
@@ -185,14 +189,7 @@ export class TlsStore implements ContextSupplier {
   certificates(): CertificateStatus[] {
     if (!this.#library) return []
     const { snapshot } = this.#library
-    const usedBy = new Map<string, string[]>()
-    const add = (id: string, path: string) => usedBy.set(id, [...(usedBy.get(id) ?? []), path])
-    for (const [tls, sources] of snapshot.members) {
-      for (const { id } of sources) add(id, tls.path)
-    }
-    for (const tls of this.#servers) {
-      if (tls.certificate) add(sourceOf(tls.certificate).id, tls.path)
-    }
+    const usedBy = pathsOf(snapshot, this.#servers)
     const now = this.#wallClock()
     return [...snapshot.certificates.values()].map((one) => ({
       usedBy: usedBy.get(one.source.id) ?? [],
@@ -468,18 +465,6 @@ function clientSpec(tls: ResolvedClientTls, snapshot: Snapshot): TlsClientSpec {
   }
 }
 
-/** Authorities of the system that are asked for and cannot be read. */
-export function systemProblems(servers: readonly ResolvedClientTls[]): Problem[] {
-  const paths = servers.filter(({ systemCa }) => systemCa).map(({ path }) => path)
-  if (paths.length === 0) return []
-  try {
-    systemAuthorities()
-    return []
-  } catch (error) {
-    return [{ file: 'the authorities of the system', message: messageOf(error), paths }]
-  }
-}
-
 function sameMembers(a: Snapshot, b: Snapshot): boolean {
   for (const [tls, sources] of a.members) {
     const others = b.members.get(tls) ?? []
@@ -487,17 +472,6 @@ function sameMembers(a: Snapshot, b: Snapshot): boolean {
     if (sources.some(({ id }, i) => id !== others[i]?.id)) return false
   }
   return true
-}
-
-/** 'frontends.web.bind.tls: /etc/ssl/a.pem: is empty; ...' */
-export function lineOf({ paths, file, message }: Problem): string {
-  return `${paths.join(', ')}: ${file}: ${message}`
-}
-
-function describeProblems(problems: readonly Problem[]): string {
-  const lines = problems.map((problem) => `  ${lineOf(problem)}`)
-  const count = `${problems.length} problem${problems.length === 1 ? '' : 's'}`
-  return `certificates: ${count}\n${lines.join('\n')}`
 }
 
 function messageOf(error: unknown): string {

@@ -1,0 +1,98 @@
+/** What there is to say about the certificates of a configuration, without an engine. */
+
+import type { ResolvedBind, ResolvedConfig, ResolvedServerTls } from '../config/resolved.js'
+import { type Certificate, daysLeft, describeValidity } from './certificates.js'
+import {
+  certificatesOf,
+  Library,
+  lineOf,
+  type Problem,
+  pathsOf,
+  type Snapshot,
+  systemProblems,
+  trustOf,
+} from './library.js'
+
+export interface Inspection {
+  /** Lines with the path of the configuration and the file. */
+  readonly errors: readonly string[]
+  readonly warnings: readonly string[]
+  /** Certificates that could be read. */
+  readonly certificates: number
+}
+
+/** Certificates are warned of when this many days are left. */
+const WARN_DAYS = 30
+
+/** Reads every file that the configuration names. `now`: ms since 1970. */
+export async function inspectCertificates(
+  config: Pick<ResolvedConfig, 'frontends' | 'backends'>,
+  now: number,
+): Promise<Inspection> {
+  const binds = config.frontends.flatMap((frontend) => frontend.binds)
+  const sets = [...new Set(binds.flatMap(({ tls }) => tls ?? []))]
+  const servers = config.backends.flatMap((one) => one.servers.flatMap(({ tls }) => tls ?? []))
+  const { snapshot, problems } = await new Library(sets, servers, () => now).look(true)
+  const errors = [...problems, ...systemProblems(servers)]
+  const warnings: Problem[] = []
+  const paths = pathsOf(snapshot, servers)
+  for (const [id, certificate] of snapshot.certificates) {
+    judge(certificate, paths.get(id) ?? [], now, errors, warnings)
+  }
+  for (const { ca, crl, path } of [...sets, ...servers]) {
+    for (const trust of [trustOf(snapshot, 'ca', ca), trustOf(snapshot, 'crl', crl)]) {
+      warnings.push(...trust.warnings.map((fault) => ({ ...fault, paths: [path] })))
+    }
+  }
+  for (const { binds, helloRules } of config.frontends) {
+    // Rules may ask for a certificate all the same.
+    if (helloRules.length === 0) for (const bind of binds) warnings.push(...hidden(bind, snapshot))
+  }
+  return {
+    errors: lines(errors),
+    warnings: lines(warnings),
+    certificates: snapshot.certificates.size,
+  }
+}
+
+function judge(
+  certificate: Certificate,
+  paths: readonly string[],
+  now: number,
+  errors: Problem[],
+  warnings: Problem[],
+): void {
+  const file = certificate.source.cert
+  const wrong = describeValidity(certificate, now)
+  const days = daysLeft(certificate, now)
+  if (wrong) errors.push({ file, message: wrong, paths })
+  else if (days < WARN_DAYS) {
+    const left = days === 1 ? '1 day' : `${days} days`
+    warnings.push({ file, message: `expires in ${left}.`, paths })
+  }
+  warnings.push(...certificate.warnings.map((fault) => ({ ...fault, paths })))
+}
+
+/** Certificates for names that `sniRoutes` sends through unterminated. */
+function hidden({ path, tls, sniRoutes }: ResolvedBind, snapshot: Snapshot): Problem[] {
+  if (!sniRoutes) return []
+  return (tls ?? []).flatMap((set: ResolvedServerTls) =>
+    certificatesOf(snapshot, set).flatMap(({ names, source }) => {
+      const routed = names.filter((name) => routeOf(name, sniRoutes) !== undefined)
+      if (routed.length === 0) return []
+      const message = `is not shown for ${routed.join(', ')}: sniRoutes sends ${routed.length > 1 ? 'them' : 'it'} through unterminated.`
+      return [{ file: source.cert, message, paths: [`${path}.sniRoutes`] }]
+    }),
+  )
+}
+
+function routeOf(name: string, routes: ReadonlyMap<string, string>): string | undefined {
+  const dot = name.indexOf('.')
+  const wild = name.startsWith('*') || dot <= 0 ? undefined : routes.get(`*${name.slice(dot)}`)
+  return routes.get(name) ?? wild ?? routes.get('*')
+}
+
+/** Each line once: a file may be used several times at one path. */
+function lines(problems: readonly Problem[]): string[] {
+  return [...new Set(problems.map(lineOf))]
+}
