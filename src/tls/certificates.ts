@@ -276,7 +276,7 @@ function namesOf(certificate: X509Certificate): string[] {
 function altNames(text: string): string[] {
   const names: string[] = []
   for (const [, prefix = '', quoted, plain] of text.matchAll(
-    /([A-Za-z ]+:)(?:("(?:[^"\\]|\\.)*")|([^,]*))/g,
+    /([A-Za-z][A-Za-z ]*:)(?:("(?:[^"\\]|\\.)*")|([^,]*))/g,
   )) {
     names.push(prefix + (quoted === undefined ? plain : (JSON.parse(quoted) as string)))
   }
