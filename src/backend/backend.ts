@@ -6,11 +6,10 @@
 import { isIPv6 } from 'node:net'
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.js'
-import type { ResolvedBackend, ResolvedClientTls, ResolvedServer } from '../config/resolved.js'
+import type { ResolvedBackend, ResolvedServer } from '../config/resolved.js'
 import type { Engine, RouteSpec } from '../engine/engine.js'
 import type { Connection } from '../rules/types.js'
 import type { StickTable } from '../tables/stick-table.js'
-import type { ClientContext } from '../tls/contexts.js'
 import type { Balancer } from './balance/balancer.js'
 import { createBalancer } from './balance/index.js'
 import { isLocalFailure, PassiveMark } from './passive.js'
@@ -32,11 +31,8 @@ export interface BackendDeps {
   log: Logger
   /** The table that `config.stick` names. */
   table?: StickTable | undefined
-  /**
-   * The context for the TLS of a server, asked once; needed where a server has TLS. `onChange`:
-   * its number is another one now. May throw.
-   */
-  tlsContextOf?: ((tls: ResolvedClientTls, onChange: () => void) => ClientContext) | undefined
+  /** The engine's context for the TLS of a server; needed where a server has TLS. */
+  tlsContextOf?: ((server: ResolvedServer) => number) | undefined
   onServerState?: ((server: Server, from: string, to: string) => void) | undefined
   /** ms between look-ups of host names. Default 30 s. */
   resolveInterval?: number | undefined
@@ -62,7 +58,6 @@ export class Backend {
   readonly #stickiness: Stickiness | undefined
   readonly #queue: WaitQueue<BackendClient, BackendServer>
   readonly #watches: NameWatch[] = []
-  readonly #contexts = new Map<BackendServer, ClientContext>()
   #active: readonly BackendServer[] = []
   #started = false
   #stopped = false
@@ -101,7 +96,6 @@ export class Backend {
     for (const server of this.#servers) {
       const { address, socks } = server.config
       if (address.kind === 'applet') continue
-      if (server.config.tls) this.#holdContext(server, server.config.tls)
       if (address.kind === 'host' && !socks) pending.push(this.#watch(server, address.host))
       else server.routes.set(this.#spec(server))
     }
@@ -163,6 +157,15 @@ export class Backend {
     ;(server as BackendServer).passive?.succeeded()
   }
 
+  /** The TLS contexts of servers may be other ones now: new connects take those. */
+  renewTls(): void {
+    if (this.#stopped) return
+    for (const { config, routes } of this.#servers) {
+      const context = this.#contextOf(config)
+      if (context !== undefined && routes.id >= 0) routes.setContext(context)
+    }
+  }
+
   /** Gives up routes, timers and the queue; whoever waits there expires. */
   stop(): void {
     if (this.#stopped) return
@@ -171,7 +174,6 @@ export class Backend {
     for (const server of this.#servers) {
       server.passive?.stop()
       server.routes.close()
-      this.#contexts.get(server)?.close()
     }
     this.#queue.close()
   }
@@ -190,17 +192,12 @@ export class Backend {
     return server
   }
 
-  #spec(server: BackendServer, ip?: string): RouteSpec {
-    const context = this.#contexts.get(server)?.context
-    return routeSpec(server.config, this.config.timeouts, ip, context)
+  #spec({ config }: BackendServer, ip?: string): RouteSpec {
+    return routeSpec(config, this.config.timeouts, ip, this.#contextOf(config))
   }
 
-  /** Connects take the context that is there now. */
-  #holdContext(server: BackendServer, tls: ResolvedClientTls): void {
-    const context = this.#deps.tlsContextOf?.(tls, () => {
-      if (!this.#stopped && context !== undefined) server.routes.setContext(context.context)
-    })
-    if (context !== undefined) this.#contexts.set(server, context)
+  #contextOf(config: ResolvedServer): number | undefined {
+    return config.tls && this.#deps.tlsContextOf?.(config)
   }
 
   #watch(server: BackendServer, host: string): Promise<void> {

@@ -4,16 +4,15 @@
  */
 
 import { basename, extname, resolve } from 'node:path'
-import type { ResolvedClientTls, ResolvedServerTls } from '../config/resolved.js'
-import type { Engine } from '../engine/engine.js'
 import type {
-  CertificateStatus,
-  CertificateStore,
-  ClientCertDemand,
-  ClientContext,
-  ReloadReport,
-  ServerContexts,
-} from '../tls/contexts.js'
+  ResolvedBind,
+  ResolvedClientTls,
+  ResolvedServer,
+  ResolvedServerTls,
+} from '../config/resolved.js'
+import type { Engine } from '../engine/engine.js'
+import { SluiceError } from '../errors.js'
+import type { ClientCertDemand, ContextSupplier, ServerContexts } from '../tls/contexts.js'
 
 /**
  * Names by certificate file or folder, as the configuration has it: `{ 'certs/shop.pem':
@@ -40,12 +39,13 @@ interface Certificate {
 type Contexts = Pick<Engine, 'tlsServer' | 'tlsClient'>
 
 /** Stands where the store of a proxy would: what is in files is made up. */
-export class TestCertificates implements CertificateStore {
+export class TestCertificates implements ContextSupplier {
   readonly #engine: Contexts
   readonly #names: ReadonlyMap<string, readonly string[]>
   /** Contexts by what they were made for. */
   readonly #made = new Map<string, number>()
   readonly #choices = new Map<number, TestCertificateChoice>()
+  readonly #servers = new Map<ResolvedClientTls, number>()
 
   constructor(engine: Contexts, names: CertificateNames = {}) {
     this.#engine = engine
@@ -53,11 +53,8 @@ export class TestCertificates implements CertificateStore {
     this.#names = new Map(entries.map(([file, list]) => [resolve(file), list]))
   }
 
-  async load(): Promise<void> {}
-
-  watch(): void {}
-
-  addBind(sets: readonly ResolvedServerTls[]): ServerContexts {
+  forBind(bind: ResolvedBind): ServerContexts {
+    const sets = bind.tls ?? []
     const certificates = sets.flatMap((set) => this.#certificatesOf(set))
     return {
       choose: (serverName, demand) => {
@@ -71,24 +68,19 @@ export class TestCertificates implements CertificateStore {
     }
   }
 
-  addServer(tls: ResolvedClientTls): ClientContext {
-    const { verify, alpn, minVersion, maxVersion, ciphers, groups } = tls
-    const common = { alpn, minVersion, maxVersion, ciphers, groups, ca: '', crl: '' }
-    return {
-      context: this.#engine.tlsClient({ ...common, verify, sessionCache: 0 }),
-      close() {},
+  forServer({ name, tls }: ResolvedServer): number {
+    if (tls === undefined) {
+      throw new SluiceError('ERR_SLUICE_ARGUMENT', `server '${name}' has no TLS`)
     }
+    let context = this.#servers.get(tls)
+    if (context === undefined) {
+      const { verify, alpn, minVersion, maxVersion, ciphers, groups } = tls
+      const common = { alpn, minVersion, maxVersion, ciphers, groups, ca: '', crl: '' }
+      context = this.#engine.tlsClient({ ...common, verify, sessionCache: 0 })
+      this.#servers.set(tls, context)
+    }
+    return context
   }
-
-  async reload(): Promise<ReloadReport> {
-    return { changed: [], errors: [] }
-  }
-
-  certificates(): CertificateStatus[] {
-    return []
-  }
-
-  async close(): Promise<void> {}
 
   /** What a context was chosen for; undefined for one that was made elsewhere. */
   choiceOf(context: number): TestCertificateChoice | undefined {
