@@ -49,6 +49,8 @@ function der(tag: number, ...contents: Uint8Array[]): Buffer {
   const content = Buffer.concat(contents)
   const { length } = content
   if (length < 0x80) return Buffer.concat([Buffer.from([tag, length]), content])
+  // The shortest form is the only one: strict readers refuse others.
+  if (length < 0x100) return Buffer.concat([Buffer.from([tag, 0x81, length]), content])
   const header = Buffer.from([tag, 0x82, length >> 8, length & 0xff])
   return Buffer.concat([header, content])
 }
