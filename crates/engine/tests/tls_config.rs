@@ -476,6 +476,18 @@ fn sessions_resume_within_their_group() {
 }
 
 #[test]
+fn a_client_keeps_the_sessions_of_so_many_servers() {
+    let server = server(|spec| spec.certificates = vec![certificate("self-signed")]);
+    let client = client(|spec| (spec.verify, spec.session_cache) = (false, 2));
+    let resumes = |name| meet_as(&client, &server, name, false).well().resumed();
+    assert!(!resumes("a.example") && !resumes("b.example"));
+    assert!(resumes("a.example") && resumes("b.example"));
+    // The first is forgotten.
+    assert!(!resumes("c.example"));
+    assert!(resumes("c.example") && resumes("b.example") && !resumes("a.example"));
+}
+
+#[test]
 fn no_early_data() {
     let server = server(|_| {});
     assert_eq!(server.max_early_data_size, 0);

@@ -24,6 +24,9 @@ use super::parts::{self, certificates, private_key};
 use super::sessions::SessionGroups;
 use super::verify;
 
+/// rustls divides the size of its cache by this, to get servers.
+const SESSIONS_PER_SERVER: usize = 8;
+
 /// A protocol version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
@@ -181,7 +184,7 @@ pub fn client(spec: &ClientSpec) -> Result<Arc<ClientConfig>, String> {
     config.alpn_protocols = alpn(common)?;
     config.resumption = match spec.session_cache {
         0 => Resumption::disabled(),
-        size => Resumption::in_memory_sessions(size),
+        size => Resumption::in_memory_sessions(size.saturating_mul(SESSIONS_PER_SERVER)),
     };
     Ok(Arc::new(config))
 }
