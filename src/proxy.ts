@@ -90,6 +90,9 @@ export interface FrontendStats {
   sessions: number
   policyErrors: number
   lateVerdicts: number
+  /** TLS handshakes with clients that were completed, and those of them that resumed a session. */
+  tlsHandshakes: number
+  tlsResumed: number
   /** Bytes from and to the clients of ended sessions. */
   bytesIn: number
   bytesOut: number
@@ -105,6 +108,8 @@ export interface BackendStats {
 export interface ProxyStats {
   engine: EngineStats | undefined
   connections: number
+  /** TLS handshakes with clients that are under way, and those that wait for their turn. */
+  tlsHandshakes: { running: number; waiting: number }
   frontends: Record<string, FrontendStats>
   backends: Record<string, BackendStats>
   tables: Record<string, { entries: number; size: number }>
@@ -224,13 +229,15 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     const frontends: Record<string, FrontendStats> = {}
     for (const frontend of this.#frontends.values()) {
       const { current, connections, sessions, policyErrors, lateVerdicts } = frontend
-      const { bytesIn, bytesOut } = frontend
+      const { bytesIn, bytesOut, tlsHandshakes, tlsResumed } = frontend
       frontends[frontend.name] = {
         current,
         connections,
         sessions,
         policyErrors,
         lateVerdicts,
+        tlsHandshakes,
+        tlsResumed,
         bytesIn,
         bytesOut,
         ends: frontend.ends(),
@@ -251,6 +258,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     return {
       engine: this.#engine?.stats(),
       connections: this.#core?.current ?? 0,
+      tlsHandshakes: this.#core?.tlsHandshakes ?? { running: 0, waiting: 0 },
       frontends,
       backends,
       tables,
