@@ -3,7 +3,6 @@
  * front knows of the client's TLS.
  */
 
-import type { TlsInfo } from '../rules/types.js'
 import { opensslCipherName } from './tls-names.js'
 import { encodeTlv, parseTlvs } from './tlv.js'
 
@@ -17,6 +16,17 @@ const Sub = { VERSION: 0x21, CN: 0x22, CIPHER: 0x23, SIG_ALG: 0x24, KEY_ALG: 0x2
 const HEADER = 5
 /** PKIX allows 64 characters. A longer one is left out: cut, it could be another's. */
 const MAX_COMMON_NAME = 256
+
+/** The client's TLS, as far as it is told. */
+export interface SslSource {
+  /** 'TLSv1.3' */
+  readonly version: string
+  /** IANA name. */
+  readonly cipher: string
+  readonly resumed: boolean
+  readonly verified: boolean
+  readonly peerCertificate: { readonly commonName: string } | undefined
+}
 
 /** What a PROXY v2 header said of TLS in front of the proxy that sent it; '' for what it did not say. */
 export interface ProxySsl {
@@ -45,7 +55,7 @@ const decoder = new TextDecoder()
  * Encodes the whole TLV. `tls`: the client's, or undefined where it spoke none.
  * `commonName`: tell that of its certificate.
  */
-export function encodeProxySsl(tls: TlsInfo | undefined, commonName: boolean): Uint8Array {
+export function encodeProxySsl(tls: SslSource | undefined, commonName: boolean): Uint8Array {
   let client = 0
   const subs: Uint8Array[] = []
   if (tls !== undefined) {

@@ -18,7 +18,7 @@ const layers: readonly (readonly [name: string, pattern: RegExp])[] = [
   ['errors and clock', /^(errors|clock)\.ts$/],
   ['contract', /^engine\/wire\.ts$/],
   ['connection', /^connection\//],
-  ['codecs', /^handshake\/(client-hello|ja4|crc32c|proxy|proxy-build|socks|tlv)\.ts$/],
+  ['codecs', /^handshake\/(client-hello(-pack)?|ja4|crc32c|proxy|proxy-build|socks|tlv)\.ts$/],
   ['engine', /^engine\//],
   ['tables', /^tables\//],
   ['config', /^config\//],
