@@ -11,7 +11,8 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
-use rustls::{ClientConfig, HandshakeKind, ServerConfig};
+use rustls::{ClientConfig, HandshakeKind, ProtocolVersion, ServerConfig};
+use sluice_wire::errors::code;
 use sluice_wire::events::tls_flag;
 
 use super::error::{Failure, classify};
@@ -20,6 +21,9 @@ use crate::stream::buffer::{Buffer, BufferPool, RECORDS_SIZE};
 /// Most payload that [`Tls::seal`] takes at once; its records fit into the
 /// pool's scratch memory, behind a few of the handshake's.
 pub const SEAL_MAX: usize = 64 * 1024;
+
+/// Type byte of records that carry handshake messages.
+const HANDSHAKE_RECORD: u8 = 22;
 
 enum Session {
     Server(UnbufferedServerConnection),
@@ -134,6 +138,13 @@ impl Tls {
         self.incoming = bytes;
     }
 
+    fn version(&self) -> Option<ProtocolVersion> {
+        match &self.session {
+            Session::Server(session) => session.protocol_version(),
+            Session::Client(session) => session.protocol_version(),
+        }
+    }
+
     /// True until both directions are encrypted.
     #[must_use]
     pub fn is_handshaking(&self) -> bool {
@@ -175,6 +186,8 @@ impl Tls {
         into: &mut [u8],
         buffers: &mut BufferPool,
     ) -> Result<usize, Failure> {
+        // In TLS 1.3 what follows the handshake is encrypted, its type with it.
+        let in_clear = !self.is_handshaking() && self.version() == Some(ProtocolVersion::TLSv1_2);
         let mut sink = Sink {
             into,
             filled: 0,
@@ -184,6 +197,15 @@ impl Tls {
         };
         let mut rest = cipher;
         let outcome = loop {
+            if in_clear && rest.first() == Some(&HANDSHAKE_RECORD) {
+                let failure = Failure {
+                    code: code::TLS_RENEGOTIATION,
+                    alert: 0,
+                    by_peer: true,
+                };
+                self.failure = Some(failure);
+                return Err(failure);
+            }
             let (used, step) = match &mut self.session {
                 Session::Server(session) => sink.take(session.process_tls_records(rest)),
                 Session::Client(session) => sink.take(session.process_tls_records(rest)),
@@ -284,7 +306,7 @@ impl Tls {
             }
             None => {
                 let failure = Failure {
-                    code: sluice_wire::errors::code::TLS_ERROR,
+                    code: code::TLS_ERROR,
                     alert: 0,
                     by_peer: false,
                 };
