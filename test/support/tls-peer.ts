@@ -62,13 +62,19 @@ export class TlsPeer extends Peer {
     const tls = connectTls({ rejectUnauthorized: false, ...options, socket: raw })
     const peer = new TlsPeer(tls, raw)
     return new Promise((resolve) => {
+      let complete = false
       const failed = (error: string | undefined) => {
+        // Behind the handshake, an end is the test's business.
+        if (complete) return
         tls.destroy()
         raw.destroy()
         resolve({ peer: undefined, error })
       }
-      tls.once('secureConnect', () => resolve({ peer, error: undefined }))
-      tls.once('error', (error: NodeJS.ErrnoException) => failed(error.code ?? error.message))
+      tls.once('secureConnect', () => {
+        complete = true
+        resolve({ peer, error: undefined })
+      })
+      tls.on('error', (error: NodeJS.ErrnoException) => failed(error.code ?? error.message))
       tls.once('close', () => failed('closed'))
       tls.once('end', () => failed('ended'))
       const late = setTimeout(() => failed('late'), PATIENCE)
