@@ -7,11 +7,13 @@ import { spawnSync } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { describeMachine, openFilesLimit } from './lib/machine.mjs'
 import { describeNetwork, enterNamespace, prepareNamespace } from './lib/network.mjs'
-import { HELP, readOptions } from './lib/options.mjs'
+import { HELP, needsTls, readOptions } from './lib/options.mjs'
 import { endOnSignals, findProgram } from './lib/processes.mjs'
 import { ratioTable, scenarioTable, targetTable, terminal } from './lib/report.mjs'
 import { runScenario } from './lib/rounds.mjs'
 import { summarize } from './lib/summary.mjs'
+import { opensslMissing } from './lib/tls.mjs'
+import { buildTlsLoad } from './lib/tls-load.mjs'
 import { writeResults } from './lib/write.mjs'
 import { WRK_INSTALL, wrkVersion } from './lib/wrk.mjs'
 
@@ -32,6 +34,8 @@ if (process.platform !== 'linux') {
   console.error('The benchmarks pin processes and read /proc: they run on Linux only.')
   process.exit(2)
 }
+// Before the namespace, out of which cargo reaches no registry.
+const noTls = options.scenarios.some(needsTls) ? (opensslMissing() ?? buildTlsLoad()) : undefined
 if (options.hostNetwork || !enterNamespace()) await main(options)
 
 /** @param {import('./lib/options.mjs').Options} options */
@@ -39,6 +43,8 @@ async function main(options) {
   endOnSignals()
   if (!options.hostNetwork) prepareNamespace()
   const notes = checkMachine(options)
+  const scenarios = options.scenarios.filter((name) => noTls === undefined || !needsTls(name))
+  if (noTls !== undefined) notes.push(`Without the TLS scenarios: ${noTls}.`)
   /** @type {Peer[]} */
   const peers = []
   /** @type {Record<string, string>} */
@@ -67,7 +73,7 @@ async function main(options) {
   const started = new Date()
   const samples = []
   const summaries = []
-  for (const name of options.scenarios) {
+  for (const name of scenarios) {
     /** @type {{scenario: import('./scenarios/scenario.mjs').Scenario}} */
     const { scenario } = await import(`./scenarios/${name}.mjs`)
     const result = await runScenario({ scenario, peers, options, openFiles })

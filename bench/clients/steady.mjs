@@ -1,5 +1,5 @@
 /**
- * node steady.mjs PORT CONNECTIONS RATE MS: RATE requests a second, issued at
+ * node steady.mjs PORT CONNECTIONS RATE MS [tls]: RATE requests a second, issued at
  * each millisecond whatever became of those before, over connections that stay.
  * Two windows of MS each; prints "now" when the second begins and then one line
  * of JSON with the latencies of both in microseconds, counted from issued to
@@ -9,9 +9,11 @@
  */
 
 import { connect } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { percentile } from '../lib/stats.mjs'
 
 const [port = 0, connections = 1, rate = 1, ms = 0] = process.argv.slice(2).map(Number)
+const tls = process.argv[6] === 'tls'
 const REQUEST = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 
 /** How long to wait for the replies that are missing when the time is over, ms. */
@@ -75,11 +77,12 @@ let replyLength = 0
 /** @returns {Promise<Line>} */
 function open() {
   return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    const to = { port, host: '127.0.0.1', noDelay: true }
+    const socket = tls ? connectTls({ ...to, rejectUnauthorized: false }) : connect(to)
     const line = new Line(socket)
     socket.on('error', reject)
     socket.on('close', () => errors.push('a connection was closed'))
-    socket.on('connect', () => socket.write(REQUEST))
+    socket.on(tls ? 'secureConnect' : 'connect', () => socket.write(REQUEST))
     socket.once('data', (first) => {
       if (first.toString('latin1', 0, 12) !== 'HTTP/1.1 200') {
         reject(new Error(`unexpected reply: ${first.toString('latin1', 0, 40)}`))

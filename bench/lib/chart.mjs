@@ -15,6 +15,7 @@ const COLOURS = {
   nginx: '#3a8f5c',
   'node-pipe': '#b0722a',
   js: '#8a5fa8',
+  'node-tls': '#b0722a',
 }
 
 /**

@@ -10,18 +10,37 @@ export const SCENARIOS = [
   'latency',
   'blocked',
   'boundary',
+  'tls-handshakes-p256',
+  'tls-handshakes-rsa',
+  'tls-resumed',
+  'tls-keepalive',
+  'tls-bulk',
+  'tls-idle',
+  'tls-hello-policy',
+  'tls-flood',
 ]
-export const PEERS = ['native', 'js', 'node-pipe', 'haproxy', 'haproxy-splice', 'nginx', 'direct']
+export const PEERS = [
+  'native',
+  'native-hello',
+  'js',
+  'js-hello',
+  'node-pipe',
+  'node-tls',
+  'haproxy',
+  'haproxy-splice',
+  'nginx',
+  'direct',
+]
 const DEFAULT_PEERS = PEERS.filter((name) => name !== 'direct')
 
 export const HELP = `npm run bench -- [options]
 
-  --scenario a,b      of ${SCENARIOS.join(', ')} (default: all)
+  --scenario a,b      of ${SCENARIOS.join(', ')} (default: all; 'tls' is all of TLS)
   --peers a,b         of ${PEERS.join(', ')} (default: all but direct)
   --rounds N          interleaved rounds, each peer once a round (default 5)
   --seconds S         length of one sample, whole seconds (default 3)
   --quick             1 round of 1 s, 500 idle connections, a block of 2 s: does it run at all
-  --connections N     of the idle scenario (default 5000)
+  --connections N     of the idle scenarios (default 5000)
   --block S           seconds for which the policy blocks in the blocked scenario (default 10)
   --spin              the policy computes meanwhile, on the proxy's core, instead of waiting
   --haproxy PATH      another HAProxy (or SLUICE_BENCH_HAPROXY)
@@ -82,7 +101,7 @@ export function readOptions(argv) {
   if (values.help) return 'help'
   const quick = values.quick ?? false
   return {
-    scenarios: list('--scenario', values.scenario, SCENARIOS, SCENARIOS),
+    scenarios: list('--scenario', expand(values.scenario), SCENARIOS, SCENARIOS),
     peers: list('--peers', values.peers, PEERS, DEFAULT_PEERS),
     rounds: whole('--rounds', values.rounds, quick ? 1 : 5, 1, 100),
     seconds: whole('--seconds', values.seconds, quick ? 1 : 3, 1, 60),
@@ -98,6 +117,18 @@ export function readOptions(argv) {
     output: values.output ?? new URL('../results', import.meta.url).pathname,
     write: !values['no-write'],
   }
+}
+
+/** @param {string} scenario */
+export const needsTls = (scenario) => scenario.startsWith('tls-')
+
+/**
+ * @param {string | undefined} text
+ * @returns {string | undefined} with 'tls' replaced by the scenarios it stands for
+ */
+function expand(text) {
+  const all = SCENARIOS.filter(needsTls).join(',')
+  return text?.replace(/(^|,)tls(?=,|$)/, `$1${all}`)
 }
 
 /**

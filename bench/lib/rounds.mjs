@@ -2,6 +2,8 @@
 
 import { startUpstream } from '../upstream/nginx.mjs'
 import { settle, timeWaits } from './network.mjs'
+import { certificate } from './tls.mjs'
+import { tlsLoad } from './tls-load.mjs'
 import { wrk } from './wrk.mjs'
 
 /** @typedef {import('../scenarios/scenario.mjs').Scenario} Scenario */
@@ -33,11 +35,9 @@ export async function runScenario({ scenario, peers, options, openFiles }) {
   } catch (error) {
     return { samples, notes: [`${scenario.name}: no upstream: ${message(error)}`] }
   }
-  const setting = { core: options.proxyCore, upstream, options, openFiles }
-  const chosen = peers.filter(
-    ({ name, only }) =>
-      (scenario.peers?.includes(name) ?? true) && (only?.includes(scenario.name) ?? true),
-  )
+  const tls = scenario.tls === undefined ? undefined : certificate(scenario.tls)
+  const setting = { core: options.proxyCore, upstream, options, openFiles, tls }
+  const chosen = peers.filter((peer) => takesPart(peer, scenario))
   /** @type {Map<string, RunningPeer>} */
   const running = new Map()
   const start = async (/** @type {Peer} */ peer) => {
@@ -53,7 +53,8 @@ export async function runScenario({ scenario, peers, options, openFiles }) {
     for (const peer of scenario.fresh ? [] : [...chosen]) {
       try {
         const started = await start(peer)
-        if (scenario.warm !== false) await warmUp(started, options)
+        if (tls !== undefined) notes.push(await negotiated(scenario, peer, started, options))
+        if (scenario.warm !== false) await warmUp(started, options, tls !== undefined)
       } catch (error) {
         notes.push(`${scenario.name}: without ${peer.name}: ${message(error)}`)
         chosen.splice(chosen.indexOf(peer), 1)
@@ -89,6 +90,16 @@ export async function runScenario({ scenario, peers, options, openFiles }) {
     progress()
   }
   return { samples, notes }
+}
+
+/**
+ * @param {Peer} peer
+ * @param {Scenario} scenario
+ */
+function takesPart({ name, only, tls }, scenario) {
+  const secure = scenario.tls !== undefined
+  if (secure ? tls === 'never' : tls === 'only') return false
+  return (scenario.peers?.includes(name) ?? true) && (only?.includes(scenario.name) ?? true)
 }
 
 /**
@@ -130,12 +141,28 @@ function taken(scenario, peer, round, waits, sample) {
 }
 
 /**
+ * @param {Scenario} scenario
+ * @param {Peer} peer
+ * @param {RunningPeer} running
+ * @param {Options} options
+ * @returns {Promise<string>} what peer and client agreed upon, in a handshake and one that resumes it
+ */
+async function negotiated({ name }, peer, { port }, { loadCore: core }) {
+  const load = { core, port, connections: 1, seconds: 5, resume: true, count: 2 }
+  const { negotiated: found, tickets, resumed } = await tlsLoad(load)
+  const words = [found.version, found.cipher, found.group, found.signature].join(' ')
+  const tail = resumed === 1 ? `resumes, ${tickets} tickets in two handshakes` : 'does not resume'
+  return `${name}: ${peer.name} negotiates ${words}, ${tail}.`
+}
+
+/**
  * A second of both kinds of load, for compilers and allocators.
  * @param {RunningPeer} peer
  * @param {Options} options
+ * @param {boolean} tls
  */
-async function warmUp({ port }, { loadCore: core }) {
-  const load = { core, port, path: '/', connections: 64, seconds: 1 }
+async function warmUp({ port }, { loadCore: core }, tls) {
+  const load = { core, port, path: '/', connections: 64, seconds: 1, tls }
   await wrk({ ...load, close: true })
   await wrk(load)
 }

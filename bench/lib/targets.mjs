@@ -97,7 +97,80 @@ export const TARGETS = [
     op: 'at least',
     limit: 1,
   },
+  ...handshakeTargets('tls-handshakes-p256', 'full TLS handshakes, P-256'),
+  ...handshakeTargets('tls-handshakes-rsa', 'full TLS handshakes, RSA-2048'),
+  ...handshakeTargets('tls-resumed', 'resumed TLS handshakes'),
+  {
+    scenario: 'tls-keepalive',
+    metric: 'rate',
+    title: 'TLS keep-alive small messages/s',
+    versus: ['haproxy'],
+    op: 'at least',
+    limit: 1.1,
+  },
+  {
+    scenario: 'tls-keepalive',
+    metric: 'cpu',
+    title: 'TLS keep-alive, CPU per message',
+    versus: ['haproxy'],
+    op: 'at most',
+    limit: 0.91,
+  },
+  {
+    scenario: 'tls-bulk',
+    metric: 'cpu',
+    title: 'TLS bulk, CPU per GB',
+    versus: ['haproxy'],
+    op: 'at most',
+    limit: 0.9,
+  },
+  {
+    scenario: 'tls-idle',
+    metric: 'rss',
+    title: 'memory per idle TLS connection',
+    versus: ['haproxy'],
+    op: 'at most',
+    limit: 1,
+  },
+  {
+    scenario: 'tls-hello-policy',
+    metric: 'rate',
+    title: 'TLS handshakes/s without a ClientHello rule / with it',
+    versus: ['native-hello'],
+    op: 'at most',
+    limit: 1.03,
+  },
+  {
+    scenario: 'tls-hello-policy',
+    metric: 'cpu',
+    title: 'CPU per TLS handshake without a ClientHello rule / with it',
+    versus: ['native-hello'],
+    op: 'at least',
+    limit: 0.97,
+  },
+  {
+    scenario: 'tls-flood',
+    metric: 'during.p99',
+    title: 'p99 of established TLS connections in a flood of handshakes',
+    versus: ['haproxy'],
+    op: 'at most',
+    limit: 1,
+  },
 ]
+
+/**
+ * The rate, and CPU for where the load core is full before the proxy's.
+ * @param {string} scenario
+ * @param {string} title
+ * @returns {Target[]}
+ */
+function handshakeTargets(scenario, title) {
+  const versus = ['haproxy']
+  return [
+    { scenario, metric: 'rate', title: `${title}/s`, versus, op: 'at least', limit: 1.2 },
+    { scenario, metric: 'cpu', title: `${title}, CPU each`, versus, op: 'at most', limit: 0.83 },
+  ]
+}
 
 /**
  * @typedef {object} Verdict

@@ -30,9 +30,10 @@ export function wrkVersion() {
  * @param {number} run.connections
  * @param {number} run.seconds whole
  * @param {boolean} [run.close] a connection for each request
+ * @param {boolean} [run.tls] over TLS; certificates are not verified
  * @returns {Promise<WrkResult>}
  */
-export async function wrk({ core, port, path, connections, seconds, close = false }) {
+export async function wrk({ core, port, path, connections, seconds, close = false, tls = false }) {
   const started = startPinned(core, 'wrk', [
     '-t1',
     `-c${connections}`,
@@ -42,7 +43,7 @@ export async function wrk({ core, port, path, connections, seconds, close = fals
     '-s',
     SCRIPT,
     ...(close ? ['-H', 'Connection: close'] : []),
-    `http://127.0.0.1:${port}${path}`,
+    `${tls ? 'https' : 'http'}://127.0.0.1:${port}${path}`,
   ])
   const output = await started.output((seconds + 15) * 1000)
   const line = output.split('\n').find((text) => text.startsWith('{'))

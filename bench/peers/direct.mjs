@@ -3,6 +3,7 @@
 /** @type {import('./peer.mjs').Peer} */
 export const peer = {
   name: 'direct',
+  tls: 'never',
   missing: () => undefined,
   version: () => 'no proxy',
   start: async ({ upstream }) => ({ port: upstream.port, pids: () => [], stop: async () => {} }),

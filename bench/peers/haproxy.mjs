@@ -8,6 +8,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort } from '../lib/network.mjs'
 import { findProgram, startPinned, temporaryDirectory, versionLine } from '../lib/processes.mjs'
+import { SUITE } from '../lib/tls.mjs'
 import { REJECTED, runningPeer } from './peer.mjs'
 
 const SPLICE = {
@@ -31,12 +32,16 @@ export const haproxyPeer = (name, only) => ({
       ? `no ${haproxy}: apt-get install -y haproxy, or --haproxy PATH`
       : undefined,
   version: ({ haproxy }) => versionLine(findProgram(haproxy) ?? haproxy, '-v'),
-  async start({ core, upstream, options, openFiles }) {
+  async start({ core, upstream, options, openFiles, tls }) {
     const directory = temporaryDirectory()
     const port = await freePort()
     const config = join(directory, 'haproxy.cfg')
     // Two sockets for each connection, and pipes of two fds for a quarter of them.
     const maxconn = Math.min(20_000, Math.floor((openFiles - 200) / 2.5))
+    const ssl =
+      tls === undefined
+        ? ''
+        : `ssl crt ${tls.both} ssl-min-ver TLSv1.3 ciphersuites ${SUITE} curves X25519`
     writeFileSync(
       config,
       `global
@@ -50,7 +55,7 @@ defaults
   timeout server 1h
   timeout connect 5s
 frontend front
-  bind 127.0.0.1:${port} backlog 4096
+  bind 127.0.0.1:${port} backlog 4096 ${ssl}
   maxconn ${maxconn}
   tcp-request connection reject if { src ${REJECTED} }
   default_backend back

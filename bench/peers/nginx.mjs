@@ -4,6 +4,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort } from '../lib/network.mjs'
 import { findProgram, startPinned, temporaryDirectory, versionLine } from '../lib/processes.mjs'
+import { SUITE } from '../lib/tls.mjs'
 import { REJECTED, runningPeer } from './peer.mjs'
 
 /** Where Debian puts the module; a build of one's own has it inside. */
@@ -22,7 +23,7 @@ export const peer = {
     return undefined
   },
   version: ({ nginx }) => versionLine(findProgram(nginx) ?? nginx, '-v'),
-  async start({ core, upstream, options, openFiles }) {
+  async start({ core, upstream, options, openFiles, tls }) {
     const directory = temporaryDirectory()
     const port = await freePort()
     const config = join(directory, 'nginx.conf')
@@ -40,7 +41,8 @@ stream {
   proxy_timeout 1h;
   proxy_connect_timeout 5s;
   server {
-    listen 127.0.0.1:${port} backlog=4096;
+    listen 127.0.0.1:${port} backlog=4096${tls === undefined ? '' : ' ssl'};
+    ${tls === undefined ? '' : terminate(tls)}
     deny ${REJECTED};
     proxy_pass 127.0.0.1:${upstream.port};
   }
@@ -50,4 +52,16 @@ stream {
     const program = findProgram(options.nginx) ?? options.nginx
     return runningPeer(startPinned(core, program, ['-p', directory, '-c', config]), port)
   },
+}
+
+/**
+ * Tickets are on by default; the shared cache is for TLS 1.2.
+ * @param {import('../lib/tls.mjs').Certificate} certificate
+ */
+function terminate({ cert, key }) {
+  return `ssl_certificate ${cert};
+    ssl_certificate_key ${key};
+    ssl_protocols TLSv1.3;
+    ssl_conf_command Ciphersuites ${SUITE};
+    ssl_ecdh_curve X25519;`
 }

@@ -10,6 +10,7 @@ const SERVER = fileURLToPath(new URL('./node-pipe-server.mjs', import.meta.url))
 /** @type {import('./peer.mjs').Peer} */
 export const peer = {
   name: 'node-pipe',
+  tls: 'never',
   missing: () => undefined,
   version: () => `node ${process.version}`,
   async start({ core, upstream }) {

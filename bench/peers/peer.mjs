@@ -9,6 +9,8 @@
  * @property {import('../upstream/nginx.mjs').Upstream} upstream
  * @property {import('../lib/options.mjs').Options} options
  * @property {number} openFiles open files a process may have
+ * @property {import('../lib/tls.mjs').Certificate} [tls] terminate TLS with it: TLS 1.3 with `SUITE`
+ *   and X25519 only, tickets on, and plain TCP to the upstream
  *
  * @typedef {object} RunningPeer
  * @property {number} port
@@ -16,10 +18,12 @@
  * @property {() => Promise<void>} stop
  * @property {() => Promise<void>} [block] makes the policy block its thread from now on, for
  *   `options.block` seconds; only where there is a policy
+ * @property {string} [rejects] a server name that its rule on ClientHellos rejects
  *
  * @typedef {object} Peer
  * @property {string} name
  * @property {string[]} [only] the only scenarios it takes part in
+ * @property {'never' | 'only'} [tls] takes part in scenarios without TLS only, or in those with it only
  * @property {(options: import('../lib/options.mjs').Options) => string | undefined} missing
  *   why it cannot run here and what to install, or nothing
  * @property {(options: import('../lib/options.mjs').Options) => string} version

@@ -7,29 +7,36 @@ import { fileURLToPath } from 'node:url'
 import { ADDON_MISSING, findAddon } from '../lib/addon.mjs'
 import { freePort } from '../lib/network.mjs'
 import { startPinned, temporaryDirectory } from '../lib/processes.mjs'
+import { SUITE } from '../lib/tls.mjs'
 import { runningPeer } from './peer.mjs'
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
+/** A server name that nobody but the check of the ClientHello rule asks for. */
+const BLOCKED = 'blocked.test'
+
 /**
  * @param {'native' | 'js'} engine
+ * @param {{hello?: boolean}} [how] hello: a rule that reads every ClientHello
  * @returns {import('./peer.mjs').Peer}
  */
-export function sluice(engine) {
+export function sluice(engine, { hello = false } = {}) {
   return {
-    name: engine,
+    name: hello ? `${engine}-hello` : engine,
+    ...(hello ? { only: ['tls-hello-policy'] } : {}),
     missing() {
       if (!existsSync(MAIN)) return `no ${MAIN}: npm run build`
       if (engine === 'native' && findAddon() === undefined) return ADDON_MISSING
       return undefined
     },
     version: () => `${sluiceVersion()} ${engine} on node ${process.version}`,
-    async start({ core, upstream, options }) {
+    async start({ core, upstream, options, tls }) {
       const directory = temporaryDirectory()
       const port = await freePort()
       const trigger = await freePort()
       const config = join(directory, 'sluice.config.mjs')
-      writeFileSync(config, configuration(port, trigger, upstream.port, options))
+      const front = frontend(port, tls, hello)
+      writeFileSync(config, configuration(front, trigger, upstream.port, options))
       const started = startPinned(core, process.execPath, [
         MAIN,
         'run',
@@ -41,26 +48,65 @@ export function sluice(engine) {
         config,
       ])
       const running = await runningPeer(started, port)
-      return { ...running, block: () => touch(trigger) }
+      return {
+        ...running,
+        block: () => touch(trigger),
+        ...(hello ? { rejects: BLOCKED } : {}),
+      }
     },
   }
 }
 
 /**
+ * @param {number} port
+ * @param {import('../lib/tls.mjs').Certificate} [tls]
+ * @param {boolean} [hello]
+ * @returns {string} the frontend's `bind`, and its rules on ClientHellos where it has any
+ */
+function frontend(port, tls, hello) {
+  const bind = {
+    address: `127.0.0.1:${port}`,
+    backlog: 4096,
+    ...(tls === undefined
+      ? {}
+      : {
+          tls: {
+            cert: tls.cert,
+            key: tls.key,
+            minVersion: 'TLSv1.3',
+            ciphers: [SUITE],
+            groups: ['x25519'],
+          },
+        }),
+  }
+  const rules = hello ? '\n      tlsRequest: { clientHello: [readHello] },' : ''
+  return `bind: ${JSON.stringify(bind)},${rules}`
+}
+
+/**
  * The rule does what the other peers' rule does. The second frontend's rule
  * blocks the thread that runs the policy.
- * @param {number} port
+ * @param {string} front
  * @param {number} trigger
  * @param {number} upstream
  * @param {import('../lib/options.mjs').Options} options
  */
-function configuration(port, trigger, upstream, { block, spin }) {
+function configuration(front, trigger, upstream, { block, spin }) {
   const blocking = spin
     ? `for (const end = performance.now() + ${block * 1000}; performance.now() < end; );`
     : `Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${block * 1000})`
   return `
 function notFromTestNet(conn) {
   if (conn.src.startsWith('192.0.2.')) return { kind: 'reject', how: 'close' }
+}
+function readHello({ hello }) {
+  if (
+    hello.serverName === '${BLOCKED}' ||
+    hello.alpn.includes('blocked') ||
+    hello.ja4 === 't13d000000_000000000000_000000000000'
+  ) {
+    return { kind: 'reject', how: 'close' }
+  }
 }
 function block() {
   ${blocking}
@@ -72,7 +118,7 @@ export default {
   log: { level: 'error' },
   frontends: {
     front: {
-      bind: { address: '127.0.0.1:${port}', backlog: 4096 },
+      ${front}
       backend: 'back',
       tcpRequest: { connection: [notFromTestNet] },
       log: { sample: 0 },

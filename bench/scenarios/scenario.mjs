@@ -28,6 +28,7 @@
  * @property {string[]} [peers] the only ones it makes sense for
  * @property {boolean} [fresh] start the peer anew for each sample
  * @property {boolean} [warm] false: no second of load before the first sample
+ * @property {import('../lib/tls.mjs').KeyType} [tls] the proxies terminate TLS, with such a key
  * @property {boolean} [alone] needs no peer and no upstream: one sample of 'native' a round
  * @property {(context: SampleContext) => Promise<Sample>} sample
  */
@@ -38,18 +39,31 @@ import { wrk } from '../lib/wrk.mjs'
 /**
  * Runs wrk against a peer and counts the peer's CPU meanwhile.
  * @param {SampleContext} context
- * @param {{path?: string, connections: number, close?: boolean}} load
+ * @param {{path?: string, connections: number, close?: boolean, tls?: boolean}} load
  */
 export async function measure(
   { peer, options, seconds },
-  { path = '/', connections, close = false },
+  { path = '/', connections, close = false, tls = false },
 ) {
+  const core = options.loadCore
+  return counted({ peer, options }, () =>
+    wrk({ core, port: peer.port, path, connections, seconds, close, tls }),
+  )
+}
+
+/**
+ * Counts a peer's CPU while a load runs.
+ * @template T
+ * @param {Pick<SampleContext, 'peer' | 'options'>} context
+ * @param {() => Promise<T>} load
+ */
+export async function counted({ peer, options }, load) {
   const pids = peer.pids()
   const core = options.loadCore
   const before = cpuSeconds(pids)
   const loadBefore = coreBusySeconds(core)
   const begin = performance.now()
-  const result = await wrk({ core, port: peer.port, path, connections, seconds, close })
+  const result = await load()
   const cpu = cpuSeconds(pids) - before
   const elapsed = (performance.now() - begin) / 1000
   return {
