@@ -18,8 +18,8 @@ import {
 export interface CertificateSource extends CertificateFiles {
   /** Stays the same while the content changes. */
   readonly id: string
-  /** The OCSP response may be missing. */
-  readonly ocspOptional: boolean
+  /** Found in a folder, not named: the OCSP response may be missing. */
+  readonly inFolder: boolean
 }
 
 export type KeyType = 'rsa' | 'ecdsa' | 'ed25519'
@@ -51,7 +51,7 @@ const curves = ['prime256v1', 'secp384r1', 'secp521r1']
 /** A configured certificate, with files of its own. */
 export function sourceOf(files: CertificateFiles): CertificateSource {
   const id = [files.cert, files.key, files.ocsp ?? ''].join('\n')
-  return { ...files, id, ocspOptional: false }
+  return { ...files, id, inFolder: false }
 }
 
 /** Reads and checks. The faults are all there is to tell about the files. */
@@ -63,7 +63,7 @@ export async function readCertificate(source: CertificateSource): Promise<Read<C
   for (const path of paths) {
     const read = await readContent(path)
     if ('value' in read) contents.set(path, read.value)
-    else if (path !== ocsp || !source.ocspOptional) faults.push(...read.faults)
+    else if (path !== ocsp || !source.inFolder) faults.push(...read.faults)
   }
   if (faults.length > 0) return { faults }
   return parse(source, contents)

@@ -54,7 +54,7 @@ async function scan(directory: string): Promise<Read<CertificateSource[]>> {
       cert,
       key: there.has(`${base}.key`) ? join(directory, `${base}.key`) : cert,
       ocsp: join(directory, `${base}.ocsp`),
-      ocspOptional: true,
+      inFolder: true,
     }
   })
   return { value }

@@ -91,10 +91,13 @@ export class Library {
    */
   async look(everything: boolean): Promise<Look> {
     const problems: Problem[] = []
-    const members = await this.#findMembers(everything, problems)
+    const held = new Set<string>()
+    const members = await this.#findMembers(everything, problems, held)
     const units = this.#units(members)
     const now = await lookAtAll(new Set(units.flatMap(({ files }) => files)))
-    const wanted = new Set(everything ? units : units.filter((unit) => this.#isDue(unit, now)))
+    const wanted = new Set(
+      units.filter((unit) => !held.has(unit.id) && (everything || this.#isDue(unit, now))),
+    )
     const before = this.snapshot
     const certificates = new Map<string, Certificate>()
     const trust = new Map<string, TrustText>()
@@ -134,10 +137,11 @@ export class Library {
     return { snapshot, problems, changed: [...changed] }
   }
 
-  /** The sources of every set; where a folder cannot be read, those that were there before. */
+  /** The sources of every set; where a folder cannot be read, those that were there before, as `held`. */
   async #findMembers(
     everything: boolean,
     problems: Problem[],
+    held: Set<string>,
   ): Promise<Map<ResolvedServerTls, readonly CertificateSource[]>> {
     const members = new Map<ResolvedServerTls, readonly CertificateSource[]>()
     const gone = new Set<string>()
@@ -146,6 +150,7 @@ export class Library {
       const found = await findSources(tls)
       if ('faults' in found) {
         members.set(tls, before)
+        for (const source of before) if (source.inFolder) held.add(source.id)
         if (!everything && !this.#isLasting(tls, found.faults)) continue
         problems.push(...found.faults.map((fault) => ({ ...fault, paths: [tls.path] })))
         continue

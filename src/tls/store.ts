@@ -232,6 +232,7 @@ export class TlsStore implements ContextSupplier {
     const before = this.#library?.snapshot
     for (const tls of snapshot.members.keys()) {
       await this.#buildSet(tls, snapshot, build, before)
+      await nextTurn()
     }
     const next = { ...snapshot, certificates: build.certificates }
     for (const tls of this.#servers) {

@@ -241,7 +241,7 @@ test('OCSP responses', async () => {
   assert.deepEqual(await wrong({ cert: site.pemFile, ocsp: missing }), ['OCSP: no such file.'])
   const optional = {
     ...sourceOf({ cert: site.pemFile, key: site.pemFile, ocsp: missing }),
-    ocspOptional: true,
+    inFolder: true,
   }
   assert.ok('value' in (await readCertificate(optional)))
 })
