@@ -35,9 +35,8 @@ import { Outbound } from './outbound.js'
 import { PendingHandshakes, Runner } from './pending.js'
 import { isClientSilence, packReason, phaseOfHandshake, streamFailure } from './reason.js'
 import { Side, type SideHandler } from './side.js'
-import { type TlsServerContext, verifyError } from './tls-contexts.js'
-import { summaryOf, type TlsHandshakeOwner } from './tls-layer.js'
-import { tlsFailure } from './tls-reason.js'
+import type { TlsServerContext } from './tls-contexts.js'
+import { peerCertificate, summaryOf, type TlsHandshakeOwner } from './tls-layer.js'
 
 /** Bytes that are read ahead of policy, so that a FIN or RST behind them is seen. */
 export const READ_AHEAD = 65536
@@ -57,6 +56,8 @@ const Mode = {
 
 /** The client's FIN before it should have come. */
 const ABORTED = { by: By.CLIENT, code: Code.ABORTED, errno: 0 }
+/** Bytes that policy sees of what is no ClientHello. */
+const SHOWN = 1024
 const NO_TLVS = new Uint8Array(0)
 
 export class Client implements SideHandler, TlsHandshakeOwner {
@@ -259,19 +260,19 @@ export class Client implements SideHandler, TlsHandshakeOwner {
 
   tlsSecured(tls: TLSSocket): void {
     const demand = this.#context?.spec.clientCert ?? 'none'
-    if (demand !== 'none' && tls.getPeerX509Certificate()) {
-      const error = verifyError(tls)
-      if (error) {
-        // Node has no alert for it: the client sees a close_notify behind its handshake.
-        this.#handshakeFailed(By.CLIENT, tlsFailure(error)?.code ?? Code.TLS_CERT_INVALID)
-        return
-      }
+    const certificate = peerCertificate(tls)
+    const shown = demand !== 'none' && certificate.length > 0
+    const refused = shown ? this.#context?.refusal(tls) : 0
+    if (refused) {
+      // Node has no alert for it: the client sees a close_notify behind its handshake.
+      this.#handshakeFailed(By.CLIENT, refused)
+      return
     }
     this.#context = undefined
     this.side.flags(ConnFlag.DATA_CONNECTED, ConnFlag.DATA_OPEN_PENDING)
     this.#disarm()
     this.#done(Handshake.TLS)
-    const { version, cipher, flags, alpn, certificate } = summaryOf(tls, demand !== 'none')
+    const { version, cipher, flags, alpn } = summaryOf(tls, certificate, shown)
     const { slot, generation } = this.side
     const { dispatch } = this.#core
     const bit = Handshake.TLS
@@ -344,9 +345,11 @@ export class Client implements SideHandler, TlsHandshakeOwner {
   /** Asks policy about the ClientHello once it is there. It stays in the input. */
   #awaitHello(): void {
     this.side.flags(ConnFlag.DATA_OPEN_PENDING, 0)
-    const framed = frameClientHello(this.#input.view())
+    const bytes = this.#input.view()
+    const framed = frameClientHello(bytes)
     if (framed.status !== undefined) {
-      this.#hello = framed
+      const complete = framed.status === HelloStatus.COMPLETE
+      this.#hello = complete ? framed : { ...framed, message: bytes.subarray(0, SHOWN) }
       this.#ask()
     } else if (this.side.eof) {
       this.#handshakeFailed(By.CLIENT, Code.ABORTED)

@@ -11,6 +11,7 @@ import type { Core } from './core.js'
 import { timer } from './core.js'
 import { connectFailure, packReason, streamFailure } from './reason.js'
 import { Side, type SideHandler } from './side.js'
+import type { TlsClientContext } from './tls-contexts.js'
 import { summaryOf, type TlsHandshakeOwner } from './tls-layer.js'
 
 const NO_BYTES = Buffer.alloc(0)
@@ -42,7 +43,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
   #socks: SocksClient | undefined
   #failure: { reason: number; errno: number } | undefined
   #aborted = false
-  #verifies = false
+  #context: TlsClientContext | undefined
 
   constructor(
     core: Core,
@@ -211,7 +212,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
       this.#fail(By.PROXY, Code.INTERNAL, 0)
       return
     }
-    this.#verifies = found.spec.verify
+    this.#context = found
     side.flags(ConnFlag.DATA_OPEN_STARTED, 0)
     const { address } = this.route
     side.startTls((wire) => found.connect(wire, serverName, address), early ?? NO_BYTES, this)
@@ -220,10 +221,16 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
   tlsSecured(tls: TLSSocket): void {
     const { side } = this
     if (!side || this.#failure || this.#aborted) return
+    const refused = this.#context?.refusal(tls)
+    if (refused) {
+      this.#fail(By.SERVER, refused, 0)
+      return
+    }
     side.flags(ConnFlag.DATA_CONNECTED, ConnFlag.DATA_OPEN_PENDING)
     this.#doneWith(side, Handshake.TLS_OUT)
-    const summary = summaryOf(tls, this.#verifies && tls.authorized)
-    const { version, cipher, flags, alpn, certificate } = summary
+    const certificate = this.#context?.certificateOf(tls) ?? NO_BYTES
+    const verified = (this.#context?.spec.verify ?? false) && tls.authorized
+    const { version, cipher, flags, alpn } = summaryOf(tls, certificate, verified)
     const { dispatch, slots } = this.#core
     const at = this.#client
     const generation = slots.table.generation(at)

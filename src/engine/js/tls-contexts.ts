@@ -8,6 +8,7 @@ import {
   connect,
   createSecureContext,
   createServer,
+  type PeerCertificate,
   type SecureContext,
   type SecureContextOptions,
   type Server,
@@ -15,15 +16,18 @@ import {
 } from 'node:tls'
 import type { RouteSpec, TlsClientSpec, TlsServerSpec } from '../engine.js'
 import { Lru } from './lru.js'
+import { peerCertificate } from './tls-layer.js'
 import { offerOf, tlsError } from './tls-names.js'
-import { certificates, checkCertificate, pemBlocks } from './tls-pem.js'
+import { checkCertificate, pemBlocks } from './tls-pem.js'
 import { SessionGroup } from './tls-sessions.js'
+import { type Authorities, authorities, certificateCode, NOBODY } from './tls-verify.js'
 
 /** Makes the server side of connections. */
 export class TlsServerContext {
   readonly spec: TlsServerSpec
   readonly group: SessionGroup
   readonly #context: SecureContext
+  readonly #authorities: Authorities
   /** Never listens: what TLSSockets ask their server for. */
   readonly #server: Server
 
@@ -31,11 +35,12 @@ export class TlsServerContext {
     this.spec = spec
     this.group = group
     const demands = spec.clientCert !== 'none'
+    this.#authorities = demands ? authorities(spec.ca, 'clients') : NOBODY
     this.#context = made(() =>
       createSecureContext({
         ...common(spec),
         // Trusting nobody spares every context the list of the system's authorities.
-        ca: demands ? trusted(spec.ca, 'clients') : [],
+        ca: this.#authorities.pem,
         cert: spec.certificates.map(({ chain }) => chain),
         key: spec.certificates.map(({ key }) => key),
         // Clients know whether AES is fast for them: without a list their order counts.
@@ -68,8 +73,8 @@ export class TlsServerContext {
       server: this.#server,
       secureContext: this.#context,
       requestCert: spec.clientCert !== 'none',
-      // OpenSSL ends the handshake, with its alert, where none comes. Those that come
-      // and do not verify are left to `verifyError`.
+      // OpenSSL ends the handshake, with its alert, where none comes. What comes and does
+      // not verify is left to `refusal`.
       rejectUnauthorized: spec.clientCert === 'required',
       ...alpnOption(spec.alpn),
     })
@@ -77,64 +82,92 @@ export class TlsServerContext {
     return tls
   }
 
+  /** Code of what is wrong with the client's certificate; 0 for nothing. It has sent one. */
+  refusal(tls: TLSSocket): number {
+    // What Node's own server asks, and keeps from those who make a TLSSocket themselves.
+    const { ssl } = tls as unknown as { ssl?: { verifyError(): { code: string } | null } | null }
+    const error = ssl?.verifyError()
+    return error ? certificateCode(error.code, tls, this.#authorities) : 0
+  }
+
   forget(): void {
     this.group.leave(this.#server)
   }
-}
-
-/** What Node's own server asks at the end of a handshake, and keeps from those who make one themselves. */
-export function verifyError(tls: TLSSocket): NodeJS.ErrnoException | undefined {
-  const { ssl } = tls as unknown as {
-    ssl?: { verifyError(): NodeJS.ErrnoException | null } | null
-  }
-  return ssl?.verifyError() ?? undefined
 }
 
 /** Makes the client side of connections. */
 export class TlsClientContext {
   readonly spec: TlsClientSpec
   readonly #context: SecureContext
+  readonly #authorities: Authorities
   /** Sessions by address and name: one that was verified for a name is resumed for that name only. */
-  readonly #sessions: Lru<Buffer>
+  readonly #sessions: Lru<Resumable>
+  /** Certificates of the servers whose sessions are being resumed. */
+  readonly #resuming = new WeakMap<TLSSocket, Uint8Array>()
 
   constructor(spec: TlsClientSpec) {
     const { certificate } = spec
     this.spec = spec
     this.#sessions = new Lru(spec.sessionCache)
     if (certificate) checkCertificate(certificate)
+    this.#authorities = spec.verify ? authorities(spec.ca, 'servers') : NOBODY
     this.#context = made(() =>
       createSecureContext({
         ...common(spec),
-        ca: spec.verify ? trusted(spec.ca, 'servers') : [],
+        ca: this.#authorities.pem,
         ...(certificate ? { cert: certificate.chain, key: certificate.key } : {}),
         secureOptions: constants.SSL_OP_NO_COMPRESSION | constants.SSL_OP_NO_RENEGOTIATION,
       }),
     )
   }
 
-  /** The client side of TLS over a stream. An 'error' tells a server that does not verify. */
+  /** The client side of TLS over a stream. Whether the server is the right one, `refusal` says. */
   connect(wire: Duplex, serverName: string, address: RouteSpec['address']): TLSSocket {
     const at = address.kind === 'unix' ? address.path : `${address.ip} ${address.port}`
     const key = `${at} ${serverName}`
-    const session = this.#sessions.get(key)
+    const known = this.#sessions.get(key)
     const tls = connect({
       socket: wire,
       secureContext: this.#context,
-      rejectUnauthorized: this.spec.verify,
+      // Node would destroy it before we could see why.
+      rejectUnauthorized: false,
       host: serverName,
-      checkServerIdentity: (_host, certificate) => checkServerIdentity(serverName, certificate),
+      checkServerIdentity: (_host, certificate) =>
+        this.spec.verify ? nameError(serverName, certificate) : undefined,
       // An address has no place in SNI (RFC 6066 section 3).
       ...(serverName === '' || isIP(serverName) ? {} : { servername: serverName }),
-      ...(session ? { session } : {}),
+      ...(known ? { session: known.session } : {}),
       ...alpnOption(this.spec.alpn),
     })
     if (this.spec.sessionCache > 0) {
-      tls.on('session', (fresh: Buffer) => this.#sessions.set(key, fresh))
+      tls.on('session', (session: Buffer) => {
+        if (this.spec.verify && !tls.authorized) return
+        this.#sessions.set(key, { session, certificate: this.certificateOf(tls) })
+      })
       // A session that made trouble makes it once.
       tls.on('error', () => this.#sessions.delete(key))
     }
+    if (known) this.#resuming.set(tls, known.certificate)
     return tls
   }
+
+  /** Code of what is wrong with the server's certificate; 0 for nothing, or where nobody asks. */
+  refusal(tls: TLSSocket): number {
+    if (!this.spec.verify || tls.authorized) return 0
+    return certificateCode(String(tls.authorizationError), tls, this.#authorities)
+  }
+
+  /** The server's certificate in DER. Node does not keep it with a session. */
+  certificateOf(tls: TLSSocket): Uint8Array {
+    const shown = peerCertificate(tls)
+    return shown.length > 0 ? shown : (this.#resuming.get(tls) ?? shown)
+  }
+}
+
+/** What is kept of a server. */
+interface Resumable {
+  session: Buffer
+  certificate: Uint8Array
 }
 
 /** The contexts by number. */
@@ -214,10 +247,13 @@ function revocations(text: string): SecureContextOptions {
   return {}
 }
 
-function trusted(ca: string, whom: string): string[] {
-  if (ca.trim() === '') throw tlsError(`There is no authority to verify ${whom} against.`)
-  certificates(ca, 'the authorities')
-  return [ca]
+/** Node's check throws for alternative names that it cannot take apart. */
+function nameError(serverName: string, certificate: PeerCertificate): Error | undefined {
+  try {
+    return checkServerIdentity(serverName, certificate)
+  } catch (error) {
+    return error as Error
+  }
 }
 
 function alpnOption(protocols: readonly string[]): { ALPNProtocols?: string[] } {

@@ -103,6 +103,8 @@ export class TlsLayer {
   }
 }
 
+const NO_CERTIFICATE = new Uint8Array(0)
+
 /** What is told of a handshake that is complete. */
 export interface TlsSummary {
   version: number
@@ -113,14 +115,20 @@ export interface TlsSummary {
   certificate: Uint8Array
 }
 
-/** @param verified the peer's certificate, where it sent one, was verified. */
-export function summaryOf(tls: TLSSocket, verified: boolean): TlsSummary {
-  const certificate = tls.getPeerX509Certificate()?.raw ?? new Uint8Array(0)
+/** The peer's certificate in DER; empty where it sent none. */
+export function peerCertificate(tls: TLSSocket): Uint8Array {
+  // getPeerX509Certificate() would take the certificate out of a client's session (Node 20).
+  const { raw } = tls.getPeerCertificate()
+  return raw ?? NO_CERTIFICATE
+}
+
+/** @param verified `certificate` was verified, now or when the session was made. */
+export function summaryOf(tls: TLSSocket, certificate: Uint8Array, verified: boolean): TlsSummary {
   const resumed = tls.isSessionReused() ? TlsFlag.RESUMED : 0
   return {
     version: versionNumber(tls.getProtocol()),
     cipher: cipherNumber(tls.getCipher().standardName),
-    flags: resumed | (verified && certificate.length > 0 ? TlsFlag.VERIFIED : 0),
+    flags: resumed | (verified ? TlsFlag.VERIFIED : 0),
     alpn: tls.alpnProtocol || '',
     certificate,
   }

@@ -12,7 +12,7 @@ export interface TlsFailure {
 }
 
 /** Results of the verification of a certificate: X509_V_ERR_* without the prefix, as Node has them. */
-const certificates: Readonly<Record<string, number>> = {
+export const certificateCodes: Readonly<Record<string, number>> = {
   CERT_HAS_EXPIRED: Code.TLS_CERT_EXPIRED,
   CERT_NOT_YET_VALID: Code.TLS_CERT_EXPIRED,
   ERR_TLS_CERT_ALTNAME_INVALID: Code.TLS_CERT_NAME,
@@ -86,7 +86,7 @@ const reasons: Readonly<Record<string, number>> = {
  */
 export function tlsFailure(error: NodeJS.ErrnoException): TlsFailure | undefined {
   const code = error.code ?? ''
-  const certificate = certificates[code]
+  const certificate = certificateCodes[code]
   if (certificate !== undefined) return peer(certificate)
   if (code === 'ERR_TLS_RENEGOTIATION_DISABLED' || code === 'ERR_TLS_SESSION_ATTACK') {
     return peer(Code.TLS_RENEGOTIATION)
