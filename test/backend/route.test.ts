@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { routeSpec } from '#sluice/backend/route.js'
-import type { ResolvedServer } from '#sluice/config/resolved.js'
-import { backendConfig, server } from './support.js'
+import { routeSpec, ServerRoute } from '#sluice/backend/route.js'
+import type { ResolvedClientTls, ResolvedServer } from '#sluice/config/resolved.js'
+import { VirtualClock } from '#sluice/testing/clock.js'
+import { backendConfig, clientTls, FakeEngine, server, startWorld } from './support.js'
 
 const { timeouts } = backendConfig([], {
   timeouts: { connect: 1, server: 2, serverFin: 3, tunnel: 4, queue: 5 },
@@ -35,7 +36,13 @@ describe('the route to a server', () => {
   })
 
   it('sends a PROXY header of the configured version', () => {
-    const sendProxy = { version: 2, uniqueId: false, crc32c: true, ssl: false, sslCn: false } as const
+    const sendProxy = {
+      version: 2,
+      uniqueId: false,
+      crc32c: true,
+      ssl: false,
+      sslCn: false,
+    } as const
     assert.deepEqual(spec({ sendProxy }), {
       ...plain,
       address: { kind: 'tcp', ip: '127.0.0.1', port: 9001 },
@@ -81,5 +88,72 @@ describe('the route to a server', () => {
     assert.throws(() => spec({ address: { kind: 'applet', applet } }), code)
     assert.throws(() => spec({ address: { kind: 'host', host: 'a.example', port: 80 } }), code)
     assert.throws(() => spec({ address: { kind: 'unix', path: '/run/a.sock' }, socks }), code)
+  })
+})
+
+const tls = (options: Partial<ResolvedClientTls> = {}) => ({ tls: clientTls(options) })
+
+describe('the route to a server with TLS', () => {
+  it('has the context and the fixed name, and cannot be made without a context', () => {
+    const made = routeSpec(server('a', 1, tls()), timeouts, undefined, 7)
+    assert.deepEqual(made.tls, { context: 7, serverName: 'up.example' })
+    assert.throws(() => spec(tls()), { code: 'ERR_SLUICE_ARGUMENT' })
+  })
+
+  it('is one for each name, at most as many as are kept, the oldest out of use goes', () => {
+    const engine = new FakeEngine()
+    const clock = new VirtualClock()
+    const routes = new ServerRoute(engine, clock, 2)
+    routes.set(routeSpec(server('a', 1, tls()), timeouts, undefined, 7))
+    assert.equal(routes.withName('up.example'), routes.id)
+    const [one, two] = [routes.withName('one'), routes.withName('two')]
+    assert.equal(routes.withName('one'), one)
+    const three = routes.withName('three')
+    assert.equal(engine.routes.get(three)?.tls?.serverName, 'three')
+    assert.equal(routes.withName('one'), one)
+    // Connects that name it may be on their way.
+    assert.ok(engine.routes.has(two) && routes.has(two))
+    clock.advance(5_000)
+    assert.ok(!engine.routes.has(two) && !routes.has(two))
+    assert.deepEqual([routes.has(one), routes.has(three), routes.has(-1)], [true, true, false])
+    routes.close()
+    assert.equal(engine.routes.size, 0)
+    assert.equal(clock.pending, 0)
+  })
+
+  it('is another one with another context, whatever the name', () => {
+    const engine = new FakeEngine()
+    const clock = new VirtualClock()
+    const routes = new ServerRoute(engine, clock)
+    routes.set(routeSpec(server('a', 1, tls()), timeouts, undefined, 7))
+    const old = [routes.id, routes.withName('one')]
+    routes.setContext(7)
+    assert.equal(routes.id, old[0])
+    routes.setContext(8)
+    const fresh = [routes.id, routes.withName('one')]
+    for (const route of fresh) {
+      assert.ok(!old.includes(route))
+      assert.equal(engine.routes.get(route)?.tls?.context, 8)
+    }
+    clock.advance(5_000)
+    assert.deepEqual([...engine.routes.keys()].sort(), fresh.sort())
+  })
+
+  it('follows the contexts of its backend', async () => {
+    let context = 7
+    const config = backendConfig([server('a', 1, tls()), server('b', 2)])
+    const { backend, engine, byName } = await startWorld(config, { tlsContextOf: () => context })
+    const [a, b] = [byName('a'), byName('b')]
+    const before = [a.route(), b.route()]
+    backend.renewTls()
+    assert.deepEqual([a.route(), b.route()], before)
+    context = 8
+    backend.renewTls()
+    assert.notEqual(a.route(), before[0])
+    assert.equal(b.route(), before[1])
+    assert.equal(engine.routes.get(a.route())?.tls?.context, 8)
+    assert.ok(a.hasRoute(a.route()) && !a.hasRoute(b.route()))
+    backend.stop()
+    assert.equal(engine.routes.size, 0)
   })
 })

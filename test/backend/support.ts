@@ -9,7 +9,7 @@ import {
 } from '#sluice/backend/backend.js'
 import type { Candidate } from '#sluice/backend/balance/balancer.js'
 import type { Resolver } from '#sluice/backend/resolve.js'
-import type { ResolvedBackend, ResolvedServer } from '#sluice/config/resolved.js'
+import type { ResolvedBackend, ResolvedClientTls, ResolvedServer } from '#sluice/config/resolved.js'
 import type { Engine, RouteSpec } from '#sluice/engine/engine.js'
 import type { Connection } from '#sluice/rules/types.js'
 import { settle, VirtualClock } from '#sluice/testing/clock.js'
@@ -58,6 +58,27 @@ export function server(
     tls: undefined,
     socks: undefined,
     source: undefined,
+    ...options,
+  }
+}
+
+/** TLS towards 'up.example'. */
+export function clientTls(options: Partial<ResolvedClientTls> = {}): ResolvedClientTls {
+  return {
+    path: 'backends.app.servers.a.tls',
+    alpn: [],
+    minVersion: 'TLSv1.2',
+    maxVersion: 'TLSv1.3',
+    ciphers: [],
+    groups: [],
+    ca: [],
+    crl: [],
+    verify: true,
+    systemCa: true,
+    serverName: 'up.example',
+    chooseServerName: undefined,
+    certificate: undefined,
+    resumption: true,
     ...options,
   }
 }

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { formatReason, packReason } from '#sluice/connection/reason.js'
-import type { EngineEvents, ListenSpec, RouteSpec } from '#sluice/engine/engine.js'
+import type { EngineEvents, ListenSpec, RouteSpec, TlsServerSpec } from '#sluice/engine/engine.js'
 import {
   By,
   BytesFlag,
@@ -14,9 +14,17 @@ import {
   Handshake,
   Phase,
 } from '#sluice/engine/wire.js'
-import { type TestClient, TestEngine, VirtualClock } from '#sluice/testing/index.js'
+import { buildCertificate } from '#sluice/testing/certificate.js'
+import { recordsOf } from '#sluice/testing/hello.js'
+import {
+  buildClientHello,
+  type TestClient,
+  TestEngine,
+  type TlsClientOptions,
+  VirtualClock,
+} from '#sluice/testing/index.js'
 
-const { HEALTH, MONITOR_IN, ACCEPT_PROXY, TCP_RULES, CUSTOM, ACCEPT_SESSION } = Handshake
+const { HEALTH, MONITOR_IN, ACCEPT_PROXY, TCP_RULES, TLS, CUSTOM, ACCEPT_SESSION } = Handshake
 const rejected = packReason(By.POLICY, Phase.TCP_RULES, Code.REJECTED)
 
 const listenSpec: ListenSpec = {
@@ -44,6 +52,25 @@ const routeSpec: RouteSpec = {
   serverTimeout: 30_000,
   serverFinTimeout: 0,
   tunnelTimeout: 0,
+}
+
+const tlsCommon = {
+  alpn: [],
+  minVersion: 'TLSv1.2',
+  maxVersion: 'TLSv1.3',
+  ciphers: [],
+  groups: [],
+  ca: '',
+  crl: '',
+} as const
+const tlsSpec: TlsServerSpec = {
+  ...tlsCommon,
+  certificates: [],
+  clientCert: 'none',
+  sessionGroup: 'a',
+  tickets: true,
+  ticketRotation: 1000,
+  sessionCache: 0,
 }
 
 interface Setup {
@@ -326,4 +353,87 @@ test('the view of bytes is valid during the call only, and a handler that throws
   assert.deepEqual(next().at(-1), 'fault Error: boom')
   assert.equal(engine.faults.length, 1)
   assert.deepEqual([...(kept ?? [])], [0xee, 0xee, 0xee])
+})
+
+test('a handshake is negotiated from the ClientHello and the context', async () => {
+  const { engine, next } = await setup({
+    handshakes: TLS | ACCEPT_SESSION,
+    ask: TLS | ACCEPT_SESSION,
+  })
+  const context = engine.tlsServer({
+    ...tlsSpec,
+    alpn: ['h2', 'http/1.1'],
+    ciphers: ['TLS_AES_256_GCM_SHA384'],
+    clientCert: 'required',
+  })
+  const attempt = (tls: TlsClientOptions) => {
+    const client = engine.accept({ tls })
+    engine.proceed(...at(client), 0, 0, 0, context)
+    return next().slice(1)
+  }
+  const clientCert = { commonName: 'alice' }
+  const length = buildCertificate(clientCert).length
+  assert.deepEqual(attempt({ alpn: ['http/1.1', 'x'], clientCert }), [
+    `secured 16 772 4866 2 'http/1.1' ${length}`,
+    'handshake 64',
+  ])
+  assert.deepEqual(attempt({ clientCert, resumed: true }), [
+    `secured 16 772 4866 3 '' ${length}`,
+    'handshake 64',
+  ])
+  assert.deepEqual(attempt({ alpn: ['x'], clientCert }), ['closed client/tls/tls-alpn -1'])
+  assert.deepEqual(attempt({ versions: ['TLSv1.2'], clientCert }), [
+    'closed client/tls/tls-cipher -1',
+  ])
+  assert.deepEqual(attempt({}), ['closed client/tls/tls-cert-missing -1'])
+  assert.deepEqual(attempt({ clientCert, untrusted: true }), [
+    'closed client/tls/tls-cert-untrusted -1',
+  ])
+})
+
+test('TLS is waited for until its deadline, cut anywhere, and goes on behind the handshake', async () => {
+  const { engine, clock, next } = await setup({
+    handshakes: TLS | ACCEPT_SESSION,
+    ask: TLS | ACCEPT_SESSION,
+    handshakeTimeout: 3000,
+  })
+  const context = engine.tlsServer(tlsSpec)
+  const records = recordsOf(buildClientHello({ serverName: 'a.example' }))
+  const client = engine.accept()
+  for (const byte of records.subarray(0, -1)) client.send(Uint8Array.of(byte))
+  assert.deepEqual(next(), [])
+  client.send(Buffer.concat([records.subarray(-1), Buffer.from('payload')]))
+  assert.deepEqual(next(), ['handshake 16'])
+  // TLS is not there without a context, and no context stands for another bit.
+  engine.proceed(...at(client), 0, 0, 0)
+  engine.proceed(...at(client), 0, 0, 0, 99)
+  assert.equal(engine.staleHandles, 2)
+  engine.onHandshake = () => 'pending'
+  engine.proceed(...at(client), 0, 0, 0, context)
+  assert.deepEqual(next(), [])
+  client.handshakeOk()
+  assert.deepEqual(next(), ["secured 16 772 4865 0 '' 0", 'handshake 64'])
+  engine.inspect(...at(client), 100, 0, 0)
+  assert.deepEqual(next(), ['bytes payload 0'])
+  // Policy never heard of a client that says nothing.
+  const silent = engine.accept()
+  clock.advance(3000)
+  assert.deepEqual(silent.end, { by: 'timeout', phase: 'tls', code: 'handshake-timeout' })
+  assert.deepEqual(next(), [])
+  const stops = engine.accept({ tls: {} })
+  engine.proceed(...at(stops), 0, 0, 0, context)
+  stops.fin()
+  assert.deepEqual(next(), ['handshake 16', 'closed client/tls/aborted -1'])
+})
+
+test('a route with TLS is secured before it is connected', async () => {
+  const { engine, next } = await setup()
+  const context = engine.tlsClient({ ...tlsCommon, verify: true, alpn: ['h2'], sessionCache: 0 })
+  const route = engine.route({ ...routeSpec, tls: { context, serverName: 'up.example' } })
+  const client = engine.accept()
+  engine.connect(...at(client), route, ConnectFlag.WANT_CONNECTED, 0)
+  assert.deepEqual(next(), ['handshake 64', "secured 1024 772 4865 2 'h2' 0", 'connected 0'])
+  engine.onConnect = () => ({ code: Code.TLS_CERT_NAME })
+  engine.connect(...at(engine.accept()), route, 0, 0)
+  assert.deepEqual(next(), ['handshake 64', 'failed server/tls-out/tls-cert-name 0 0'])
 })
