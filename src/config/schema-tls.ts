@@ -3,6 +3,7 @@
 import type { z } from 'zod'
 import { defaults } from './defaults.js'
 import {
+  anyOf,
   duration,
   either,
   flag,
@@ -17,6 +18,7 @@ import {
   text,
 } from './fields.js'
 import { MAX } from './schema-common.js'
+import { suggest } from './suggest.js'
 import type { CertificateConfig, TlsBindConfig, TlsServerConfig } from './types.js'
 import { show } from './units.js'
 
@@ -31,7 +33,38 @@ export const tls12Ciphers: readonly string[] = ['ECDSA', 'RSA'].flatMap((signatu
     (rest) => `TLS_ECDHE_${signature}_WITH_${rest}`,
   ),
 )
+const ciphers = [...tls13Ciphers, ...tls12Ciphers]
 const groups = ['x25519', 'secp256r1', 'secp384r1', 'X25519MLKEM768']
+
+/** What OpenSSL calls them. */
+const ciphersElsewhere = new Map(
+  tls12Ciphers.map((name) => [
+    name
+      .replace(/^TLS_/, '')
+      .replace('_WITH', '')
+      .replace('AES_', 'AES')
+      .replace('_POLY1305_SHA256', '_POLY1305')
+      .replaceAll('_', '-'),
+    name,
+  ]),
+)
+const groupsElsewhere = new Map([
+  ['P-256', 'secp256r1'],
+  ['prime256v1', 'secp256r1'],
+  ['P-384', 'secp384r1'],
+])
+
+/** One of the names; one of another standard gets ours as suggestion. */
+function nameOf(names: readonly string[], elsewhere: ReadonlyMap<string, string>): z.ZodType {
+  const type = names.map((name) => `'${name}'`).join(' | ')
+  const expected = anyOf(names.map(show))
+  return leaf(['string'], { type, expected }, (value: string) => {
+    if (names.includes(value)) return undefined
+    const near = elsewhere.get(value) ?? suggest(value, names)
+    const message = `expected ${expected}, got ${show(value)}.`
+    return near === undefined ? { message } : { message, suggestion: near }
+  })
+}
 
 /** One path or several. */
 const files = (expected: string): z.ZodType =>
@@ -65,12 +98,12 @@ const common = {
     `'${defaults.tls.maxVersion}'`,
   ),
   ciphers: optional(
-    list(oneOf(...tls13Ciphers, ...tls12Ciphers)).meta({ type: 'string[]' }),
-    `Cipher suites in order of preference, by IANA names: ${[...tls13Ciphers, ...tls12Ciphers].map((name) => `\`${name}\``).join(', ')}.`,
+    list(nameOf(ciphers, ciphersElsewhere)).meta({ type: 'string[]' }),
+    `Cipher suites in order of preference, by IANA names: ${ciphers.map((name) => `\`${name}\``).join(', ')}.`,
     "the engine's",
   ),
   groups: optional(
-    list(oneOf(...groups)),
+    list(nameOf(groups, groupsElsewhere)),
     'Key exchange groups in order of preference. X25519MLKEM768 is for the native engine.',
     "the engine's",
   ),
