@@ -16,6 +16,7 @@ import { RuleRunner, type RulesHost } from '../rules/runner.js'
 import type { StickTable } from '../tables/stick-table.js'
 import { ClientConnection, type ConnectionContext } from './connection.js'
 import { Connector, type ConnectorHost } from './connector.js'
+import { closeFailed, enforce } from './enforce.js'
 import type { Frontend, Listener } from './frontend.js'
 import { Limits } from './limits.js'
 import { Reporter, type ReporterEvents } from './reporter.js'
@@ -52,8 +53,6 @@ interface FrontendRunners {
 
 const NO_PAYLOAD = new Uint8Array(0)
 const ANSWERED_BY_POLICY = Handshake.TCP_RULES | Handshake.ACCEPT_SESSION
-/** A paused listener is logged at most this often, ms. */
-const PAUSE_LOG_INTERVAL = 10_000
 const NO_LIMITS: AdmissionLimits = { concurrent: 0, total: 0, queue: 0, queueTimeout: 0 }
 
 type Hosts = SessionOwner & ConnectorHost & RulesHost & HandshakeHost & TlsHost
@@ -73,7 +72,6 @@ export class Core implements EngineEvents, Hosts {
   readonly #connections: (ClientConnection | undefined)[]
   readonly #listeners: (Listener | undefined)[] = []
   readonly #runners = new Map<Frontend, FrontendRunners>()
-  readonly #pauseLogged = new Map<number, number>()
   #sequence = 0
   #current = 0
   #stopping = false
@@ -272,15 +270,7 @@ export class Core implements EngineEvents, Hosts {
   }
 
   listenerPaused(listener: number, errno: number): void {
-    const now = this.#clock.now()
-    const last = this.#pauseLogged.get(listener)
-    if (last !== undefined && now - last < PAUSE_LOG_INTERVAL) return
-    this.#pauseLogged.set(listener, now)
-    const { frontend, name } = this.#listeners[listener] ?? {}
-    this.#logger.warn(
-      { frontend: frontend?.name, bind: name, errno },
-      'accept failed; accepting resumes by itself',
-    )
+    this.#reporter.listenerPaused(this.#listeners[listener], listener, errno, this.#clock.now())
   }
 
   fatal(error: Error): void {
@@ -406,7 +396,7 @@ export class Core implements EngineEvents, Hosts {
         this.#rulesPassed(conn, phase)
         return
       case Outcome.STOP:
-        this.#enforce(conn, phase)
+        enforce(this, conn, phase)
         return
       case Outcome.MORE:
         // Payload that came while an asynchronous rule was thinking.
@@ -417,12 +407,7 @@ export class Core implements EngineEvents, Hosts {
         }
         return
       default:
-        this.close(
-          conn,
-          late
-            ? packReason(By.TIMEOUT, phase, Code.VERDICT_TIMEOUT)
-            : packReason(By.POLICY, phase, Code.POLICY_ERROR),
-        )
+        closeFailed(this, conn, phase, late)
     }
   }
 
@@ -457,28 +442,6 @@ export class Core implements EngineEvents, Hosts {
 
   handshakesDone(conn: ClientConnection): void {
     this.#engine.proceed(conn.slot, conn.generation, Handshake.CUSTOM, 0, conn.consumed)
-  }
-
-  /** Does what the verdict that ended a ruleset says. */
-  #enforce(conn: ClientConnection, phase: number): void {
-    const { verdict } = conn
-    if (verdict?.kind === 'reply') {
-      this.reply(conn, verdict.bytes, packReason(By.POLICY, phase, Code.REPLIED))
-    } else if (verdict?.kind === 'tarpit') {
-      this.close(
-        conn,
-        packReason(By.POLICY, phase, Code.TARPIT),
-        CloseMode.TARPIT,
-        Math.round(verdict.ms),
-      )
-    } else {
-      const reset = verdict?.kind === 'reject' && verdict.how === 'reset'
-      this.close(
-        conn,
-        packReason(By.POLICY, phase, Code.REJECTED),
-        reset ? CloseMode.RESET : CloseMode.CLOSE,
-      )
-    }
   }
 
   // --- what the parts ask for ---

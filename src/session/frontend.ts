@@ -173,11 +173,14 @@ export class Frontend {
       // it, and a connection of which policy hears has a line in the log when its header is bad.
       ask |= Handshake.ACCEPT_PROXY
     }
-    if (this.connectionRules.rules.length > 0) {
+    const asksTls = bind.tls !== undefined || bind.sniRoutes !== undefined
+    // The question about TLS brings the ClientHello, so that TLVs must come with one before it.
+    const wantsTlvs = asksTls && bind.acceptProxy && this.helloRules.rules.length > 0
+    if (this.connectionRules.rules.length > 0 || wantsTlvs) {
       handshakes |= Handshake.TCP_RULES
       ask |= Handshake.TCP_RULES
     }
-    if (bind.tls || bind.sniRoutes) {
+    if (asksTls) {
       handshakes |= Handshake.TLS
       ask |= Handshake.TLS
     }

@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import { decodeConnection, decodeReason } from '../connection/decode.js'
 import type { ConnectionTable } from '../connection/table.js'
 import type { ClientConnection } from './connection.js'
-import type { Frontend } from './frontend.js'
+import type { Frontend, Listener } from './frontend.js'
 import { buildRecord, isTrouble, type SessionRecord, writeRecord } from './record.js'
 import type { Session } from './session.js'
 import { Side, SiStateNames } from './state.js'
@@ -17,10 +17,14 @@ export interface ReporterEvents {
   transitioned(session: Session, side: 0 | 1, from: number, to: number): void
 }
 
+/** A paused listener is logged at most this often, ms. */
+const PAUSE_LOG_INTERVAL = 10_000
+
 export class Reporter {
   readonly #logger: Logger
   readonly #table: ConnectionTable
   readonly #events: ReporterEvents
+  readonly #pauseLogged = new Map<number, number>()
 
   constructor(logger: Logger, table: ConnectionTable, events: ReporterEvents) {
     this.#logger = logger
@@ -65,6 +69,17 @@ export class Reporter {
 
   illegal(session: Session, side: 0 | 1, from: number, to: number): void {
     this.#logger.error(names(session, side, from, to), 'illegal transition of a session')
+  }
+
+  /** accept() failed; told now and then. `now`: the clock in ms. */
+  listenerPaused(listener: Listener | undefined, id: number, errno: number, now: number): void {
+    const last = this.#pauseLogged.get(id)
+    if (last !== undefined && now - last < PAUSE_LOG_INTERVAL) return
+    this.#pauseLogged.set(id, now)
+    this.#logger.warn(
+      { frontend: listener?.frontend.name, bind: listener?.name, errno },
+      'accept failed; accepting resumes by itself',
+    )
   }
 
   /** Trouble is always logged, the rest as the frontend's sampling says. */

@@ -283,6 +283,25 @@ describe('ClientHello rules', () => {
     assert.deepEqual(result.logs.at(-1)?.tls, { serverName: '' })
   })
 
+  it('see what a PROXY header said', async () => {
+    const web = {
+      bind: { address: '127.0.0.1:443', tls, acceptProxy: true },
+      tlsRequest: {
+        clientHello: [
+          function seen(conn: Connection) {
+            conn.vars.authority = Buffer.from(conn.proxyTlvs.get(2) ?? []).toString()
+            conn.vars.src = conn.src
+          },
+        ],
+      },
+    }
+    await using proxy = await createTestProxy(config(web))
+    const proxied = { src: '192.0.2.77', tlvs: { 2: 'front.example' } }
+    const result = await proxy.connect({ proxy: proxied, tls: hello, bytes: 'x' })
+    assert.deepEqual({ ...result.vars }, { authority: 'front.example', src: '192.0.2.77' })
+    assert.equal(result.sentText, 'x')
+  })
+
   it('let a client through as it is', async () => {
     const web = { tlsRequest: { clientHello: [useBackend('other'), passthrough()] } }
     await using proxy = await createTestProxy(config(web))
