@@ -1,13 +1,14 @@
 /**
  * HTTPS for several names on one port, routed by SNI and not terminated: the
- * certificates stay on the servers. In HAProxy: req.ssl_sni with an inspect
+ * certificates stay on the servers. The names are a table of the bind; rules on
+ * the ClientHello do what a table cannot. In HAProxy: req.ssl_sni with an inspect
  * delay; in nginx: ssl_preread; in Envoy: the tls_inspector.
  *
  *   sluice run -c examples/sni-routing/sluice.config.ts
  *   curl -k --resolve www.example.com:8443:127.0.0.1 https://www.example.com:8443/
  */
 import { defineConfig } from 'sluice'
-import { sniRouting } from './sni.js'
+import { below, within } from './sni.js'
 
 export const tryIt =
   'curl -k --resolve www.example.com:8443:127.0.0.1 https://www.example.com:8443/'
@@ -15,17 +16,16 @@ export const tryIt =
 export default defineConfig({
   frontends: {
     https: {
-      bind: '127.0.0.1:8443',
-      handshakes: [
-        sniRouting({
-          names: {
-            'www.example.com': 'site',
-            'example.com': 'site',
-            '*.api.example.com': 'api',
-            '*.example.com': 'tenants',
-          },
-        }),
-      ],
+      bind: {
+        address: '127.0.0.1:8443',
+        sniRoutes: {
+          'www.example.com': 'site',
+          'example.com': 'site',
+          // One label, whatever it is.
+          '*.example.com': 'tenants',
+        },
+      },
+      tlsRequest: { clientHello: [within('example.com'), below('api.example.com', 'api')] },
     },
   },
   backends: {
@@ -33,5 +33,5 @@ export default defineConfig({
     api: { balance: 'leastconn', servers: { a: '127.0.0.1:9442' } },
     tenants: { servers: { a: '127.0.0.1:9443' } },
   },
-  timeouts: { client: '1m', server: '1m', connect: '3s' },
+  timeouts: { client: '1m', server: '1m', connect: '3s', handshake: '5s' },
 })
