@@ -77,8 +77,10 @@ async function main(options) {
     /** @type {{scenario: import('./scenarios/scenario.mjs').Scenario}} */
     const { scenario } = await import(`./scenarios/${name}.mjs`)
     const result = await runScenario({ scenario, peers, options, openFiles })
-    notes.push(...result.notes)
-    for (const note of result.notes) console.error(note)
+    for (const note of result.notes.filter((note) => !notes.includes(note))) {
+      notes.push(note)
+      console.error(note)
+    }
     if (result.samples.length === 0) continue
     samples.push(...result.samples)
     const summary = summarize(scenario, result.samples)

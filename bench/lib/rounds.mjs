@@ -53,7 +53,7 @@ export async function runScenario({ scenario, peers, options, openFiles }) {
     for (const peer of scenario.fresh ? [] : [...chosen]) {
       try {
         const started = await start(peer)
-        if (tls !== undefined) notes.push(await negotiated(scenario, peer, started, options))
+        if (tls !== undefined) notes.push(await negotiated(peer, started, options))
         if (scenario.warm !== false) await warmUp(started, options, tls !== undefined)
       } catch (error) {
         notes.push(`${scenario.name}: without ${peer.name}: ${message(error)}`)
@@ -141,18 +141,17 @@ function taken(scenario, peer, round, waits, sample) {
 }
 
 /**
- * @param {Scenario} scenario
  * @param {Peer} peer
  * @param {RunningPeer} running
  * @param {Options} options
  * @returns {Promise<string>} what peer and client agreed upon, in a handshake and one that resumes it
  */
-async function negotiated({ name }, peer, { port }, { loadCore: core }) {
+async function negotiated({ name }, { port }, { loadCore: core }) {
   const load = { core, port, connections: 1, seconds: 5, resume: true, count: 2 }
   const { negotiated: found, tickets, resumed } = await tlsLoad(load)
   const words = [found.version, found.cipher, found.group, found.signature].join(' ')
-  const tail = resumed === 1 ? `resumes, ${tickets} tickets in two handshakes` : 'does not resume'
-  return `${name}: ${peer.name} negotiates ${words}, ${tail}.`
+  const tail = resumed === 1 ? 'resumes it' : 'does not resume it'
+  return `${name} negotiates ${words}, ${tail}, and sends ${tickets} tickets in the two handshakes.`
 }
 
 /**

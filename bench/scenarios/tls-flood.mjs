@@ -65,7 +65,7 @@ export const scenario = {
         'during.p99.9': during['p99.9'],
         rate: result.handshakes / result.duration,
       },
-      errors: [...errors, ...loadErrors(result, false)],
+      errors: [...errors, ...loadErrors(result)],
       raw: { before, during, flood: result },
     }
   },

@@ -15,7 +15,7 @@ export const scenario = {
   async sample({ peer, options }) {
     const to = { core: options.loadCore, port: peer.port }
     const churn = await tlsLoad({ ...to, connections: 64, seconds: 1 })
-    return idleSample({ peer, options }, loadErrors(churn, false), (numbers) =>
+    return idleSample({ peer, options }, loadErrors(churn), (numbers) =>
       startTlsLoad(to, ['--hold', numbers.join(',')]),
     )
   },

@@ -33,13 +33,14 @@ export async function handshakes({ peer, options, seconds }, { resume = false } 
     values: {
       rate: result.handshakes / result.duration,
       cpu: (cpu / result.handshakes) * 1e6,
+      resumed: (result.resumed / result.handshakes) * 100,
       busy,
       loadBusy,
       p50: result.p50,
       p99: result.p99,
       p999: result.p999,
     },
-    errors: loadErrors(result, resume),
+    errors: loadErrors(result, resume ? CONNECTIONS : undefined),
     raw: { ...result, cpu },
   }
 }
