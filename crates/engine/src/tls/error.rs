@@ -60,7 +60,10 @@ fn certificate(error: &CertificateError) -> i32 {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             code::TLS_CERT_NAME
         }
-        CertificateError::UnknownIssuer => code::TLS_CERT_UNTRUSTED,
+        // An issuer of the right name with another key is another issuer.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            code::TLS_CERT_UNTRUSTED
+        }
         CertificateError::Revoked => code::TLS_CERT_REVOKED,
         _ => code::TLS_CERT_INVALID,
     }
@@ -71,6 +74,8 @@ fn incompatible(error: &PeerIncompatible) -> i32 {
         PeerIncompatible::ServerDoesNotSupportTls12Or13
         | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
         | PeerIncompatible::SupportedVersionsExtensionRequired
+            // Mandatory in TLS 1.2 and unknown before: what misses it is older.
+        | PeerIncompatible::SignatureAlgorithmsExtensionRequired
         | PeerIncompatible::Tls12NotOffered
         | PeerIncompatible::Tls12NotOfferedOrEnabled
         | PeerIncompatible::Tls13RequiredForQuic => code::TLS_VERSION,
@@ -81,7 +86,6 @@ fn incompatible(error: &PeerIncompatible) -> i32 {
         | PeerIncompatible::NoEcPointFormatsInCommon
         | PeerIncompatible::NamedGroupsExtensionRequired
         | PeerIncompatible::KeyShareExtensionRequired
-        | PeerIncompatible::SignatureAlgorithmsExtensionRequired
         | PeerIncompatible::UncompressedEcPointsRequired
         | PeerIncompatible::EcPointsExtensionRequired => code::TLS_CIPHER,
         _ => code::TLS_ERROR,
@@ -148,7 +152,7 @@ mod tests {
             (E::UnknownIssuer, code::TLS_CERT_UNTRUSTED),
             (E::Revoked, code::TLS_CERT_REVOKED),
             (E::BadEncoding, code::TLS_CERT_INVALID),
-            (E::BadSignature, code::TLS_CERT_INVALID),
+            (E::BadSignature, code::TLS_CERT_UNTRUSTED),
             (E::UnhandledCriticalExtension, code::TLS_CERT_INVALID),
             (E::UnknownRevocationStatus, code::TLS_CERT_INVALID),
             (E::ExpiredRevocationList, code::TLS_CERT_INVALID),
