@@ -128,6 +128,12 @@ export function knownJa4(hello: ClientHello): string | undefined {
 /** Positions in `fields`: lists of 16-bit numbers or ALPN names, each behind its length in characters. */
 const Field = { CIPHERS: 0, EXTENSIONS: 1, VERSIONS: 2, GROUPS: 3, SCHEMES: 4, ALPN: 5 } as const
 
+const MAX_FINGERPRINTS = 1024
+/** Characters; those of clients that are known have fewer than 250. */
+const MAX_KEPT = 512
+/** By `fields`: most clients say the same every time. Emptied when it is full. */
+const fingerprints = new Map<string, string>()
+
 class PackedHello implements ClientHello {
   readonly serverName: string
   /** A string of bytes takes a fraction of the memory of an ArrayBuffer, and a session keeps it. */
@@ -175,8 +181,21 @@ class PackedHello implements ClientHello {
   }
 
   get ja4(): string {
-    this.#ja4 ??= ja4(this)
+    this.#ja4 ??= this.#fingerprint()
     return this.#ja4
+  }
+
+  #fingerprint(): string {
+    const fields = this.#fields
+    let found = fingerprints.get(fields)
+    if (found === undefined) {
+      found = ja4(this)
+      if (fields.length <= MAX_KEPT) {
+        if (fingerprints.size >= MAX_FINGERPRINTS) fingerprints.clear()
+        fingerprints.set(fields, found)
+      }
+    }
+    return found
   }
 
   #numbers(field: number): number[] {
