@@ -53,7 +53,7 @@ async function scan(directory: string): Promise<Read<CertificateSource[]>> {
       id: `${cert}\n*`,
       cert,
       key: there.has(`${base}.key`) ? join(directory, `${base}.key`) : cert,
-      ocsp: join(directory, `${base}.ocsp`),
+      ocsp: there.has(`${base}.ocsp`) ? join(directory, `${base}.ocsp`) : undefined,
       inFolder: true,
     }
   })

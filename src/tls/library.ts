@@ -200,9 +200,11 @@ export class Library {
     return [...units.values()]
   }
 
-  /** A file is another one than was read, and all of them hold still. */
-  #isDue({ files }: Unit, now: ReadonlyMap<string, string>): boolean {
-    const changed = files.some((file) => now.get(file) !== this.#read.get(file))
+  /** A file is another one than was read, has come or is gone; and all of them hold still. */
+  #isDue({ id, files }: Unit, now: ReadonlyMap<string, string>): boolean {
+    const loaded = this.snapshot.certificates.get(id)?.hashes.size ?? files.length
+    const changed =
+      loaded > files.length || files.some((file) => now.get(file) !== this.#read.get(file))
     return changed && files.every((file) => now.get(file) === this.#seen.get(file))
   }
 

@@ -279,6 +279,36 @@ test('the watcher: certificate and key that come one after the other are no erro
   assert.equal(serial(one.bind.choose('a.example'), one), serialOf(a2))
 })
 
+test('the watcher: an OCSP response comes to a certificate in a folder, and goes', async () => {
+  const folder = tray({ 'a.pem': pem(a1) })
+  const one = await loaded({ binds: [{ cert: folder.path }] })
+  const stapled = () => one.engine.servers.get(one.bind.choose('') as number)?.certificates[0]?.ocsp
+  const polls = async () => [
+    ...(await one.store.poll()).changed,
+    ...(await one.store.poll()).changed,
+    ...(await one.store.poll()).changed,
+  ]
+  const response = ca.ocsp(a1)
+  folder.put('a.ocsp', response)
+  assert.deepEqual(await polls(), [folder.at('a.ocsp')])
+  assert.deepEqual(stapled(), response)
+  folder.remove('a.ocsp')
+  assert.deepEqual(await polls(), [folder.at('a.ocsp')])
+  assert.equal(stapled(), undefined)
+  assert.deepEqual(messages(one.lines, 50), [])
+})
+
+test('the watcher: a key moves out of the file of its certificate', async () => {
+  const folder = tray({ 'a.pem': pem(a1) })
+  const one = await loaded({ binds: [{ cert: folder.path }] })
+  folder.put('a.key', a2.key)
+  folder.put('a.pem', a2.chain)
+  await one.store.poll()
+  await one.store.poll()
+  assert.equal(serial(one.bind.choose('a.example'), one), serialOf(a2))
+  assert.equal(one.store.certificates()[0]?.keyFile, folder.at('a.key'))
+})
+
 test('the watcher complains once of what stays broken, and takes it when it is whole', async () => {
   const folder = tray({ 'a.pem': pem(a1) })
   const one = await loaded({ binds: [{ cert: folder.path }] })

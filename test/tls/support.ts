@@ -126,7 +126,7 @@ export function world({ binds = [], servers = [], interval = 0, wall }: WorldOpt
 export function tray(files: Record<string, string> = {}) {
   const path = join(certificateFolder(), 'certs')
   mkdirSync(path)
-  const put = (name: string, content: string) => {
+  const put = (name: string, content: string | Uint8Array) => {
     writeFileSync(join(path, name), content)
     return join(path, name)
   }
