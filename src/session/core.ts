@@ -7,7 +7,7 @@
 import type { Logger } from 'pino'
 import type { Backend, Server } from '../backend/backend.js'
 import type { Clock } from '../clock.js'
-import { packReason, withPhase } from '../connection/reason.js'
+import { packReason, reasonPhase, withPhase } from '../connection/reason.js'
 import type { Engine, EngineEvents } from '../engine/engine.js'
 import { By, CloseMode, Code, Field, Handshake, Layout, Phase } from '../engine/wire.js'
 import { CustomHandshakes, type HandshakeHost } from '../handshake/custom.js'
@@ -226,7 +226,7 @@ export class Core implements EngineEvents, Hosts {
     clock: number,
     connectTime: number,
   ): void {
-    const conn = this.#find(slot, generation)
+    const conn = this.#find(slot, generation) ?? this.#unheard(slot, generation, reason)
     if (conn === undefined) return
     this.#connections[slot] = undefined
     this.#current--
@@ -516,6 +516,14 @@ export class Core implements EngineEvents, Hosts {
     frontend.connections++
     frontend.current++
     this.#limits.changed(frontend, this.#current)
+    return conn
+  }
+
+  /** A client that ended before its ClientHello was there: nothing was asked about it, and it counts. */
+  #unheard(slot: number, generation: number, reason: number): ClientConnection | undefined {
+    if (reasonPhase(reason) !== Phase.TLS || this.#stopping) return undefined
+    const conn = this.#open(slot, generation, this.#engine.table.get(slot, Field.LISTENER))
+    if (conn !== undefined) conn.phase = Phase.TLS
     return conn
   }
 
