@@ -29,6 +29,8 @@ const LEAST_RESUMED = 0.6
  * @property {number} p99
  * @property {number} p999
  * @property {{p50: number, p99: number, p999: number}} cycle the same to the end of the reply
+ * @property {{count: number, p50: number, p99: number, p999: number}} messages microseconds from
+ *   request to reply, on connections that stay
  * @property {number} tickets received
  * @property {{version: string, cipher: string, group: string, signature: string}} negotiated
  */
@@ -60,23 +62,25 @@ export function startTlsLoad({ core, port }, args) {
 }
 
 /**
- * A closed loop of handshakes.
+ * A closed loop of handshakes, or with `keep` of messages.
  * @param {object} run
  * @param {number} run.core
  * @param {number} run.port on 127.0.0.1
  * @param {number} run.connections
  * @param {number} run.seconds whole
  * @param {boolean} [run.resume]
+ * @param {boolean} [run.keep] connections stay
  * @param {number} [run.count] ends after so many
  * @returns {Promise<TlsLoadResult>}
  */
-export async function tlsLoad({ core, port, connections, seconds, resume = false, count }) {
+export async function tlsLoad({ core, port, connections, seconds, resume, keep, count }) {
   const started = startTlsLoad({ core, port }, [
     '--connections',
     String(connections),
     '--seconds',
     String(seconds),
-    ...(resume ? ['--resume'] : []),
+    ...(resume === true ? ['--resume'] : []),
+    ...(keep === true ? ['--keep'] : []),
     ...(count === undefined ? [] : ['--count', String(count)]),
   ])
   return JSON.parse(await started.output((seconds + 15) * 1000))
@@ -88,9 +92,9 @@ export async function tlsLoad({ core, port, connections, seconds, resume = false
  *   none where nothing should have been resumed
  * @returns {string[]} what makes a sample a failure
  */
-export function loadErrors({ handshakes, resumed, errors, words }, lines) {
+export function loadErrors({ handshakes, resumed, errors, words, messages }, lines) {
   const found = errors > 0 ? [`${errors} errors: ${words.join(', ')}`] : []
-  if (handshakes === 0) found.push('no handshake completed')
+  if (handshakes + messages.count === 0) found.push('nothing completed')
   if (lines !== undefined && resumed < (handshakes - lines) * LEAST_RESUMED) {
     found.push(`only ${resumed} of ${handshakes} handshakes were resumed`)
   }

@@ -15,7 +15,7 @@ const GOOD: &[u8] = b"HTTP/1.1 200";
 pub enum Step {
     /// Waiting for the socket.
     Pending,
-    /// The reply has begun; only where connections are held.
+    /// The reply is there; only where connections stay.
     Answered,
     /// Over, and well.
     Done(Done),
@@ -37,11 +37,13 @@ pub struct Done {
 pub struct Link {
     socket: TcpStream,
     tls: ClientConnection,
-    /// When it began to connect.
+    /// When it began to connect, or the last request after the first was made.
     pub started: Instant,
     handshake: Option<Duration>,
     reply: Vec<u8>,
-    hold: bool,
+    /// Length of a reply, learnt from the first: it is small and comes in one record.
+    expected: usize,
+    stays: bool,
 }
 
 impl Link {
@@ -53,7 +55,7 @@ impl Link {
         config: &Arc<ClientConfig>,
         name: &ServerName<'static>,
         request: &[u8],
-        hold: bool,
+        stays: bool,
     ) -> io::Result<Link> {
         let started = Instant::now();
         let mut tls = ClientConnection::new(config.clone(), name.clone()).map_err(other)?;
@@ -66,20 +68,15 @@ impl Link {
             started,
             handshake: None,
             reply: Vec::new(),
-            hold,
+            expected: 0,
+            stays,
         })
     }
 
     /// Does what can be done without waiting.
     pub fn drive(&mut self) -> io::Result<Step> {
         loop {
-            while self.tls.wants_write() {
-                match self.tls.write_tls(&mut self.socket) {
-                    Ok(_) => {}
-                    Err(error) if waits(&error) => break,
-                    Err(error) => return Err(error),
-                }
-            }
+            self.flush()?;
             let read = match self.tls.read_tls(&mut self.socket) {
                 Ok(read) => read,
                 // Where what has to be written waits as well, the edge will tell.
@@ -92,7 +89,8 @@ impl Link {
             }
             if state.plaintext_bytes_to_read() > 0 {
                 self.take(state.plaintext_bytes_to_read())?;
-                if self.hold {
+                if self.stays && self.reply.len() >= self.expected {
+                    self.expected = self.reply.len();
                     return Ok(Step::Answered);
                 }
             }
@@ -100,6 +98,26 @@ impl Link {
                 return self.finish(!state.peer_has_closed());
             }
         }
+    }
+
+    /// One more request on a connection that stays and has been answered. The
+    /// next edge is that of the reply: what came before it has been read.
+    pub fn again(&mut self, request: &[u8]) -> io::Result<()> {
+        self.reply.clear();
+        self.started = Instant::now();
+        self.tls.writer().write_all(request)?;
+        self.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            match self.tls.write_tls(&mut self.socket) {
+                Ok(_) => {}
+                Err(error) if waits(&error) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn take(&mut self, bytes: usize) -> io::Result<()> {
@@ -116,8 +134,8 @@ impl Link {
         let (Some(handshake), Some(kind)) = (self.handshake, self.tls.handshake_kind()) else {
             return Err(io::Error::other("closed before the handshake was complete"));
         };
-        if self.hold {
-            return Err(io::Error::other("closed while it was held"));
+        if self.stays {
+            return Err(io::Error::other("a connection was closed"));
         }
         if self.reply.len() < GOOD.len() {
             return Err(io::Error::other("closed before the reply"));

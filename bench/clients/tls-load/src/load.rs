@@ -1,7 +1,7 @@
-//! The closed loop, and connections that are held.
+//! The closed loop of handshakes.
 
 use crate::link::{Link, Step};
-use crate::options::{Hold, Options};
+use crate::options::Options;
 use crate::poll::Poll;
 use crate::report::Report;
 use crate::tickets::Tickets;
@@ -13,11 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Between two looks at the clock where nothing happens.
-const TICK: Duration = Duration::from_millis(20);
+pub const TICK: Duration = Duration::from_millis(20);
 /// A connection that takes longer than this has failed.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Opening at once: fewer than a listen queue holds.
-const AT_ONCE: usize = 50;
+pub const PATIENCE: Duration = Duration::from_secs(5);
 /// Errors after which there is nothing left to measure.
 const TOO_MANY: u64 = 10_000;
 
@@ -103,53 +101,7 @@ pub fn run(options: &Options) -> io::Result<Report> {
     Ok(report)
 }
 
-/// Opens connections in two halves and holds them; ends with an error where one is closed.
-pub fn hold(options: &Options, hold: Hold) -> io::Result<()> {
-    let config = Parts::new().config(None).map_err(io::Error::other)?;
-    let name = server_name(&options.name)?;
-    let mut poll = Poll::new()?;
-    let mut links = Vec::with_capacity(hold.all);
-    let mut answered = 0;
-    let mut fill = |poll: &mut Poll, up_to: usize| -> io::Result<()> {
-        while answered < up_to {
-            while links.len() < up_to && links.len() < answered + AT_ONCE {
-                let number = links.len();
-                links.push(Link::open(
-                    poll,
-                    number,
-                    options.address,
-                    &config,
-                    &name,
-                    &options.request,
-                    true,
-                )?);
-            }
-            answered += turn(poll, &mut links)?;
-        }
-        Ok(())
-    };
-    fill(&mut poll, hold.half)?;
-    println!("half");
-    std::thread::sleep(hold.pause);
-    fill(&mut poll, hold.all)?;
-    println!("all");
-    loop {
-        turn(&mut poll, &mut links)?;
-    }
-}
-
-/// One wait; says how many got their reply.
-fn turn(poll: &mut Poll, links: &mut [Link]) -> io::Result<usize> {
-    let mut answered = 0;
-    poll.wait(TICK)?;
-    while let Some(number) = poll.ready() {
-        if let Step::Answered = links[number].drive()? {
-            answered += 1;
-        }
-    }
-    Ok(answered)
-}
-
-fn server_name(name: &str) -> io::Result<ServerName<'static>> {
+/// As rustls wants it.
+pub fn server_name(name: &str) -> io::Result<ServerName<'static>> {
     ServerName::try_from(name.to_owned()).map_err(io::Error::other)
 }

@@ -1,7 +1,8 @@
-//! Load of TLS handshakes for the benchmarks: one thread that keeps a number of
-//! connections busy, each of them connect, handshake, request, reply, close, and
-//! again. TLS 1.3 only. The server's certificate and its signature are not
-//! verified, so that the client costs less than the server it measures.
+//! Load of TLS for the benchmarks: one thread that keeps a number of connections
+//! busy, each of them connect, handshake, request, reply, close, and again; or
+//! with connections that stay. TLS 1.3 only. The server's certificate and its
+//! signature are not verified, so that the client costs less than the server it
+//! measures.
 //!
 //! Prints one line of JSON; `report` says what is in it.
 
@@ -10,6 +11,7 @@ mod load;
 mod options;
 mod poll;
 mod report;
+mod stay;
 mod tickets;
 mod tls;
 
@@ -24,7 +26,8 @@ fn main() -> ExitCode {
         }
     };
     let done = match options.hold {
-        Some(hold) => load::hold(&options, hold),
+        Some(hold) => stay::hold(&options, hold),
+        None if options.keep => stay::keep(&options).map(|report| println!("{report}")),
         None => load::run(&options).map(|report| println!("{report}")),
     };
     match done {

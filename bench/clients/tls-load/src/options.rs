@@ -10,6 +10,7 @@ pub const HELP: &str = "tls-load --address IP:PORT [options]
   --connections N   at once (default 64)
   --seconds S       length of the run (default 3)
   --count N         end after so many, if that is sooner
+  --keep            connections stay: request, reply, request, ...
   --resume          each connection after the first of each line resumes with a ticket
   --request TEXT    sent as application data (default: GET / with Connection: close)
   --name NAME       server name asked for (default bench.test)
@@ -37,6 +38,8 @@ pub struct Options {
     pub duration: Duration,
     /// Completed connections after which the run ends early.
     pub count: u64,
+    /// One request after the other on connections that stay.
+    pub keep: bool,
     /// Offer tickets.
     pub resume: bool,
     /// Application data to send.
@@ -56,14 +59,20 @@ pub fn read(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         connections: 64,
         duration: Duration::from_secs(3),
         count: u64::MAX,
+        keep: false,
         resume: false,
         request: Vec::new(),
         name: "bench.test".to_owned(),
         hold: None,
     };
     while let Some(option) = args.next() {
-        if option == "--resume" {
-            options.resume = true;
+        let flag = match option.as_str() {
+            "--resume" => Some(&mut options.resume),
+            "--keep" => Some(&mut options.keep),
+            _ => None,
+        };
+        if let Some(flag) = flag {
+            *flag = true;
             continue;
         }
         let value = args.next().ok_or(format!("{option} needs a value"))?;
@@ -82,8 +91,8 @@ pub fn read(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     if options.connections == 0 {
         return Err("--connections: at least 1".to_owned());
     }
-    // Held connections must outlive their request.
-    let close = if options.hold.is_some() {
+    // Connections that stay must outlive their request.
+    let close = if options.keep || options.hold.is_some() {
         ""
     } else {
         "Connection: close\r\n"

@@ -7,6 +7,7 @@
 //! - `duration`: seconds;
 //! - `p50`, `p99`, `p999`: microseconds from connect to the handshake's end;
 //! - `cycle`: the same percentiles from connect to the reply's end;
+//! - `messages`: with `--keep`, how many, and the percentiles from request to reply;
 //! - `tickets`: received (with `--resume`);
 //! - `negotiated`: version, suite and group of the first, and the signature of the last full one.
 
@@ -24,6 +25,7 @@ const WORDS: usize = 3;
 pub struct Report {
     handshakes: Vec<u32>,
     cycles: Vec<u32>,
+    messages: Vec<u32>,
     full: u64,
     resumed: u64,
     retried: u64,
@@ -46,7 +48,17 @@ impl Report {
         self.handshakes.len() as u64
     }
 
-    /// One more.
+    /// Requests answered on connections that stay.
+    pub fn messages(&self) -> u64 {
+        self.messages.len() as u64
+    }
+
+    /// One more of them.
+    pub fn message(&mut self, time: Duration) {
+        self.messages.push(micros(time));
+    }
+
+    /// One more connection that completed.
     pub fn done(&mut self, done: &Done, negotiated: impl FnOnce() -> [String; 3]) {
         if self.handshakes.is_empty() {
             self.negotiated = negotiated();
@@ -81,7 +93,7 @@ impl fmt::Display for Report {
         write!(
             out,
             "{{\"handshakes\":{},\"full\":{},\"resumed\":{},\"retried\":{},\"truncated\":{},\
-             \"errors\":{},\"words\":[{}],\"duration\":{:.6},{},\"cycle\":{{{}}},\"tickets\":{},\
+             \"errors\":{},\"words\":[{}],\"duration\":{:.6},{},\"cycle\":{{{}}},\"messages\":{{\"count\":{},{}}},\"tickets\":{},\
              \"negotiated\":{{\"version\":\"{version}\",\"cipher\":\"{cipher}\",\
              \"group\":\"{group}\",\"signature\":\"{signature}\"}}}}",
             self.handshakes(),
@@ -98,6 +110,8 @@ impl fmt::Display for Report {
             self.duration.as_secs_f64(),
             percentiles(&self.handshakes),
             percentiles(&self.cycles),
+            self.messages.len(),
+            percentiles(&self.messages),
             self.tickets,
         )
     }
