@@ -450,7 +450,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     this.#state = 'stopped'
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     ;(this as EventEmitter).off('newListener', this.#onListener)
-    await this.#tls?.close()
+    this.#tls?.close()
     await this.#engine?.stop()
     for (const backend of this.#backends.values()) backend.stop()
     await this.#log?.close()

@@ -17,7 +17,7 @@ export const ExitCode = {
 } as const
 
 /** 128 and the number of the signal, as shells count. */
-export function signalExitCode(signal: 'SIGINT' | 'SIGTERM'): number {
+export function signalExitCode(signal: 'SIGHUP' | 'SIGINT' | 'SIGTERM'): number {
   return 128 + constants.signals[signal]
 }
 

@@ -1,5 +1,6 @@
 /** `sluice run`: the proxy in the foreground, until a signal. */
 
+import { isatty } from 'node:tty'
 import { loadConfig } from '../config/load.js'
 import { resolveConfig } from '../config/resolve.js'
 import type { Config, LogConfig } from '../config/types.js'
@@ -37,7 +38,6 @@ export async function run(options: RunOptions): Promise<void> {
   const proxy = createProxy(config, logger ? { logger } : {})
   guardProcess(proxy, terminal)
   stopOnSignals(proxy, terminal)
-  reloadOnSignal(proxy, terminal)
   await proxy.start()
   for (const line of banner(proxy, resolved, loaded.displayName, loaded.tryIt)) terminal.line(line)
   showLive(proxy, terminal, options.live)
@@ -66,10 +66,10 @@ function showLive(proxy: SluiceProxy, terminal: Terminal, wanted: boolean | unde
   })
 }
 
-/** The first signal drains, the second one ends the process at once. */
+/** The first signal drains, the second one ends the process at once. SIGHUP reads certificates again. */
 function stopOnSignals(proxy: SluiceProxy, terminal: Terminal): void {
   let stopping = false
-  const onSignal = (signal: 'SIGINT' | 'SIGTERM') => {
+  const onSignal = (signal: 'SIGHUP' | 'SIGINT' | 'SIGTERM') => {
     if (stopping) {
       terminal.live('')
       terminal.line(`${signal} again: stopping at once`)
@@ -82,8 +82,10 @@ function stopOnSignals(proxy: SluiceProxy, terminal: Terminal): void {
     proxy.stop().then(
       ({ closed }) => {
         if (closed > 0) terminal.line(`${closed} closed at the deadline`)
+        // Without its terminal Node cannot exit cleanly; the signal's own action ends it.
+        if (signal === 'SIGHUP') hangUp()
         // Explicitly: a configuration may hold timers and watchers of its own.
-        process.exit(ExitCode.OK)
+        else process.exit(ExitCode.OK)
       },
       (error: unknown) => {
         terminal.line(describeError(error))
@@ -93,26 +95,30 @@ function stopOnSignals(proxy: SluiceProxy, terminal: Terminal): void {
   }
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
+  // A terminal that was closed sends the signal too.
+  process.on('SIGHUP', () => {
+    if (process.stderr.isTTY && !isatty(process.stderr.fd)) onSignal('SIGHUP')
+    else reload(proxy, terminal)
+  })
 }
 
-/** SIGHUP reads the certificates again. */
-function reloadOnSignal(proxy: SluiceProxy, terminal: Terminal): void {
-  const say = (text: string) => {
-    terminal.live('')
-    terminal.line(`SIGHUP: ${text}`)
-  }
-  process.on('SIGHUP', () => {
-    // Before the start and while it stops there is nothing to reload, and no reason to end.
-    if (!proxy.running) return
-    proxy.reloadCertificates().then(
-      ({ changed, errors }) => {
-        const files = changed.length === 1 ? '1 file is' : `${changed.length} files are`
-        say(`certificates: ${changed.length === 0 ? 'nothing is' : files} new`)
-        for (const error of errors) terminal.line(`  ${error}`)
-      },
-      (error: unknown) => say(describeError(error)),
-    )
-  })
+function hangUp(): void {
+  process.removeAllListeners('SIGHUP')
+  process.kill(process.pid, 'SIGHUP')
+}
+
+function reload(proxy: SluiceProxy, terminal: Terminal): void {
+  // Before the start and while it stops there is nothing to reload, and no reason to end.
+  if (!proxy.running) return
+  const say = (text: string) => terminal.line(`SIGHUP: ${text}`)
+  proxy.reloadCertificates().then(
+    ({ changed, errors }) => {
+      const files = changed.length === 1 ? '1 file is' : `${changed.length} files are`
+      say(`certificates: ${changed.length === 0 ? 'nothing is' : files} new`)
+      for (const error of errors) terminal.line(`  ${error}`)
+    },
+    (error: unknown) => say(describeError(error)),
+  )
 }
 
 /**

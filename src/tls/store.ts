@@ -161,11 +161,10 @@ export class TlsStore implements ContextSupplier {
     }))
   }
 
-  /** Stops looking. The contexts go with the engine. Resolves when no reload is under way. */
-  async close(): Promise<void> {
+  /** Stops looking, and ends a reload that is under way. The contexts go with the engine. */
+  close(): void {
     this.#closed = true
     for (const cancel of this.#due) cancel()
-    await this.#last
   }
 
   async #refresh(everything: boolean): Promise<ReloadReport> {

@@ -367,7 +367,7 @@ test('the watcher looks by itself, at its interval, until the store is closed', 
   }
   for (let i = 0; i < 3 && !isNew(); i++) await look()
   assert.ok(isNew())
-  await one.store.close()
+  one.store.close()
   assert.equal(one.clock.pending, 0)
   await assert.rejects(one.store.reload(), { code: 'ERR_SLUICE_STATE' })
 })

@@ -274,7 +274,7 @@ test('certificates that expire are warned of at the start and every day', async 
   assert.deepEqual(warnings, [])
   assert.equal(errors?.length, 1)
   assert.ok(errors?.[0]?.startsWith(`${soon.pemFile}: has expired, on `))
-  await one.store.close()
+  one.store.close()
   assert.deepEqual(await pass(1), [[], []], 'closed')
 })
 
