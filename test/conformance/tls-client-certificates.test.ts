@@ -9,7 +9,7 @@ import type { DialOptions } from '../support/tls-peer.js'
 import { type Stage, terminating, tlsTest } from '../support/tls-site.js'
 
 const servers = makeAuthority('Servers')
-const site = servers.issue({ names: ['a.example', 'b.example'] })
+const site = servers.issue({ names: ['a.example'] })
 const second = servers.issue({ names: ['b.example'] })
 
 const clients = makeAuthority('Clients')
@@ -44,6 +44,7 @@ async function refused(
   if (peer) {
     await peer.ending()
     assert.equal(peer.received, 0)
+    peer.destroy()
   }
   assert.equal((await stage.end(n)).reason, expected, options.maxVersion)
 }

@@ -90,6 +90,7 @@ for (const [how, rule] of modes(({ hello }) => {
       await stage.pair({ servername: 'b.example', maxVersion, ...adas })
       const { peer } = await stage.attempt({ servername: 'b.example', maxVersion })
       await peer?.ending()
+      peer?.destroy()
       assert.equal((await stage.end(n)).reason, 'client tls tls-cert-missing')
     }
   })
@@ -116,6 +117,7 @@ tlsTest(
     // The open session opens nothing where a certificate is demanded.
     const { peer } = await stage.attempt({ servername: 'a.example', session })
     await peer?.ending()
+    peer?.destroy()
     assert.equal((await stage.end(0)).reason, 'client tls tls-cert-missing')
     await stage.pair({ servername: 'a.example', ...adas })
   },
@@ -131,7 +133,6 @@ for (const [how, rule] of modes(({ hello }) =>
       if (maxVersion === 'TLSv1.3') assert.equal(error, 'ECONNRESET')
       const record = await stage.site.record(n)
       assert.deepEqual([record.by, record.phase, record.code], ['policy', 'tls', 'rejected'])
-      assert.match(record.tls?.ja4 ?? '', /^t1[23]i/)
     }
   })
 }
@@ -203,13 +204,10 @@ for (const [how, run] of [
   ['is late', () => new Promise<undefined>(() => {})],
 ] as const) {
   tlsTest(
-    `a rule that ${how} and may: the next one goes on`,
-    deciding([
-      { name: 'weak', run, deadline: '100ms', onError: 'open' },
-      () => ({ kind: 'certificate', name: 'b.example' }),
-    ]),
+    `a rule that ${how} and may: the client is served all the same`,
+    deciding([{ name: 'weak', run, deadline: '100ms', onError: 'open' }]),
     async (stage) => {
-      const { client } = await stage.pair()
+      const { client } = await stage.pair({ servername: 'b.example' })
       assert.equal(client.shown, 'b.example')
     },
     { failing: true },
@@ -259,6 +257,7 @@ for (const [how, rule] of [
       for (const [n, maxVersion] of (['TLSv1.2', 'TLSv1.3'] as const).entries()) {
         const client = await stage.dial({ ...bobs, maxVersion })
         await client.ending()
+        client.destroy()
         const record = await stage.site.record(n)
         assert.deepEqual([record.by, record.code], ['policy', 'rejected'])
         assert.equal(record.tls?.clientCert, 'Bob')
@@ -323,13 +322,14 @@ tlsTest(
     const client = await stage.dial(options)
     await client.send('hello')
     await client.expect('hello')
+    const cipher = client.tls.getCipher().standardName
     client.fin()
     await client.ending()
     const record = await stage.site.record(0)
     const { ja4, ...rest } = record.tls ?? { serverName: '' }
     assert.deepEqual(rest, {
       version: 'TLSv1.3',
-      cipher: client.tls.getCipher().standardName,
+      cipher,
       serverName: 'a.example',
       alpn: 'x',
       resumed: false,

@@ -47,15 +47,17 @@ for (const version of versions) {
   })
 
   tlsTest(`the cache resumes, ${version}`, watched({ tickets: false }), async (stage) => {
-    assert.equal(await twice(stage, version), true)
+    // node:tls resumes TLS 1.3 by tickets alone (docs/engines.md).
+    const can = stage.kind === 'native' || version === 'TLSv1.2'
+    assert.equal(await twice(stage, version), can)
   })
 
-  tlsTest(`a session that resumed can be resumed again, ${version}`, watched({}), async (stage) => {
-    let { client } = await stage.pair({ maxVersion: version })
+  tlsTest(`a session can be resumed more than once, ${version}`, watched({}), async (stage) => {
+    const { client } = await stage.pair({ maxVersion: version })
+    const session = await client.session()
     for (let i = 0; i < 3; i++) {
-      const session = await client.session()
-      client = (await stage.pair({ maxVersion: version, session })).client
-      assert.equal(client.tls.isSessionReused(), true)
+      const again = await stage.pair({ maxVersion: version, session })
+      assert.equal(again.client.tls.isSessionReused(), true)
     }
   })
 }
@@ -93,20 +95,40 @@ tlsTest(
   },
 )
 
+/** Where the ticket is in a session as node:tls gives it: OpenSSL's SSL_SESSION, field 10. */
+function ticketIn(session: Buffer): { at: number; length: number } {
+  const header = (at: number) => {
+    const first = session[at + 1] as number
+    const bytes = first < 0x80 ? 0 : first & 0x7f
+    const length = bytes === 0 ? first : session.readUIntBE(at + 2, bytes)
+    return { content: at + 2 + bytes, length }
+  }
+  let at = header(0).content
+  while (at < session.length) {
+    const { content, length } = header(at)
+    if (session[at] === 0xaa) {
+      const ticket = header(content)
+      return { at: ticket.content, length: ticket.length }
+    }
+    at = content + length
+  }
+  throw new Error('a session without a ticket')
+}
+
 tlsTest('a forged ticket is a full handshake', watched({}), async (stage) => {
   for (const maxVersion of versions) {
     const { client } = await stage.pair({ maxVersion })
-    const session = Buffer.from(await client.session())
-    const ticket = client.tls.getTLSTicket()
-    const needle = ticket?.subarray(0, 32)
-    const at = needle ? session.indexOf(needle) : -1
-    assert.ok(at >= 0 && ticket, 'the session holds its ticket')
-    for (const offset of [0, 16, ticket.length >> 1, ticket.length - 1]) {
+    const session = await client.session()
+    const { at, length } = ticketIn(session)
+    for (const offset of [0, 16, length >> 1, length - 1]) {
       const bad = Buffer.from(session)
       bad[at + offset] = (bad[at + offset] as number) ^ 0x55
       const again = await stage.pair({ maxVersion, session: bad })
       assert.equal(again.client.tls.isSessionReused(), false, `${maxVersion} at ${offset}`)
     }
+    // The session itself is good.
+    const again = await stage.pair({ maxVersion, session })
+    assert.equal(again.client.tls.isSessionReused(), true)
   }
 })
 

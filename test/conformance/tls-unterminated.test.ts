@@ -123,8 +123,10 @@ tlsTest(
     const before = 'PROXY TCP4 192.0.2.1 192.0.2.2 1000 443\r\n'
     const client = await stage.dial({ servername: 'a.example', before })
     await client.send('through')
-    await (await server.accept()).expect('through')
-    client.destroy()
+    const peer = await server.accept()
+    await peer.expect('through')
+    client.fin()
+    peer.fin()
     assert.equal((await stage.site.record(0)).src, '192.0.2.1')
   },
 )
@@ -138,7 +140,7 @@ tlsTest(
         clientHello: [
           function through(conn: Connection & { readonly hello: ClientHello }) {
             if (conn.hello.serverName !== 'a.example') return undefined
-            return [{ kind: 'passthrough' }, { kind: 'backend', backend: 'secure' }]
+            return [{ kind: 'backend', backend: 'secure' }, { kind: 'passthrough' }]
           },
         ],
       },

@@ -93,7 +93,10 @@ export class TlsPeer extends Peer {
   async session(): Promise<Buffer> {
     const now = this.tls.getSession()
     if (this.tls.getProtocol() === 'TLSv1.2' && now) return now
-    return this.#newSession
+    const late = delay(PATIENCE, undefined, { ref: false }).then(() => {
+      throw new Error('no session came')
+    })
+    return Promise.race([this.#newSession, late])
   }
 
   readonly #newSession = new Promise<Buffer>((resolve) => {

@@ -110,6 +110,7 @@ export class Stage {
     for (const peer of this.#peers) peer.destroy()
     for (const server of this.#servers) server.endPeers()
     for (const peer of this.#plain?.all ?? []) peer.destroy()
+    for (const peer of this.#site?.upstream.all ?? []) peer.destroy()
     for (const relay of this.#relays) relay.endPeers()
   }
 
@@ -153,8 +154,10 @@ async function once(
     stage.site = site
     try {
       await run(stage)
-      stage.endPeers()
-      await site.settle()
+      stage.close()
+      // What the proxy was about to connect arrives a moment later.
+      const sweeping = setInterval(() => stage.endPeers(), 20)
+      await site.settle().finally(() => clearInterval(sweeping))
       if (!failing) assert.deepEqual(site.errors(), [])
     } finally {
       await site.proxy.stop({ deadline: 0 })
