@@ -238,18 +238,15 @@ export class Frontend {
       this.connectionRules.extraTime,
       this.sessionRules.extraTime,
       this.contentRules.extraTime,
-      // A handshake may wait in its queue behind the rules, at most as long as a verdict.
+      // Behind its rules a handshake may wait in its queue, at most as long as for a verdict.
       this.helloRules.extraTime + (this.helloRules.rules.length > 0 ? this.verdictTimeout : 0),
-      // The question is then decided by the rules behind it.
-      this.establishedRules.extraTime + this.sessionRules.extraTime + this.#establishedTime(),
+      // Established rules share a question with what follows, which has a budget of its own.
+      this.establishedRules.extraTime +
+        this.sessionRules.extraTime +
+        (this.establishedRules.rules.length > 0 ? this.verdictTimeout : 0),
     )
     const handlers = this.handlers.map(({ deadline }) => deadline)
     return Math.max(this.verdictTimeout + extra, ...handlers) + ENGINE_MARGIN
-  }
-
-  /** Session rules that share a question with established rules have a budget of their own. */
-  #establishedTime(): number {
-    return this.establishedRules.rules.length > 0 ? this.verdictTimeout : 0
   }
 }
 

@@ -44,7 +44,7 @@ export interface SessionRecord {
   opened: true | undefined
 }
 
-/** TLS of a client. Only `serverName` is there where the handshake was not completed. */
+/** TLS of a client. Where its handshake was not completed there is no more than what it asked for. */
 export interface TlsRecord {
   /** The name asked for; '' for none. */
   serverName: string
@@ -103,20 +103,18 @@ export function buildRecord(
 function tlsRecord({ hello, info, passes }: ClientTls): TlsRecord | undefined {
   // Of a client that was cut off before its hello there is nothing to tell.
   if (hello === undefined) return undefined
-  const { serverName } = hello
-  if (info === undefined) return passes ? { serverName, passthrough: true } : { serverName }
-  const { version, cipher, alpn, resumed, peerCertificate } = info
+  const record: TlsRecord = { serverName: hello.serverName }
+  if (info !== undefined) {
+    const { version, cipher, alpn, resumed, peerCertificate } = info
+    Object.assign(record, { version, cipher, alpn, resumed })
+    if (peerCertificate !== undefined) record.clientCert = peerCertificate.commonName
+  } else if (passes) {
+    record.passthrough = true
+  }
   // Nothing is hashed for the log.
   const ja4 = knownJa4(hello)
-  return {
-    version,
-    cipher,
-    serverName,
-    alpn,
-    resumed,
-    ...(peerCertificate && { clientCert: peerCertificate.commonName }),
-    ...(ja4 !== undefined && { ja4 }),
-  }
+  if (ja4 !== undefined) record.ja4 = ja4
+  return record
 }
 
 function serverTlsRecord({ version, cipher, resumed }: TlsInfo): SessionRecord['serverTls'] {
