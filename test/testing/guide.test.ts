@@ -4,7 +4,15 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { defineConfig } from '#sluice/index.js'
-import { defineHandshake, more, reject, tarpit, track, useBackend } from '#sluice/policy.js'
+import {
+  clientCert,
+  defineHandshake,
+  more,
+  reject,
+  tarpit,
+  track,
+  useBackend,
+} from '#sluice/policy.js'
 import { createTestProxy } from '#sluice/testing/index.js'
 
 // guide: policy
@@ -198,6 +206,65 @@ test('PROXY headers count only where they come from the load balancer', async ()
   const forged = await proxy.connect({ src: '192.0.2.66', proxy: header })
   assert.equal(forged.verdict, 'rejected')
   assert.equal(forged.reason?.code, 'proxy-untrusted')
+})
+// guide: end
+
+// guide: tls
+test('one name demands a certificate, another goes through unterminated', async () => {
+  await using proxy = await createTestProxy({
+    frontends: {
+      https: {
+        bind: {
+          address: ':8443',
+          tls: {
+            cert: ['certs/shop.example.pem', 'certs/admin.example.pem'],
+            ca: 'certs/staff.pem',
+            alpn: ['h2', 'http/1.1'],
+          },
+          sniRoutes: { 'db.example': 'db' },
+        },
+        backend: 'app',
+        tlsRequest: {
+          clientHello: [
+            function staffOnly({ hello }) {
+              if (hello.serverName === 'admin.example') return clientCert('required')
+            },
+          ],
+          established: [
+            function notAlice({ tls }) {
+              const { serverName, peerCertificate } = tls
+              if (serverName !== 'admin.example' || peerCertificate?.commonName === 'alice') return
+              return reject()
+            },
+          ],
+        },
+      },
+    },
+    backends: {
+      app: { servers: { a: '127.0.0.1:9001' } },
+      db: { servers: { a: '127.0.0.1:9002' } },
+    },
+  })
+  const shop = await proxy.connect({
+    tls: { serverName: 'shop.example', alpn: ['h2'] },
+    bytes: 'GET /',
+    split: 'every',
+  })
+  assert.equal(shop.verdict, 'accepted')
+  assert.equal(shop.sentText, 'GET /')
+  assert.equal(shop.tls?.certificate?.name, 'shop.example')
+  assert.equal(shop.tls?.info?.alpn, 'h2')
+
+  const nobody = await proxy.connect({ tls: { serverName: 'admin.example' } })
+  assert.deepEqual(nobody.reason, { by: 'client', phase: 'tls', code: 'tls-cert-missing' })
+  const admin = (commonName: string) =>
+    proxy.connect({ tls: { serverName: 'admin.example', clientCert: { commonName } } })
+  assert.equal((await admin('alice')).verdict, 'accepted')
+  assert.equal((await admin('mallory')).rule, 'notAlice')
+
+  const db = await proxy.connect({ tls: { serverName: 'db.example' } })
+  assert.equal(db.backend, 'db')
+  assert.equal(db.tls?.passthrough, true)
 })
 // guide: end
 
