@@ -28,7 +28,7 @@ export function writeResults(run) {
   const picture = join(options.output, 'latest.svg')
   const date = started.toISOString()
   const against = Object.entries(versions).filter(
-    ([name]) => !['wrk', 'native', 'js'].includes(name),
+    ([name]) => name !== 'wrk' && !/^(native|js)\b/.test(name),
   )
   writeFileSync(json, `${JSON.stringify(results, null, 1)}\n`)
   writeFileSync(table, document({ ...run, date, command: command.join(' ') }))
