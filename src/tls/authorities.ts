@@ -14,6 +14,7 @@ import {
   type Read,
   readContent,
 } from './pem.js'
+import { nextUpdateOf } from './status.js'
 
 /** PEM of several files. */
 export interface TrustText {
@@ -21,9 +22,23 @@ export interface TrustText {
   readonly hash: string
   readonly hashes: ReadonlyMap<string, string>
   readonly warnings: readonly Fault[]
+  /** Of revocation lists. */
+  readonly dueDates: readonly DueDate[]
 }
 
-export const NO_TRUST: TrustText = { pem: '', hash: '', hashes: new Map(), warnings: [] }
+/** When the next revocation list is due. */
+export interface DueDate {
+  readonly file: string
+  readonly nextUpdate: Date
+}
+
+export const NO_TRUST: TrustText = {
+  pem: '',
+  hash: '',
+  hashes: new Map(),
+  warnings: [],
+  dueDates: [],
+}
 
 /** Authorities: at least one certificate a file. `now`: ms since 1970. */
 export function readAuthorities(files: readonly string[], now: number): Promise<Read<TrustText>> {
@@ -37,7 +52,12 @@ export function readAuthorities(files: readonly string[], now: number): Promise<
 /** Revocation lists: at least one a file. */
 export function readRevocations(files: readonly string[]): Promise<Read<TrustText>> {
   const isList = ({ label }: PemBlock) => label === 'X509 CRL'
-  return readAll(files, 'revocation lists', isList, () => {})
+  return readAll(files, 'revocation lists', isList, (file, blocks, into) => {
+    for (const { text } of blocks) {
+      const nextUpdate = nextUpdateOf(text)
+      if (nextUpdate) into.dueDates.push({ file, nextUpdate })
+    }
+  })
 }
 
 async function readAll(
@@ -47,10 +67,10 @@ async function readAll(
   check: (
     file: string,
     blocks: readonly PemBlock[],
-    into: { faults: Fault[]; warnings: Fault[] },
+    into: { faults: Fault[]; warnings: Fault[]; dueDates: DueDate[] },
   ) => void,
 ): Promise<Read<TrustText>> {
-  const into = { faults: [] as Fault[], warnings: [] as Fault[] }
+  const into = { faults: [] as Fault[], warnings: [] as Fault[], dueDates: [] as DueDate[] }
   const hashes = new Map<string, string>()
   let pem = ''
   for (const path of files) {
@@ -70,9 +90,19 @@ async function readAll(
     check(file, found, into)
     pem += found.map(({ text }) => `${text}\n`).join('')
   }
-  const { faults, warnings } = into
+  const { faults, ...rest } = into
   if (faults.length > 0) return { faults }
-  return { value: { pem, hash: [...hashes.values()].join('-'), hashes, warnings } }
+  return { value: { pem, hash: [...hashes.values()].join('-'), hashes, ...rest } }
+}
+
+/** Lists whose successor is overdue: who is on them is not the question any more. */
+export function overdueLists({ dueDates }: TrustText, now: number): Fault[] {
+  return dueDates.flatMap(({ file, nextUpdate }) => {
+    if (now <= nextUpdate.getTime()) return []
+    const date = dateText(nextUpdate)
+    const message = `a revocation list has expired, on ${date}: certificates of its issuer are refused.`
+    return [{ file, message }]
+  })
 }
 
 function expired(file: string, authority: X509Certificate): Fault {

@@ -13,6 +13,7 @@ import {
   type Read,
   readContent,
 } from './pem.js'
+import { type OcspResponse, plainHex, readOcsp } from './status.js'
 
 /** Where a certificate comes from. */
 export interface CertificateSource extends CertificateFiles {
@@ -37,6 +38,7 @@ export interface Certificate {
   readonly notAfter: Date
   /** SHA-256 of the DER in lower-case hexadecimal. */
   readonly fingerprint: string
+  readonly ocspStatus: OcspResponse | undefined
   /** What is not good, and works. */
   readonly warnings: readonly Fault[]
   /** Hash of each file's content. */
@@ -84,6 +86,17 @@ export function describeValidity(
   return undefined
 }
 
+/** What is wrong with the response that is stapled; undefined where nothing is. */
+export function describeOcsp(
+  { ocspStatus }: Pick<Certificate, 'ocspStatus'>,
+  now: number,
+): string | undefined {
+  const { revoked, nextUpdate } = ocspStatus ?? {}
+  if (revoked) return 'says that the certificate is revoked.'
+  if (!nextUpdate || now <= nextUpdate.getTime()) return undefined
+  return `has expired, on ${dateText(nextUpdate)}; clients may refuse the certificate because of it.`
+}
+
 export function dateText(date: Date): string {
   return `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`
 }
@@ -98,8 +111,8 @@ function parse(
   const ocspContent = source.ocsp === undefined ? undefined : contents.get(source.ocsp)
   const chain = readChain(certContent, faults)
   const key = readKey(keyContent, source, faults)
-  if (ocspContent) checkOcsp(ocspContent, faults)
   const leaf = chain[0]
+  const ocsp = ocspContent && checkOcsp(ocspContent, leaf, faults)
   if (leaf && key && chain.length > 0) checkPair(source, chain, key, faults)
   if (chain.length > 0 && faults.length === 0) checkOrder(source, chain, faults)
   const keyType = key && keyTypeOf(key)
@@ -116,6 +129,7 @@ function parse(
       notAfter: new Date(leaf.validTo),
       fingerprint: leaf.fingerprint256.replaceAll(':', '').toLowerCase(),
       warnings: weaknesses(source.cert, chain),
+      ocspStatus: ocsp,
       hashes: new Map([...contents.values()].map(({ file, hash }) => [file, hash])),
       hash: [...contents.values()].map(({ hash }) => hash).join('-'),
     },
@@ -250,16 +264,23 @@ function checkOrder(
   }
 }
 
-/** RFC 6960 section 4.2.1: OCSPResponse ::= SEQUENCE { responseStatus ENUMERATED, ... }; 0 is successful. */
-function checkOcsp({ file, bytes }: FileContent, faults: Fault[]): void {
-  const length = bytes[1] ?? 0
-  const at = length < 0x80 ? 2 : 2 + (length & 0x7f)
-  const isResponse = bytes[0] === 0x30 && bytes[at] === 0x0a && bytes[at + 1] === 1
-  if (isResponse && bytes[at + 2] === 0) return
-  const message = isResponse
-    ? `is an OCSP response that says error ${bytes[at + 2]}, not a certificate's status.`
-    : `${bytes.length === 0 ? 'is empty' : 'is no OCSP response'}; expected one in DER, as 'openssl ocsp -respout' writes it.`
-  faults.push({ file, message })
+/** The response is for the certificate. */
+function checkOcsp(
+  { file, bytes }: FileContent,
+  leaf: X509Certificate | undefined,
+  faults: Fault[],
+): OcspResponse | undefined {
+  const response = readOcsp(bytes)
+  const fail = (message: string) => void faults.push({ file, message })
+  if (!response) {
+    const what = bytes.length === 0 ? 'is empty' : 'is no OCSP response'
+    fail(`${what}; expected one in DER, as 'openssl ocsp -respout' writes it.`)
+  } else if (response.status !== 0) {
+    fail(`is an OCSP response that says error ${response.status}, not a certificate's status.`)
+  } else if (leaf && response.serialNumber !== plainHex(leaf.serialNumber)) {
+    fail(`is an OCSP response for another certificate than ${nameOf(leaf)}.`)
+  }
+  return response
 }
 
 /** DNS names of the alternative names (RFC 6125 section 6.4.4: the common name counts only without them). */

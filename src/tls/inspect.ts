@@ -1,7 +1,8 @@
 /** What there is to say about the certificates of a configuration, without an engine. */
 
 import type { ResolvedBind, ResolvedConfig, ResolvedServerTls } from '../config/resolved.js'
-import { type Certificate, daysLeft, describeValidity } from './certificates.js'
+import { overdueLists } from './authorities.js'
+import { type Certificate, daysLeft, describeOcsp, describeValidity } from './certificates.js'
 import {
   certificatesOf,
   Library,
@@ -42,6 +43,7 @@ export async function inspectCertificates(
   for (const { ca, crl, path } of [...sets, ...servers]) {
     for (const trust of [trustOf(snapshot, 'ca', ca), trustOf(snapshot, 'crl', crl)]) {
       warnings.push(...trust.warnings.map((fault) => ({ ...fault, paths: [path] })))
+      errors.push(...overdueLists(trust, now).map((fault) => ({ ...fault, paths: [path] })))
     }
   }
   for (const { binds, helloRules } of config.frontends) {
@@ -71,6 +73,8 @@ function judge(
     warnings.push({ file, message: `expires in ${left}.`, paths })
   }
   warnings.push(...certificate.warnings.map((fault) => ({ ...fault, paths })))
+  const stapled = describeOcsp(certificate, now)
+  if (stapled) warnings.push({ file: certificate.source.ocsp ?? '', message: stapled, paths })
 }
 
 /** Certificates for names that `sniRoutes` sends through unterminated. */

@@ -14,8 +14,9 @@ import type {
 } from '../config/resolved.js'
 import type { Engine } from '../engine/engine.js'
 import { SluiceError } from '../errors.js'
+import { overdueLists, type TrustText } from './authorities.js'
 import { Build, NOTHING_IN_USE } from './build.js'
-import { type Certificate, daysLeft, describeValidity } from './certificates.js'
+import { type Certificate, daysLeft, describeOcsp, describeValidity } from './certificates.js'
 import type {
   CertificateStatus,
   ContextSupplier,
@@ -102,7 +103,7 @@ export class TlsStore implements ContextSupplier {
         )
     }
     for (const certificate of found.snapshot.certificates.values()) this.#warn(certificate)
-    for (const { warnings } of found.snapshot.trust.values()) this.#tell(warnings)
+    for (const trust of found.snapshot.trust.values()) this.#warnOfTrust(trust)
   }
 
   /** Looks at the files and the days left, every now and then, until `close`. */
@@ -179,14 +180,18 @@ export class TlsStore implements ContextSupplier {
     await build.run(this.#servers)
     // The engine may be gone.
     if (this.#closed) return { changed: [], errors: [] }
-    const before = this.#inUse.snapshot.certificates
+    const before = this.#inUse.snapshot
     const unused = build.unused
     this.#use(library, build)
     this.#forget(unused)
-    const fresh = [...this.#inUse.snapshot.certificates.values()].filter(
-      ({ source, hash }) => before.get(source.id)?.hash !== hash,
-    )
-    return this.#report(found, build.problems, fresh)
+    const { certificates, trust } = this.#inUse.snapshot
+    for (const [id, one] of certificates) {
+      if (before.certificates.get(id)?.hash !== one.hash) this.#warn(one)
+    }
+    for (const [key, one] of trust) {
+      if (before.trust.get(key)?.hash !== one.hash) this.#warnOfTrust(one)
+    }
+    return this.#report(found, build.problems)
   }
 
   /** From here on the new ones count; all at once. */
@@ -225,16 +230,11 @@ export class TlsStore implements ContextSupplier {
     this.#after(ms, () => void work().then(again, again))
   }
 
-  #report(
-    { changed }: Look,
-    problems: readonly Problem[],
-    fresh: readonly Certificate[],
-  ): ReloadReport {
+  #report({ changed }: Look, problems: readonly Problem[]): ReloadReport {
     for (const problem of problems) {
       const { file, paths } = problem
       this.#logger.error({ file, paths }, `${lineOf(problem)} What was in use before stays in use.`)
     }
-    for (const certificate of fresh) this.#warn(certificate)
     const broken = new Set(problems.flatMap(({ file }) => file.split(' and ')))
     const report = {
       changed: changed.filter((file) => !broken.has(file)),
@@ -251,7 +251,9 @@ export class TlsStore implements ContextSupplier {
   }
 
   #warnOfExpiry(): void {
-    for (const one of this.#inUse.snapshot.certificates.values()) this.#warnOfDays(one)
+    const { certificates, trust } = this.#inUse.snapshot
+    for (const one of certificates.values()) this.#warnOfDays(one)
+    for (const one of trust.values()) this.#warnOfLists(one)
   }
 
   #warn(certificate: Certificate): void {
@@ -267,6 +269,20 @@ export class TlsStore implements ContextSupplier {
     const bindings = { file, daysLeft: days }
     if (wrong) this.#logger.error(bindings, `${file}: ${wrong}`)
     else if (days < WARN_DAYS) this.#logger.warn(bindings, `${file}: expires in ${days} days`)
+    const stapled = describeOcsp(certificate, now)
+    const { ocsp = '' } = certificate.source
+    if (stapled) this.#tell([{ file: ocsp, message: stapled }])
+  }
+
+  #warnOfTrust(trust: TrustText): void {
+    this.#tell(trust.warnings)
+    this.#warnOfLists(trust)
+  }
+
+  #warnOfLists(trust: TrustText): void {
+    for (const { file, message } of overdueLists(trust, this.#wallClock())) {
+      this.#logger.error({ file }, `${file}: ${message}`)
+    }
   }
 
   #tell(warnings: readonly { file: string; message: string }[]): void {

@@ -3,10 +3,16 @@ import { randomUUID } from 'node:crypto'
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { findSystemAuthorities, readAuthorities, readRevocations } from '#sluice/tls/authorities.js'
+import {
+  findSystemAuthorities,
+  overdueLists,
+  readAuthorities,
+  readRevocations,
+} from '#sluice/tls/authorities.js'
 import {
   type Certificate,
   daysLeft,
+  describeOcsp,
   describeValidity,
   readCertificate,
   sourceOf,
@@ -237,6 +243,10 @@ test('OCSP responses', async () => {
     await wrong({ cert: site.pemFile, ocsp: file(Buffer.from([0x30, 3, 10, 1, 3])) }),
     ["OCSP: is an OCSP response that says error 3, not a certificate's status."],
   )
+  const other = middle.issue({ names: ['other.example'] })
+  assert.deepEqual(await wrong({ cert: other.pemFile, ocsp }), [
+    'OCSP: is an OCSP response for another certificate than CN=other.example.',
+  ])
   const missing = join(folder, 'missing.ocsp')
   assert.deepEqual(await wrong({ cert: site.pemFile, ocsp: missing }), ['OCSP: no such file.'])
   const optional = {
@@ -244,6 +254,23 @@ test('OCSP responses', async () => {
     inFolder: true,
   }
   assert.ok('value' in (await readCertificate(optional)))
+})
+
+test('OCSP responses that do harm are told', async () => {
+  const revoked = middle.issue({ names: ['revoked.example'] })
+  const path = join(revoked.folder, 'ocsp.der')
+  const judge = async (now: number) => {
+    middle.ocsp(revoked)
+    return describeOcsp(await load(revoked.pemFile, revoked.pemFile, path), now)
+  }
+  assert.equal(await judge(Date.now()), undefined)
+  assert.match(
+    (await judge(Date.now() + 8 * 86_400_000)) ?? '',
+    /^has expired, on .+; clients may refuse the certificate because of it\.$/,
+  )
+  middle.revoke(revoked)
+  assert.equal(await judge(Date.now()), 'says that the certificate is revoked.')
+  assert.equal(describeOcsp(await load(revoked.pemFile), Date.now()), undefined)
 })
 
 test('authorities: several files, and what is no authority', async () => {
@@ -268,6 +295,15 @@ test('revocation lists', async () => {
   const read = await readRevocations([middle.crlFile])
   assert.ok('value' in read)
   assert.match(read.value.pem, /^-----BEGIN X509 CRL-----/)
+  assert.equal(read.value.dueDates.length, 1)
+  const hours = (n: number) => Date.now() + n * 3_600_000
+  assert.deepEqual(overdueLists(read.value, hours(47)), [])
+  const [overdue] = overdueLists(read.value, hours(49))
+  assert.equal(overdue?.file, middle.crlFile)
+  assert.match(
+    overdue?.message ?? '',
+    /^a revocation list has expired, on .+ UTC: certificates of its issuer are refused\.$/,
+  )
   const bad = await readRevocations([root.certFile])
   assert.deepEqual('faults' in bad && bad.faults, [
     { file: root.certFile, message: 'holds only CERTIFICATE; expected revocation lists in PEM.' },

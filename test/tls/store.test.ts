@@ -278,6 +278,29 @@ test('certificates that expire are warned of at the start and every day', async 
   assert.deepEqual(await pass(1), [[], []], 'closed')
 })
 
+test('a revocation list that expires is an error in the log, once a day', async () => {
+  const lists = makeAuthority('Lists')
+  lists.crl(30)
+  const day = 86_400_000
+  let shift = 0
+  const one = world({
+    binds: [{ cert: a.pemFile, ca: lists.certFile, crl: lists.crlFile, clientCert: 'required' }],
+    wall: () => Date.now() + shift,
+  })
+  await one.load()
+  one.store.watch()
+  assert.deepEqual(messages(one.lines, 50), [])
+  for (const expected of [0, 1, 2]) {
+    shift += day
+    await one.clock.advanceAsync(day)
+    const found = messages(one.lines, 50)
+    assert.equal(found.length, expected)
+    assert.ok(
+      found.every((line) => line.startsWith(`${lists.crlFile}: a revocation list has expired`)),
+    )
+  }
+})
+
 test('an expired certificate starts, with an error in the log', async () => {
   const old = selfSigned({ names: ['old'], from: -10, days: -2 })
   const one = world({ binds: [{ cert: old.pemFile }] })
