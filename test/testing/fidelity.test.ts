@@ -2,7 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { test } from 'node:test'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
 import type { Config, FrontendConfig, ServerConfig } from '#sluice/config/types.js'
 import type { EngineKind } from '#sluice/engine/engine.js'
 import {
@@ -20,11 +23,13 @@ import {
 } from '#sluice/policy.js'
 import { createProxy } from '#sluice/proxy.js'
 import type { SessionRecord } from '#sluice/session/record.js'
-import { type ConnectOptions, createTestProxy } from '#sluice/testing/index.js'
+import { recordsOf } from '#sluice/testing/hello.js'
+import { buildClientHello, type ConnectOptions, createTestProxy } from '#sluice/testing/index.js'
 import { engineKinds } from '../support/engines.js'
 import { memoryLogger } from '../support/harness.js'
 import { closedPort, startServer } from '../support/net.js'
 import { dialing, Peer } from '../support/peer.js'
+import { Maker } from '../support/tls-certificates.js'
 
 interface Scenario {
   name: string
@@ -34,10 +39,12 @@ interface Scenario {
   server?: ServerConfig
   reply?: string
   refuses?: boolean
-  bytes?: string
+  bytes?: string | Uint8Array
   split?: number[]
   /** The client does not wait for the other end. */
   fin?: boolean
+  /** Closed before its bytes were taken: on the native engine they stay in the socket, and the kernel sends RST. */
+  unread?: boolean
 }
 
 /** What a policy and its users see. */
@@ -63,9 +70,72 @@ const line = defineHandshake({
   },
 })
 
+const folder = mkdtempSync(join(tmpdir(), 'sluice-fidelity-'))
+after(() => rmSync(folder, { recursive: true }))
+const cert = join(folder, 'a.example.pem')
+const { cert: chain, key } = new Maker().make('a.example')
+writeFileSync(cert, chain + key)
+
+const tlsBind = { address: '127.0.0.1:0', tls: { cert, strictSni: true } }
+const helloOf = (serverName: string) => recordsOf(buildClientHello({ serverName }))
+
 const proxyLine = 'PROXY TCP4 198.51.100.7 198.51.100.8 1000 2000\r\n'
 
 const scenarios: Scenario[] = [
+  {
+    name: 'plain HTTP where TLS is spoken',
+    frontend: { bind: tlsBind },
+    bytes: 'GET / HTTP/1.1\r\n\r\n',
+  },
+  {
+    name: 'garbage where TLS is spoken',
+    unread: true,
+    frontend: { bind: tlsBind },
+    bytes: 'garbage',
+  },
+  {
+    name: 'records without a ClientHello',
+    unread: true,
+    frontend: { bind: tlsBind },
+    bytes: Uint8Array.of(0x16, 3, 3, 0, 5, 2, 0, 0, 1, 0),
+  },
+  {
+    name: 'a name without a certificate',
+    unread: true,
+    frontend: { bind: tlsBind },
+    bytes: helloOf('b.example'),
+    split: [1, 4, 70],
+  },
+  {
+    name: 'a ClientHello that a rule rejects',
+    unread: true,
+    frontend: {
+      bind: tlsBind,
+      tlsRequest: {
+        clientHello: [
+          async function name({ hello }) {
+            return hello.serverName === 'a.example' ? reject() : undefined
+          },
+        ],
+      },
+    },
+    bytes: helloOf('a.example'),
+  },
+  {
+    name: 'a name that is routed, its payload behind it',
+    frontend: { bind: { address: '127.0.0.1:0', sniRoutes: { '*.example': 'app' } } },
+    bytes: Buffer.concat([helloOf('a.example'), Buffer.from('sealed')]),
+    split: [40],
+    reply: 'ok',
+    fin: true,
+  },
+  {
+    name: 'no TLS where names are routed',
+    frontend: { bind: { address: '127.0.0.1:0', sniRoutes: { 'a.example': 'app' } } },
+    bytes: 'SSH-2.0-x\r\n',
+    reply: 'ok',
+    fin: true,
+  },
   { name: 'request and reply', bytes: 'ping', reply: 'pong', fin: true },
   { name: 'a reply that ends first', bytes: 'ping', reply: 'pong' },
   { name: 'reject', frontend: { tcpRequest: { connection: [() => reject()] } } },
@@ -208,8 +278,9 @@ async function withoutNetwork(scenario: Scenario): Promise<Outcome> {
     options.servers = { 'app/a': { reply, end: fin ? undefined : 'fin' } }
   const result = await proxy.connect(options)
   await proxy.advance('100ms')
-  const { verdict, replyText, sentText } = result
-  return outcome(records[0], replyText, verdict === 'reset', sentText)
+  const { verdict, replyText } = result
+  const sent = result.sent.toString('latin1')
+  return outcome(records[0], replyText, verdict === 'reset', sent)
 }
 
 async function onEngine(kind: EngineKind, scenario: Scenario): Promise<Outcome> {
@@ -217,7 +288,7 @@ async function onEngine(kind: EngineKind, scenario: Scenario): Promise<Outcome> 
   const upstream = await startServer((socket) => {
     socket.on('data', (chunk) => {
       const first = sent === ''
-      sent += chunk.toString()
+      sent += chunk.toString('latin1')
       if (!first || scenario.reply === undefined) return
       socket.write(scenario.reply)
       // Where both ends finish, the client does so first: the order must not be left to chance.
@@ -266,7 +337,8 @@ for (const scenario of scenarios) {
   test(`without a network as on ${engineKinds.join(' and ')}: ${scenario.name}`, async () => {
     const expected = await withoutNetwork(scenario)
     for (const kind of engineKinds) {
-      assert.deepEqual(await onEngine(kind, scenario), expected, kind)
+      const differs = kind === 'native' && scenario.unread ? { bytesIn: 0, reset: true } : {}
+      assert.deepEqual(await onEngine(kind, scenario), { ...expected, ...differs }, kind)
     }
   })
 }
