@@ -88,6 +88,25 @@ describe('TLS to a server', () => {
   })
 })
 
+it('late policy opens to a server whose way does not change with its certificates', async () => {
+  const spec = async (servers: BackendConfig['servers']) => {
+    await using proxy = await createTestProxy({
+      frontends: { web: { bind: '127.0.0.1:80', backend: 'app', defaultVerdict: 'open' } },
+      backends: { app: { servers } },
+    })
+    const [listener] = proxy.engine.listeners.values()
+    return proxy.engine.routes.get(listener?.fallbackRoute ?? -1)
+  }
+  const secure = { address: '127.0.0.1:9001', tls: true as const }
+  assert.equal(await spec({ a: secure }), undefined)
+  assert.equal((await spec({ a: secure, b: '127.0.0.1:9002' }))?.tls, undefined)
+  assert.deepEqual((await spec({ a: secure, b: '127.0.0.1:9002' }))?.address, {
+    kind: 'tcp',
+    ip: '127.0.0.1',
+    port: 9002,
+  })
+})
+
 describe('a server name from policy', () => {
   it('is chosen for each connection; undefined takes the default', async () => {
     const serverName = (conn: Connection) => conn.tls?.serverName.replace('shop', 'INTERN')
