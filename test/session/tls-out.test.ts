@@ -97,7 +97,7 @@ it('late policy opens to a server whose way does not change with its certificate
     const [listener] = proxy.engine.listeners.values()
     return proxy.engine.routes.get(listener?.fallbackRoute ?? -1)
   }
-  const secure = { address: '127.0.0.1:9001', tls: true as const }
+  const secure = { address: '127.0.0.1:9001', tls: { ca: 'ca.pem' } }
   assert.equal(await spec({ a: secure }), undefined)
   assert.equal((await spec({ a: secure, b: '127.0.0.1:9002' }))?.tls, undefined)
   assert.deepEqual((await spec({ a: secure, b: '127.0.0.1:9002' }))?.address, {
