@@ -176,7 +176,8 @@ export const frontend = object<FrontendConfig>({
   ),
   defaultVerdict: optional(
     oneOf('close', 'open'),
-    "What a late or failed policy means; 'open' goes on to the default backend.",
+    "What a late or failed policy means; 'open' goes on to the default backend. On a bind with " +
+      '`tls` an engine that waits for policy in vain always closes.',
     `'${defaults.defaultVerdict}'`,
   ),
   timeouts: optional(

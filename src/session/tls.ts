@@ -22,7 +22,7 @@ import {
   TlsAdmission,
 } from './tls-admission.js'
 import { SecuredInfo } from './tls-info.js'
-import { looksLikeHttp, PLAIN_HTTP_REPLY } from './tls-reply.js'
+import { Alert, looksLikeHttp, PLAIN_HTTP_REPLY } from './tls-reply.js'
 
 /** What TLS asks of the core. */
 export interface TlsHost extends RulesHost {
@@ -84,7 +84,7 @@ export class TlsPolicy implements AdmissionHost {
     }
     const hello = parseClientHello(bytes)
     if (hello === undefined) {
-      this.#refuse(conn, Code.TLS_MALFORMED)
+      this.#alert(conn, Code.TLS_MALFORMED, Alert.DECODE_ERROR)
       return
     }
     conn.makeSecure().hello = hello
@@ -170,16 +170,16 @@ export class TlsPolicy implements AdmissionHost {
   #noHello(conn: ClientConnection, bytes: Uint8Array, status: number): void {
     const { bind } = conn.listener
     if (status === HelloStatus.TOO_LARGE) {
-      this.#refuse(conn, Code.TLS_HELLO_TOO_LARGE)
+      this.#alert(conn, Code.TLS_HELLO_TOO_LARGE, Alert.RECORD_OVERFLOW)
     } else if (status === HelloStatus.MALFORMED) {
-      this.#refuse(conn, Code.TLS_MALFORMED)
+      this.#alert(conn, Code.TLS_MALFORMED, Alert.DECODE_ERROR)
     } else if (bind.tls === undefined) {
       this.#sendThrough(conn, bind.sniRoutes?.get('*'))
     } else if (looksLikeHttp(bytes)) {
       const reason = packReason(By.CLIENT, Phase.TLS, Code.PLAIN_HTTP)
       this.#host.reply(conn, PLAIN_HTTP_REPLY, reason)
     } else {
-      this.#refuse(conn, Code.NOT_TLS)
+      this.#host.close(conn, packReason(By.CLIENT, Phase.TLS, Code.NOT_TLS))
     }
   }
 
@@ -233,7 +233,7 @@ export class TlsPolicy implements AdmissionHost {
     } else {
       // The name that was missed is the client's, or a rule's.
       const by = name === asked ? By.CLIENT : By.POLICY
-      this.#host.close(conn, packReason(by, Phase.TLS, Code.TLS_NO_CERTIFICATE))
+      this.#alert(conn, Code.TLS_NO_CERTIFICATE, Alert.UNRECOGNIZED_NAME, by)
     }
     return undefined
   }
@@ -253,8 +253,8 @@ export class TlsPolicy implements AdmissionHost {
     this.#host.tlsAccepted(conn, conn.secure?.asked ?? Handshake.ACCEPT_SESSION)
   }
 
-  #refuse(conn: ClientConnection, code: number): void {
-    this.#host.close(conn, packReason(By.CLIENT, Phase.TLS, code))
+  #alert(conn: ClientConnection, code: number, alert: Uint8Array, by: number = By.CLIENT): void {
+    this.#host.reply(conn, alert, packReason(by, Phase.TLS, code))
   }
 
   #runnersOf(conn: ClientConnection): TlsRunners {

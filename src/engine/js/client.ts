@@ -370,8 +370,11 @@ export class Client implements SideHandler, TlsHandshakeOwner {
   #armHandshake(): void {
     const { handshakeTimeout } = this.#origin.spec
     if (handshakeTimeout <= 0) return
+    // A rule may have taken its time: the handshake gets at least a moment.
     const left = this.#openedAt + handshakeTimeout - this.#core.now()
-    this.#arm(Math.max(1, left), () => this.#handshakeFailed(By.TIMEOUT, Code.HANDSHAKE_TIMEOUT))
+    this.#arm(Math.max(handshakeTimeout / 4, left), () =>
+      this.#handshakeFailed(By.TIMEOUT, Code.HANDSHAKE_TIMEOUT),
+    )
   }
 
   #runAlone(bit: number): void {

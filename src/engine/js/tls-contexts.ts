@@ -247,9 +247,17 @@ function revocations(text: string): SecureContextOptions {
   return {}
 }
 
-/** Node's check throws for alternative names that it cannot take apart. */
+/**
+ * Names are alternative names (RFC 9525 section 2): Node would take the common
+ * name of a certificate without them. Its check throws for alternative names
+ * that it cannot take apart.
+ */
 function nameError(serverName: string, certificate: PeerCertificate): Error | undefined {
   try {
+    if (!certificate.subjectaltname) {
+      const code = 'ERR_TLS_CERT_ALTNAME_INVALID'
+      return Object.assign(new Error('the certificate has no alternative names'), { code })
+    }
     return checkServerIdentity(serverName, certificate)
   } catch (error) {
     return error as Error

@@ -99,7 +99,8 @@ export class TlsLayer {
     }
     // A close_notify before it has ended the payload, also where nobody has read that far yet.
     const { _readableState } = this.tls as unknown as { _readableState: { ended: boolean } }
-    this.truncated = !_readableState.ended
+    // Who ends after our own close_notify leaves nothing open: many peers just close then.
+    this.truncated = !_readableState.ended && !this.tls.writableEnded
   }
 }
 

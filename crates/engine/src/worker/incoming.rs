@@ -431,6 +431,10 @@ impl Worker {
                 }
             }
             _ => {
+                if connection.mode == Mode::Ask(handshake::TLS) {
+                    // Unread, the ClientHello would turn the close into a reset.
+                    let _ = read(connection, &mut self.mover.scratch, &mut self.mover.buffers);
+                }
                 if connection.mode != Mode::Stream {
                     // Nothing was lost on the way: the end is a clean one.
                     data::notify(connection, &mut self.mover.buffers);
