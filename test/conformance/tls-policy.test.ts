@@ -133,6 +133,7 @@ for (const [how, rule] of modes(({ hello }) =>
       if (maxVersion === 'TLSv1.3') assert.equal(error, 'ECONNRESET')
       const record = await stage.site.record(n)
       assert.deepEqual([record.by, record.phase, record.code], ['policy', 'tls', 'rejected'])
+      assert.match(record.tls?.ja4 ?? '', /^t1[23]i/)
     }
   })
 }

@@ -112,7 +112,7 @@ export class Relay {
     }
     try {
       if (left === 0) cut()
-      for await (const chunk of from) {
+      for await (const chunk of from.iterator({ destroyOnReturn: false })) {
         if (left === 0) continue
         let bytes = chunk as Buffer
         if (first && direction === 'up') {
