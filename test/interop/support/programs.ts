@@ -11,6 +11,7 @@ const packages = {
   haproxy: 'haproxy',
   microsocks: 'microsocks',
   nginx: 'nginx',
+  openssl: 'openssl',
   'redis-benchmark': 'redis-tools',
   'redis-cli': 'redis-tools',
   'redis-server': 'redis-server',
