@@ -66,6 +66,9 @@ export class Client implements SideHandler, TlsHandshakeOwner {
   readonly #origin: Origin
   readonly #input = new Chunks()
   readonly #openedAt: number
+  /** What the deadline of the handshakes is for (-1: nothing yet), and when it passes. */
+  #awaited = -1
+  #deadline = 0
   #mode: number = Mode.HANDSHAKE
   readonly #pending: PendingHandshakes
   /** TLVs of the PROXY header that policy has not seen yet. */
@@ -354,7 +357,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     } else if (this.side.eof) {
       this.#handshakeFailed(By.CLIENT, Code.ABORTED)
     } else {
-      this.#armHandshake()
+      this.#armHandshake(0)
     }
   }
 
@@ -367,12 +370,18 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     this.side.startTls((wire) => context.accept(wire), early, this)
   }
 
-  #armHandshake(): void {
+  /** `bit`: the handshake that is awaited; 0 for the ClientHello. */
+  #armHandshake(bit: number): void {
     const { handshakeTimeout } = this.#origin.spec
     if (handshakeTimeout <= 0) return
-    // A rule may have taken its time: the handshake gets at least a moment.
-    const left = this.#openedAt + handshakeTimeout - this.#core.now()
-    this.#arm(Math.max(handshakeTimeout / 4, left), () =>
+    const now = this.#core.now()
+    // A rule may have taken its time: each handshake gets at least a moment. Once: who sends
+    // byte by byte gets no more of it.
+    if (this.#awaited !== bit) {
+      this.#awaited = bit
+      this.#deadline = Math.max(now + handshakeTimeout / 4, this.#openedAt + handshakeTimeout)
+    }
+    this.#arm(Math.max(this.#deadline - now, 1), () =>
       this.#handshakeFailed(By.TIMEOUT, Code.HANDSHAKE_TIMEOUT),
     )
   }
@@ -385,7 +394,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
       this.reply(spec.healthReply ?? new Uint8Array(0), reason)
       return
     }
-    this.#armHandshake()
+    this.#armHandshake(bit)
     if (bit === Handshake.TLS) {
       this.#acceptTls()
       return
