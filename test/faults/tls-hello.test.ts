@@ -26,6 +26,9 @@ async function say(
   return { answer: client.rest(), reason: (await stage.end(n)).reason }
 }
 
+const record = (type: number, content: Buffer) =>
+  Buffer.concat([Buffer.from([type, 3, 1, content.length >> 8, content.length & 255]), content])
+
 const garbage: Record<string, Uint8Array | string> = {
   'a banner': 'SSH-2.0-OpenSSH_9.2\r\n',
   'a byte': Uint8Array.of(0),
@@ -33,6 +36,11 @@ const garbage: Record<string, Uint8Array | string> = {
   'an SSL 2.0 hello': Buffer.from('802e0100020015000000100100800300800700c0', 'hex'),
   'a PROXY header that nobody asked for': 'PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n',
   'a megabyte of nothing': Buffer.alloc(1_000_000),
+  // Of TLS, and nothing that a handshake begins with.
+  'an alert': record(21, Buffer.from([2, 40])),
+  'a close_notify': record(21, Buffer.from([1, 0])),
+  'application data': record(23, randomBytes(100)),
+  'a ChangeCipherSpec': record(20, Buffer.from([1])),
 }
 
 for (const [name, bytes] of Object.entries(garbage)) {
@@ -104,14 +112,7 @@ tlsTest('a ClientHello that is too large', patient, async (stage) => {
   assert.equal((await say(stage, header, sizes.length)).reason, 'client tls tls-hello-too-large')
 })
 
-const record = (type: number, content: Buffer) =>
-  Buffer.concat([Buffer.from([type, 3, 1, content.length >> 8, content.length & 255]), content])
-
 const malformed: Record<string, Buffer> = {
-  'an alert': record(21, Buffer.from([2, 40])),
-  'a close_notify': record(21, Buffer.from([1, 0])),
-  'application data': record(23, randomBytes(100)),
-  'a ChangeCipherSpec': record(20, Buffer.from([1])),
   'another handshake message': record(22, Buffer.from([2, 0, 0, 4, 1, 2, 3, 4])),
   'an alert in the middle of a ClientHello': Buffer.concat([
     records(good.subarray(0, 20)),
