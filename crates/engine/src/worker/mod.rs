@@ -253,8 +253,11 @@ impl Worker {
         if self.events.publish() {
             (self.doorbell)();
             // Where TypeScript shares this core it answers before this thread
-            // would be asleep; elsewhere the yield returns at once.
-            std::thread::yield_now();
+            // would be asleep; elsewhere the yield returns at once. Handshakes that
+            // wait are work to do meanwhile.
+            if self.securing.is_empty() {
+                std::thread::yield_now();
+            }
         }
         let stats = &self.mailbox.stats;
         stats

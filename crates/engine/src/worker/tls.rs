@@ -25,7 +25,7 @@ use crate::tls::error::Failure;
 use crate::tls::layer::Tls;
 
 /// Time for handshakes in one turn of the loop; one at least is served.
-const BUDGET: Duration = Duration::from_micros(300);
+const BUDGET: Duration = Duration::from_micros(100);
 
 impl Worker {
     /// The TLS handshake of a client: the question first, then the handshake,
