@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
+import { echo, more } from '#sluice/policy.js'
 import { makeAuthority } from '../support/certificates.js'
 import type { TlsServer } from '../support/tls-peer.js'
 import { boundaries, type Cut, type Relay, recordEnds } from '../support/tls-relay.js'
@@ -350,6 +351,56 @@ for (const [name, bytes] of Object.entries({
         await peer.send(Buffer.concat([begun(2, 70), bytes]))
         await client.ending()
         assert.match((await stage.end(n)).reason, /^server tls-out tls-(malformed|alert)$/)
+      }
+    },
+  )
+}
+
+const waiting: Record<string, [options: SiteOptions, expected: RegExp]> = {
+  'an applet': [{ backend: { servers: { a: echo() } } }, /^client data tls-malformed$/],
+  'a content rule that waits': [
+    { frontend: { tcpRequest: { content: [more()], inspectDelay: '60s' } } },
+    /^client content tls-malformed$/,
+  ],
+  'a handler that waits': [
+    {
+      frontend: {
+        handshakes: [{ name: 'patient', deadline: '60s', onBytes: () => 'more' as const }],
+      },
+    },
+    /^client custom tls-malformed$/,
+  ],
+}
+
+for (const [name, [options, expected]] of Object.entries(waiting)) {
+  tlsTest(
+    `a client sends garbage behind its handshake to ${name}`,
+    terminating({ cert: front.pemFile }, options),
+    async (stage) => {
+      for (const [n, maxVersion] of versions.entries()) {
+        const relay = await stage.relay(stage.site.port)
+        const client = await stage.dial({ maxVersion }, relay.port)
+        await client.send('before')
+        await stage.site.until(() => relay.bytes('up').length > 0, 'it is on its way')
+        await delay(30)
+        relay.inject('up', garbage)
+        await client.ending()
+        client.destroy()
+        assert.match((await stage.end(n)).reason, expected)
+      }
+    },
+  )
+
+  tlsTest(
+    `a client resets before ${name}`,
+    terminating({ cert: front.pemFile }, options),
+    async (stage) => {
+      for (const [n, maxVersion] of versions.entries()) {
+        const client = await stage.dial({ maxVersion })
+        await client.send('before')
+        await delay(30)
+        client.reset()
+        assert.match((await stage.end(n)).reason, /^client (data|content|custom) reset$/)
       }
     },
   )
