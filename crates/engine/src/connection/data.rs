@@ -3,9 +3,11 @@
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+use sluice_wire::errors::code;
 
 use super::Connection;
 use crate::stream::buffer::BufferPool;
+use crate::sys;
 use crate::tls::error::Failure;
 use crate::tls::layer::{SEAL_MAX, Tls};
 
@@ -107,6 +109,19 @@ pub fn notify(target: &mut Connection, buffers: &mut BufferPool) -> bool {
     sent
 }
 
+/// What a failed read or write means: the code, and the errno or the number of
+/// the peer's alert. Our own alert goes out, if the socket takes it.
+pub fn explain(failed: &mut Connection, error: Errno, buffers: &mut BufferPool) -> (i32, i32) {
+    if error == TLS_FAILED
+        && let Some(tls) = &failed.tls
+    {
+        let failure = tls.failure;
+        let _ = flush(failed, buffers);
+        return failure.map_or((code::TLS_ERROR, 0), |it| (it.code, it.alert));
+    }
+    (sys::code_of(error), error.raw_os_error())
+}
+
 /// Goes on with the TLS handshake.
 pub fn handshake(connection: &mut Connection, buffers: &mut BufferPool) -> Handshaking {
     let Some(mut tls) = connection.tls.take() else {
@@ -124,9 +139,7 @@ fn handshake_records(
     tls: &mut Tls,
     buffers: &mut BufferPool,
 ) -> Handshaking {
-    if tls.started {
-        tls.collect(buffers);
-    } else {
+    if !tls.started {
         // What was read before TLS began; the client's first flight.
         tls.started = true;
         let mut records = buffers.take_records();

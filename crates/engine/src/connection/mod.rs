@@ -268,6 +268,12 @@ impl Connection {
         !self.eof && !self.pending()
     }
 
+    /// True where the peer ended TLS without saying so: payload may be missing.
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.truncated)
+    }
+
     /// True where bytes of ours wait to be sent: a handshake's, an applet's.
     #[must_use]
     pub fn sends(&self) -> bool {

@@ -227,17 +227,17 @@ impl Tls {
                 Ok(filled)
             }
             Err(error) => {
+                self.take_alert(rest, buffers);
                 let failure = classify(&error);
                 self.failure = Some(failure);
-                self.collect(buffers);
                 Err(failure)
             }
         }
     }
 
-    /// Takes what rustls has to send without having received anything: the
-    /// client's first flight, the alert of a failure.
-    pub fn collect(&mut self, buffers: &mut BufferPool) {
+    /// Takes the alert that rustls sends about its failure. `rest`: what it has
+    /// not used, since it keeps positions in it.
+    fn take_alert(&mut self, rest: &mut [u8], buffers: &mut BufferPool) {
         let mut sink = Sink {
             into: &mut [],
             filled: 0,
@@ -245,16 +245,10 @@ impl Tls {
             outgoing: &mut self.outgoing,
             buffers,
         };
-        loop {
-            let (_, step) = match &mut self.session {
-                Session::Server(session) => sink.take(session.process_tls_records(&mut [])),
-                Session::Client(session) => sink.take(session.process_tls_records(&mut [])),
-            };
-            match step {
-                Ok(Step::Again) => {}
-                Ok(_) | Err(_) => return,
-            }
-        }
+        let _ = match &mut self.session {
+            Session::Server(session) => sink.take(session.process_tls_records(rest)),
+            Session::Client(session) => sink.take(session.process_tls_records(rest)),
+        };
     }
 
     /// Encrypts up to [`SEAL_MAX`] bytes into `cipher`, which has room for

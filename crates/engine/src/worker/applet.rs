@@ -1,13 +1,13 @@
 //! Connections whose other side is an applet in TypeScript.
 
 use rustix::io::Errno;
-use sluice_wire::errors::{by, code, phase, reason};
+use sluice_wire::errors::{by, code, phase, reason, reason_code};
 use sluice_wire::events::{bytes_flag, event};
 use sluice_wire::flags::conn_flag;
 use sluice_wire::states::conn_state;
 
 use super::{Worker, record};
-use crate::connection::data::read;
+use crate::connection::data::{self, read};
 use crate::connection::{Mode, Watch};
 use crate::sys;
 
@@ -122,6 +122,9 @@ impl Worker {
             if connection.reason == 0 {
                 connection.reason = reason(by::CLIENT, phase::DATA, code::DONE);
             }
+            if connection.is_truncated() && reason_code(connection.reason) == code::DONE {
+                connection.reason = reason(by::CLIENT, phase::DATA, code::TLS_TRUNCATED);
+            }
             return self.end(slot);
         }
         if connection.reason == 0 && connection.flags & both != 0 {
@@ -139,8 +142,8 @@ impl Worker {
     fn applet_failed(&mut self, slot: u32, error: Errno) {
         let connection = self.slots.get_mut(slot);
         connection.reason = 0;
-        let reason = reason(by::CLIENT, phase::DATA, sys::code_of(error));
-        connection.blame(reason, error.raw_os_error());
+        let (code, errno) = data::explain(connection, error, &mut self.mover.buffers);
+        connection.blame(reason(by::CLIENT, phase::DATA, code), errno);
         self.end(slot);
     }
 }

@@ -189,8 +189,8 @@ impl Worker {
                 false
             }
             Err(error) => {
-                let reason = reason(by::CLIENT, phase, sys::code_of(error));
-                connection.blame(reason, error.raw_os_error());
+                let (code, errno) = data::explain(connection, error, &mut self.mover.buffers);
+                connection.blame(reason(by::CLIENT, phase, code), errno);
                 self.end(slot);
                 false
             }
@@ -217,8 +217,8 @@ impl Worker {
                 Err(Errno::AGAIN) => break,
                 Err(error) => {
                     let phase = phase_of(connection);
-                    let reason = reason(by::CLIENT, phase, sys::code_of(error));
-                    connection.blame(reason, error.raw_os_error());
+                    let (code, errno) = data::explain(connection, error, &mut self.mover.buffers);
+                    connection.blame(reason(by::CLIENT, phase, code), errno);
                     self.end(slot);
                     return;
                 }
@@ -295,7 +295,7 @@ impl Worker {
                 return;
             }
             Ok(_) | Err(Errno::AGAIN) => (code::CLIENT_TIMEOUT, 0),
-            Err(error) => (sys::code_of(error), error.raw_os_error()),
+            Err(error) => data::explain(connection, error, &mut self.mover.buffers),
         };
         let phase = phase_of(connection);
         connection.blame(reason(by::CLIENT, phase, code), errno);

@@ -10,7 +10,7 @@ use sluice_wire::states::conn_state;
 
 use super::Worker;
 use super::incoming::phase_of;
-use crate::connection::data::{read, write};
+use crate::connection::data::{self, read, write};
 use crate::connection::{Deadline, Mode, NONE, Side, Watch};
 use crate::handshake::proxy_in::Endpoint;
 use crate::handshake::{proxy_out, socks};
@@ -120,8 +120,8 @@ impl Worker {
                 true
             }
             Err(error) => {
-                let reason = reason(by::CLIENT, phase::CONNECT, sys::code_of(error));
-                connection.blame(reason, error.raw_os_error());
+                let (code, errno) = data::explain(connection, error, &mut self.mover.buffers);
+                connection.blame(reason(by::CLIENT, phase::CONNECT, code), errno);
                 self.end(client);
                 false
             }

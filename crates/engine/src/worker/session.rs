@@ -3,18 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rustix::io::Errno;
 use sluice_wire::errors::{by, code, phase, reason, reason_code};
 use sluice_wire::events::event;
 
 use super::Worker;
-use crate::connection::data::{self, TLS_FAILED};
 use crate::connection::slots::clock;
-use crate::connection::{Connection, NONE, Side, Watch};
+use crate::connection::{Connection, NONE, Side, Watch, data};
 use crate::route::Route;
 use crate::stream::buffer::BufferPool;
 use crate::stream::forward::{Flow, Mover, forward};
-use crate::sys;
 
 impl Worker {
     /// Moves payload in both directions, and passes FINs and errors on.
@@ -154,17 +151,14 @@ fn absorb(
         // What was read before the error is still delivered.
         failed.eof = true;
     }
-    if error == TLS_FAILED {
-        // The alert, if the socket takes it.
-        let _ = data::flush(failed, buffers);
-    }
+    let (code, errno) = data::explain(failed, error, buffers);
     failed.write_dead = true;
-    blame(failed, peer, error);
+    blame(failed, peer, code, errno);
     true
 }
 
 /// The client's connection carries the reason of both.
-fn blame(failed: &mut Connection, peer: &mut Connection, error: Errno) {
+fn blame(failed: &mut Connection, peer: &mut Connection, code: i32, errno: i32) {
     let side = match failed.side {
         Side::Client => by::CLIENT,
         Side::Server => by::SERVER,
@@ -173,13 +167,6 @@ fn blame(failed: &mut Connection, peer: &mut Connection, error: Errno) {
         phase::CLOSE
     } else {
         phase::DATA
-    };
-    let (code, errno) = match &failed.tls {
-        Some(tls) if error == TLS_FAILED => match tls.failure {
-            Some(failure) => (failure.code, failure.alert),
-            None => (code::TLS_ERROR, 0),
-        },
-        _ => (sys::code_of(error), error.raw_os_error()),
     };
     let reason = reason(side, phase, code);
     let carrier = if failed.side == Side::Client {
@@ -201,9 +188,9 @@ fn note_fin(client: &mut Connection, server: &Connection) {
         client.reason = reason(side, phase::DATA, code::DONE);
     }
     if reason_code(client.reason) == code::DONE {
-        if is_truncated(client) {
+        if client.is_truncated() {
             client.reason = reason(by::CLIENT, phase::DATA, code::TLS_TRUNCATED);
-        } else if is_truncated(server) {
+        } else if server.is_truncated() {
             client.reason = reason(by::SERVER, phase::DATA, code::TLS_TRUNCATED);
         }
     }
@@ -220,7 +207,7 @@ fn pass_fin(
     if source.eof {
         source.want_shutr();
         source.run_close_steps(true, buffers);
-        if is_truncated(source)
+        if source.is_truncated()
             && let Some(tls) = &mut target.tls
         {
             // close_notify would vouch for payload that may be missing.
@@ -230,10 +217,6 @@ fn pass_fin(
         target.run_close_steps(flow == Flow::Finished, buffers);
     }
     target.write_dead
-}
-
-fn is_truncated(connection: &Connection) -> bool {
-    connection.tls.as_ref().is_some_and(|tls| tls.truncated)
 }
 
 /// What to watch of a connection whose outgoing direction stands at `flow`.

@@ -353,3 +353,72 @@ fn an_end_or_a_reset_within_a_handshake_is_the_clients() {
     }
     s.h.settle();
 }
+
+/// A handshake record with the beginning of a message of `length` bytes.
+fn begun(kind: u8, length: u8) -> Vec<u8> {
+    vec![22, 3, 3, 0, 9, kind, 0, 0, length, 3, 3, 0, 0, 0]
+}
+
+#[test]
+fn a_message_that_is_split_over_records_and_never_ends_is_the_peers_failure() {
+    let _shared = shared();
+    let s = Secure::start(Version::Tls12);
+    let address = s.listen();
+    // What rustls keeps of the first record must be there when more comes.
+    for (n, rest) in [&[21, 3, 3, 0, 2, 2, 42][..], b"garbage of any kind", &[]]
+        .into_iter()
+        .enumerate()
+    {
+        let mut session =
+            ClientConnection::new(client(), "localhost".try_into().expect("name")).expect("client");
+        let mut hello = Vec::new();
+        session.write_tls(&mut hello).expect("hello");
+        let mut stream = dial(address);
+        stream.write_all(&hello).expect("write");
+        let mut first = [0; 1];
+        stream.read_exact(&mut first).expect("ServerHello");
+        stream.write_all(&begun(16, 37)).expect("write");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        stream.write_all(rest).expect("write");
+        if rest.is_empty() {
+            stream.shutdown(Shutdown::Write).expect("FIN");
+        }
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        drop(stream);
+        let closed = s.h.nth(event::CLOSED, n);
+        let code = if rest.is_empty() {
+            code::ABORTED
+        } else {
+            code::TLS_MALFORMED
+        };
+        assert_reason(closed.reason(), by::CLIENT, phase::TLS, code);
+    }
+    s.h.settle();
+}
+
+#[test]
+fn a_server_that_splits_its_hello_and_sends_nonsense_fails_the_connect() {
+    let _shared = shared();
+    let s = Secure::start(Version::Tls13);
+    let upstream = std::net::TcpListener::bind("127.0.0.1:0").expect("upstream");
+    let route = s.route_tls(upstream.local_addr().expect("address"));
+    s.h.route(route);
+    let (_, address) = s.h.listen(listen_spec());
+    let stream = dial(address);
+    let mut server = accept(&upstream);
+    let mut first = [0; 1];
+    server.read_exact(&mut first).expect("ClientHello");
+    server.write_all(&begun(2, 90)).expect("write");
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    server.write_all(b"garbage of any kind").expect("write");
+    let failed = s.h.next(event::CONNECT_FAILED);
+    assert_reason(
+        failed.reason(),
+        by::SERVER,
+        phase::TLS_OUT,
+        code::TLS_MALFORMED,
+    );
+    drop((stream, server));
+    s.h.settle();
+}
