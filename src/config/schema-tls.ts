@@ -1,6 +1,7 @@
 /** Schema of TLS: towards clients on a bind, and towards servers. */
 
 import type { z } from 'zod'
+import { CIPHER_SUITES } from '../connection/tls-names.js'
 import { defaults } from './defaults.js'
 import {
   anyOf,
@@ -19,35 +20,20 @@ import {
 } from './fields.js'
 import { MAX } from './schema-common.js'
 import { suggest } from './suggest.js'
-import type { CertificateConfig, TlsBindConfig, TlsServerConfig } from './types.js'
+import type { CertificateConfig, TlsBindConfig, TlsServerConfig, TlsVersion } from './types.js'
 import { show } from './units.js'
 
-/** Cipher suites of both engines by their IANA names, those of TLS 1.3 first. */
-export const tls13Ciphers: readonly string[] = [
-  'TLS_AES_128_GCM_SHA256',
-  'TLS_AES_256_GCM_SHA384',
-  'TLS_CHACHA20_POLY1305_SHA256',
-]
-export const tls12Ciphers: readonly string[] = ['ECDSA', 'RSA'].flatMap((signature) =>
-  ['AES_128_GCM_SHA256', 'AES_256_GCM_SHA384', 'CHACHA20_POLY1305_SHA256'].map(
-    (rest) => `TLS_ECDHE_${signature}_WITH_${rest}`,
-  ),
-)
+const named = (version: TlsVersion) =>
+  CIPHER_SUITES.filter((suite) => suite.version === version).map(({ name }) => name)
+
+/** Cipher suites of both engines by their IANA names. */
+export const tls13Ciphers: readonly string[] = named('TLSv1.3')
+export const tls12Ciphers: readonly string[] = named('TLSv1.2')
 const ciphers = [...tls13Ciphers, ...tls12Ciphers]
 const groups = ['x25519', 'secp256r1', 'secp384r1', 'X25519MLKEM768']
 
 /** What OpenSSL calls them. */
-const ciphersElsewhere = new Map(
-  tls12Ciphers.map((name) => [
-    name
-      .replace(/^TLS_/, '')
-      .replace('_WITH', '')
-      .replace('AES_', 'AES')
-      .replace('_POLY1305_SHA256', '_POLY1305')
-      .replaceAll('_', '-'),
-    name,
-  ]),
-)
+const ciphersElsewhere = new Map(CIPHER_SUITES.map(({ openssl, name }) => [openssl, name]))
 const groupsElsewhere = new Map([
   ['P-256', 'secp256r1'],
   ['prime256v1', 'secp256r1'],

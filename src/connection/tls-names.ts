@@ -1,22 +1,36 @@
 /** Names of the numbers that TLS has on the wire. */
 
-/** Cipher suites that Sluice speaks: IANA name, and OpenSSL's where it is another one. */
-const CIPHERS: ReadonlyMap<number, readonly [iana: string, openssl: string]> = new Map<
-  number,
-  readonly [string, string]
->([
-  [0x1301, ['TLS_AES_128_GCM_SHA256', 'TLS_AES_128_GCM_SHA256']],
-  [0x1302, ['TLS_AES_256_GCM_SHA384', 'TLS_AES_256_GCM_SHA384']],
-  [0x1303, ['TLS_CHACHA20_POLY1305_SHA256', 'TLS_CHACHA20_POLY1305_SHA256']],
-  [0xc02b, ['TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256', 'ECDHE-ECDSA-AES128-GCM-SHA256']],
-  [0xc02c, ['TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384', 'ECDHE-ECDSA-AES256-GCM-SHA384']],
-  [0xc02f, ['TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256', 'ECDHE-RSA-AES128-GCM-SHA256']],
-  [0xc030, ['TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384', 'ECDHE-RSA-AES256-GCM-SHA384']],
-  [0xcca8, ['TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256', 'ECDHE-RSA-CHACHA20-POLY1305']],
-  [0xcca9, ['TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256', 'ECDHE-ECDSA-CHACHA20-POLY1305']],
-])
+/** A cipher suite that Sluice speaks. */
+export interface CipherSuite {
+  /** On the wire. */
+  readonly number: number
+  /** IANA's name. */
+  readonly name: string
+  /** OpenSSL's name. */
+  readonly openssl: string
+  readonly version: 'TLSv1.2' | 'TLSv1.3'
+}
 
-const OPENSSL_NAMES: ReadonlyMap<string, string> = new Map(CIPHERS.values())
+/** All of them, in the order in which they are offered where nothing is configured. */
+export const CIPHER_SUITES: readonly CipherSuite[] = [
+  suite(0x1301, 'TLS_AES_128_GCM_SHA256'),
+  suite(0x1302, 'TLS_AES_256_GCM_SHA384'),
+  suite(0x1303, 'TLS_CHACHA20_POLY1305_SHA256'),
+  suite(0xc02b, 'TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256', 'ECDHE-ECDSA-AES128-GCM-SHA256'),
+  suite(0xc02f, 'TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256', 'ECDHE-RSA-AES128-GCM-SHA256'),
+  suite(0xc02c, 'TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384', 'ECDHE-ECDSA-AES256-GCM-SHA384'),
+  suite(0xc030, 'TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384', 'ECDHE-RSA-AES256-GCM-SHA384'),
+  suite(0xcca9, 'TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256', 'ECDHE-ECDSA-CHACHA20-POLY1305'),
+  suite(0xcca8, 'TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256', 'ECDHE-RSA-CHACHA20-POLY1305'),
+]
+
+const BY_NUMBER = new Map(CIPHER_SUITES.map((it) => [it.number, it]))
+const BY_NAME = new Map(CIPHER_SUITES.map((it) => [it.name, it]))
+
+/** Those of TLS 1.3 have one name everywhere. */
+function suite(number: number, name: string, openssl?: string): CipherSuite {
+  return { number, name, openssl: openssl ?? name, version: openssl ? 'TLSv1.2' : 'TLSv1.3' }
+}
 
 const VERSIONS: ReadonlyMap<number, string> = new Map([
   [0x0300, 'SSLv3'],
@@ -67,12 +81,17 @@ const ALERTS: Readonly<Record<number, string>> = {
 
 /** IANA name, or '0x1304' for a suite that Sluice does not speak. */
 export function cipherName(cipher: number): string {
-  return CIPHERS.get(cipher)?.[0] ?? hex(cipher)
+  return BY_NUMBER.get(cipher)?.name ?? hex(cipher)
+}
+
+/** Number of the suite with this IANA name; undefined where Sluice does not speak it. */
+export function cipherNumber(name: string): number | undefined {
+  return BY_NAME.get(name)?.number
 }
 
 /** OpenSSL's name of the suite with this IANA name; the same where it has none. */
 export function opensslCipherName(name: string): string {
-  return OPENSSL_NAMES.get(name) ?? name
+  return BY_NAME.get(name)?.openssl ?? name
 }
 
 /** 'TLSv1.3', as OpenSSL and HAProxy write it; '0x7f1c' for an unknown one. */

@@ -1,6 +1,7 @@
 /** ClientHellos for tests (RFC 8446 section 4.1.2): what a client would send, without its keys. */
 
 import type { TlsVersion } from '../config/types.js'
+import { CIPHER_SUITES, cipherNumber } from '../connection/tls-names.js'
 import { SluiceError } from '../errors.js'
 
 export interface HelloOptions {
@@ -15,19 +16,6 @@ export interface HelloOptions {
 }
 
 const VERSIONS: Readonly<Record<TlsVersion, number>> = { 'TLSv1.2': 0x0303, 'TLSv1.3': 0x0304 }
-
-/** Numbers of the cipher suites that both engines have. */
-export const CIPHERS: ReadonlyMap<string, number> = new Map([
-  ['TLS_AES_128_GCM_SHA256', 0x1301],
-  ['TLS_AES_256_GCM_SHA384', 0x1302],
-  ['TLS_CHACHA20_POLY1305_SHA256', 0x1303],
-  ['TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256', 0xc02b],
-  ['TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384', 0xc02c],
-  ['TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256', 0xc02f],
-  ['TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384', 0xc030],
-  ['TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256', 0xcca8],
-  ['TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256', 0xcca9],
-])
 
 const GROUPS = [0x001d, 0x0017, 0x0018]
 const SIGNATURE_SCHEMES = [0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0807]
@@ -65,7 +53,10 @@ export function buildClientHello(options: HelloOptions = {}): Buffer {
     uint16(0x0303),
     Buffer.alloc(32, 7),
     vector(1, Buffer.alloc(32, 8)),
-    vector(2, ...(ciphers?.map(cipherNumber) ?? [...CIPHERS.values()]).map(uint16)),
+    vector(
+      2,
+      ...(ciphers?.map(knownCipher) ?? CIPHER_SUITES.map(({ number }) => number)).map(uint16),
+    ),
     Buffer.from([1, 0]),
     vector(2, ...extensions),
   ])
@@ -84,8 +75,8 @@ export function recordsOf(message: Uint8Array): Buffer {
   return Buffer.concat(records)
 }
 
-function cipherNumber(name: string): number {
-  const number = CIPHERS.get(name)
+function knownCipher(name: string): number {
+  const number = cipherNumber(name)
   if (number !== undefined) return number
   throw new SluiceError('ERR_SLUICE_ARGUMENT', `tls.ciphers: '${name}' is not known.`)
 }

@@ -1,10 +1,11 @@
 /** What a client of the test engine does about TLS. */
 
+import { CIPHER_SUITES, cipherNumber } from '../connection/tls-names.js'
 import type { TlsServerSpec } from '../engine/engine.js'
 import { Code } from '../engine/wire.js'
 import { type ClientHello, parseClientHello } from '../handshake/client-hello.js'
 import { buildCertificate, type TestCertificate } from './certificate.js'
-import { buildClientHello, CIPHERS, type HelloOptions, recordsOf } from './hello.js'
+import { buildClientHello, type HelloOptions, recordsOf } from './hello.js'
 
 /** A client that begins with a ClientHello. */
 export interface TlsClientOptions extends HelloOptions {
@@ -79,8 +80,8 @@ function commonCipher(
   hello: ClientHello,
   version: number,
 ): number | undefined {
-  const configured = spec.ciphers.map((name) => CIPHERS.get(name))
-  const known = configured.length > 0 ? configured : [...CIPHERS.values()]
+  const configured = spec.ciphers.map(cipherNumber)
+  const known = configured.length > 0 ? configured : CIPHER_SUITES.map(({ number }) => number)
   return known.find(
     (cipher) =>
       cipher !== undefined &&

@@ -3,8 +3,9 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
+import { cipherNumber } from '../../connection/tls-names.js'
 import { TlsFlag } from '../wire.js'
-import { cipherNumber, versionNumber } from './tls-names.js'
+import { versionNumber } from './tls-names.js'
 import { TlsWire } from './tls-wire.js'
 
 /** Makes a TLSSocket over the stream of records; it may verify the peer by itself. */
@@ -128,7 +129,7 @@ export function summaryOf(tls: TLSSocket, certificate: Uint8Array, verified: boo
   const resumed = tls.isSessionReused() ? TlsFlag.RESUMED : 0
   return {
     version: versionNumber(tls.getProtocol()),
-    cipher: cipherNumber(tls.getCipher().standardName),
+    cipher: cipherNumber(tls.getCipher().standardName) ?? 0,
     flags: resumed | (verified ? TlsFlag.VERIFIED : 0),
     alpn: tls.alpnProtocol || '',
     certificate,

@@ -1,31 +1,10 @@
-/** Names of TLS versions, cipher suites and groups: as configured (IANA), as OpenSSL has them, as on the wire. */
+/** Names of TLS versions, cipher suites and groups: from those of a configuration (IANA) to what Node wants. */
 
+import { CIPHER_SUITES } from '../../connection/tls-names.js'
 import { SluiceError } from '../../errors.js'
 import type { TlsVersion } from '../engine.js'
 
-interface Suite {
-  readonly number: number
-  /** As OpenSSL names it. */
-  readonly openssl: string
-  readonly version: TlsVersion
-}
-
-function suite(number: number, openssl: string): Suite {
-  return { number, openssl, version: openssl.startsWith('TLS_') ? 'TLSv1.3' : 'TLSv1.2' }
-}
-
-/** In the order in which they are offered by default. */
-const SUITES: ReadonlyMap<string, Suite> = new Map([
-  ['TLS_AES_128_GCM_SHA256', suite(0x1301, 'TLS_AES_128_GCM_SHA256')],
-  ['TLS_AES_256_GCM_SHA384', suite(0x1302, 'TLS_AES_256_GCM_SHA384')],
-  ['TLS_CHACHA20_POLY1305_SHA256', suite(0x1303, 'TLS_CHACHA20_POLY1305_SHA256')],
-  ['TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256', suite(0xc02b, 'ECDHE-ECDSA-AES128-GCM-SHA256')],
-  ['TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256', suite(0xc02f, 'ECDHE-RSA-AES128-GCM-SHA256')],
-  ['TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384', suite(0xc02c, 'ECDHE-ECDSA-AES256-GCM-SHA384')],
-  ['TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384', suite(0xc030, 'ECDHE-RSA-AES256-GCM-SHA384')],
-  ['TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256', suite(0xcca9, 'ECDHE-ECDSA-CHACHA20-POLY1305')],
-  ['TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256', suite(0xcca8, 'ECDHE-RSA-CHACHA20-POLY1305')],
-])
+const SUITES = new Map(CIPHER_SUITES.map((suite) => [suite.name, suite]))
 
 /** '': OpenSSL 3.0 does not have it; it is left out, the others serve. */
 const GROUPS: ReadonlyMap<string, string> = new Map([
@@ -83,11 +62,6 @@ export function offerOf(spec: {
 /** Number of a version as Node names it ('TLSv1.3'); 0 for an unknown one. */
 export function versionNumber(name: string | null): number {
   return name === 'TLSv1.3' ? 0x0304 : name === 'TLSv1.2' ? 0x0303 : 0
-}
-
-/** Number of a cipher suite by its IANA name; 0 for an unknown one. */
-export function cipherNumber(name: string): number {
-  return SUITES.get(name)?.number ?? 0
 }
 
 export function tlsError(message: string, cause?: unknown): SluiceError {
