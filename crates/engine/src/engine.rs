@@ -17,7 +17,6 @@ use crate::poller::Poller;
 use crate::ring::Events;
 use crate::route::{Route, TlsTarget};
 use crate::stats::{Stats, WorkerStats};
-use crate::sys;
 use crate::tls::config::{self, ClientSpec, ServerSpec};
 use crate::tls::contexts::{Context, Contexts};
 use crate::tls::sessions::SessionGroups;
@@ -322,7 +321,6 @@ impl Mailbox {
 /// ENGINE_FATAL: a proxy must not limp.
 fn run_worker(parts: WorkerParts, index: usize) {
     let (memory, doorbell) = (parts.memory, parts.doorbell.clone());
-    sys::take_short_turns();
     let mut worker = Worker::new(parts);
     if matches!(catch_unwind(AssertUnwindSafe(|| worker.run())), Ok(Ok(()))) {
         return;

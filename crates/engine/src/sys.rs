@@ -205,33 +205,6 @@ fn set_bind_address_no_port(socket: impl AsFd) {
     let _ = socket;
 }
 
-/// Asks for short turns on the processor, so that a worker that shares one with
-/// TypeScript is not kept waiting for milliseconds (Linux 6.12; elsewhere it
-/// changes nothing). A turn shorter than another's comes sooner, not more often.
-pub fn take_short_turns() {
-    /// Nanoseconds.
-    #[cfg(target_os = "linux")]
-    const TURN: u64 = 200_000;
-    #[cfg(target_os = "linux")]
-    {
-        // SAFETY: plain system call about this thread.
-        let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
-        let attributes = libc::sched_attr {
-            size: size_of::<libc::sched_attr>() as u32,
-            sched_policy: libc::SCHED_OTHER as u32,
-            sched_flags: 0,
-            sched_nice: nice,
-            sched_priority: 0,
-            sched_runtime: TURN,
-            sched_deadline: 0,
-            sched_period: 0,
-        };
-        // SAFETY: the attributes live through the call and say their own size; the
-        // kernel refuses what it does not know.
-        let _ = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
-    }
-}
-
 #[cfg(target_os = "linux")]
 fn set_option(socket: impl AsFd, level: i32, name: i32, value: i32) -> Result<()> {
     // SAFETY: the fd is borrowed for the call, and the option value is an int
