@@ -220,6 +220,15 @@ fn receive_records(
     let mut records = buffers.take_records();
     let begun = tls.begin(&mut records, buffers);
     let outcome = match receive(source, &mut records[begun..SEAL_MAX]) {
+        // No room is left: a handshake message in more records than it may have.
+        Ok((0, _)) if begun == SEAL_MAX => {
+            tls.failure = Some(Failure {
+                code: code::TLS_MALFORMED,
+                alert: 0,
+                by_peer: true,
+            });
+            Err(TLS_FAILED)
+        }
         Ok((count, fin)) => {
             tls.fin |= fin;
             tls.open(&mut records[..begun + count], into, buffers)

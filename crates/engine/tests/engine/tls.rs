@@ -422,3 +422,26 @@ fn a_server_that_splits_its_hello_and_sends_nonsense_fails_the_connect() {
     drop((stream, server));
     s.h.settle();
 }
+
+#[test]
+fn a_handshake_message_that_grows_without_end_is_the_peers_failure() {
+    let _shared = shared();
+    let s = Secure::start(Version::Tls12);
+    let mut session =
+        ClientConnection::new(client(), "localhost".try_into().expect("name")).expect("client");
+    let mut bytes = Vec::new();
+    session.write_tls(&mut bytes).expect("hello");
+    // One message of 65535 bytes, a byte a record.
+    bytes.extend([22, 3, 3, 0, 4, 16, 0, 255, 255]);
+    for _ in 0..20_000 {
+        bytes.extend([22, 3, 3, 0, 1, 0]);
+    }
+    let mut stream = dial(s.listen());
+    stream.write_all(&bytes).expect("write");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    drop(stream);
+    let closed = s.h.next(event::CLOSED);
+    assert_reason(closed.reason(), by::CLIENT, phase::TLS, code::TLS_MALFORMED);
+    s.h.settle();
+}
