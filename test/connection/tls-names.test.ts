@@ -7,6 +7,9 @@ import {
   opensslCipherName,
   versionName,
 } from '#sluice/connection/tls-names.js'
+import { needs } from '../interop/support/programs.js'
+
+needs('openssl')
 
 const SUITES = [0x1301, 0x1302, 0x1303, 0xc02b, 0xc02c, 0xc02f, 0xc030, 0xcca8, 0xcca9]
 

@@ -5,9 +5,11 @@ import { randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { folder, start } from '../cli/spawn.js'
 import { type Nginx, startNginx } from '../interop/support/nginx.js'
-import { runProgram } from '../interop/support/programs.js'
+import { needs, runProgram } from '../interop/support/programs.js'
 import { engineKinds } from '../support/engines.js'
 import { Peer } from '../support/peer.js'
+
+needs('curl')
 
 /** More than the kernel's buffers on both sides hold. */
 const BODY = randomBytes(32 * 1024 * 1024)

@@ -7,9 +7,11 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { folder, repository } from '../cli/spawn.js'
-import { runProgram } from '../interop/support/programs.js'
+import { needs, runProgram } from '../interop/support/programs.js'
 import { until } from '../interop/support/sluice.js'
 import { engineKinds } from '../support/engines.js'
+
+needs('curl', 'script')
 
 const { scripts } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as {
   scripts: Record<string, string>

@@ -8,11 +8,14 @@ import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import { repository } from '../cli/spawn.js'
-import { runProgram } from '../interop/support/programs.js'
+import { needs, runProgram } from '../interop/support/programs.js'
 import { until } from '../interop/support/sluice.js'
+
+needs('curl')
 
 const CONFIG = `
 import { staticReply } from 'sluice/policy'
+
 export default {
   frontends: { web: { bind: '127.0.0.1:0', backend: 'app' } },
   backends: { app: { servers: { a: staticReply('HTTP/1.0 200 OK\\r\\n\\r\\nstill here\\n') } } },

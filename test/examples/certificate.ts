@@ -4,6 +4,9 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { needs } from '../interop/support/programs.js'
+
+needs('openssl')
 
 export interface Certificate {
   key: Buffer

@@ -5,7 +5,10 @@ import { test } from 'node:test'
 import { connect } from 'node:tls'
 import { frameClientHello, parseClientHello } from '#sluice/handshake/client-hello.js'
 import { type Ja4Input, ja4 } from '#sluice/handshake/ja4.js'
+import { needs } from '../interop/support/programs.js'
 import { CHROME, FIREFOX } from './hello-vectors.js'
+
+needs('openssl')
 
 const list = (hex: string) => (hex === '' ? [] : hex.split(',').map((item) => Number(`0x${item}`)))
 /** From what FoxIO's tools print as 'JA4_ro': 'ciphers_extensions_schemes' in the client's order. */

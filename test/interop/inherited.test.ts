@@ -11,7 +11,9 @@ import { fileURLToPath } from 'node:url'
 import { engineKinds } from '../support/engines.js'
 import { Daemon } from './support/daemon.js'
 import { HELLO, type Nginx, startNginx } from './support/nginx.js'
-import { runProgram } from './support/programs.js'
+import { needs, runProgram } from './support/programs.js'
+
+needs('systemd-socket-activate', 'curl')
 
 const cli = fileURLToPath(import.meta.resolve('#sluice/cli/main.js'))
 const config = fileURLToPath(new URL('inherited-config.js', import.meta.url))

@@ -11,8 +11,10 @@ import type { Config } from '#sluice/config/types.js'
 import { reject, track, useBackend } from '#sluice/rules/actions.js'
 import type { Connection } from '#sluice/rules/types.js'
 import { HELLO, type Nginx, startNginx } from './support/nginx.js'
-import { CURL_CLOSED, runProgram } from './support/programs.js'
+import { CURL_CLOSED, needs, runProgram } from './support/programs.js'
 import { interopTest, type Running, watcher } from './support/sluice.js'
+
+needs('curl')
 
 const MEGABYTES_10 = randomBytes(10 * 1024 * 1024)
 

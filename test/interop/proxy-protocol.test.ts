@@ -12,8 +12,10 @@ import type { Connection } from '#sluice/rules/types.js'
 import type { Daemon } from './support/daemon.js'
 import { startHaproxy } from './support/haproxy.js'
 import { HELLO, type Nginx, startNginx } from './support/nginx.js'
-import { CURL_CLOSED, runProgram } from './support/programs.js'
+import { CURL_CLOSED, needs, runProgram } from './support/programs.js'
 import { interopTest, type Running, until, watcher } from './support/sluice.js'
+
+needs('curl')
 
 let nginx: Nginx
 /** HAProxy that expects a PROXY header and tells what it says. */

@@ -8,9 +8,11 @@ import type { BackendConfig, Config } from '#sluice/config/types.js'
 import { useBackend } from '#sluice/rules/actions.js'
 import type { Connection } from '#sluice/rules/types.js'
 import { Peer } from '../support/peer.js'
-import { runProgram } from './support/programs.js'
+import { needs, runProgram } from './support/programs.js'
 import { type Redis, startRedis } from './support/redis.js'
 import { interopTest, type Running } from './support/sluice.js'
+
+needs('redis-cli', 'redis-benchmark')
 
 let redis: Redis
 

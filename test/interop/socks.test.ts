@@ -10,8 +10,10 @@ import { useBackend } from '#sluice/rules/actions.js'
 import { closedPort } from '../support/peer.js'
 import { Daemon } from './support/daemon.js'
 import { HELLO, type Nginx, startNginx } from './support/nginx.js'
-import { CURL_CLOSED, runProgram } from './support/programs.js'
+import { CURL_CLOSED, needs, runProgram } from './support/programs.js'
 import { interopTest, type Running } from './support/sluice.js'
+
+needs('microsocks', 'danted', 'curl')
 
 const BODY = randomBytes(2 * 1024 * 1024)
 

@@ -8,8 +8,10 @@ import { join } from 'node:path'
 import type { Config, TlsBindConfig } from '#sluice/config/types.js'
 import { echo, staticReply } from '#sluice/policy.js'
 import { makeAuthority } from '../support/certificates.js'
-import { findProgram, runProgram } from './support/programs.js'
+import { findProgram, needs, runProgram } from './support/programs.js'
 import { interopTest } from './support/sluice.js'
+
+needs('curl', 'openssl')
 
 const root = makeAuthority()
 const ca = root.intermediate()

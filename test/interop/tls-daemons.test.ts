@@ -12,8 +12,10 @@ import {
   opensslServer,
 } from '../support/tls-daemons.js'
 import type { Daemon } from './support/daemon.js'
-import { runProgram } from './support/programs.js'
+import { needs, runProgram } from './support/programs.js'
 import { interopTest, type Start, until } from './support/sluice.js'
+
+needs('curl')
 
 const root = makeAuthority()
 const ca = root.intermediate()

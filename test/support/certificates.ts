@@ -16,6 +16,9 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { isIP } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { needs } from '../interop/support/programs.js'
+
+needs('openssl')
 
 export type TestKey = 'ec' | 'ec384' | 'rsa' | 'rsa1024' | 'ed25519'
 

@@ -4,13 +4,16 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Daemon } from '../interop/support/daemon.js'
 import { startHaproxy } from '../interop/support/haproxy.js'
+import { NGINX_STREAM, needs } from '../interop/support/programs.js'
 import type { Authority, Issued } from './certificates.js'
+
+needs('nginx', 'nginx-stream', 'openssl')
 
 /** As TLS 1.2 or 1.3 is called by node:tls. */
 export type Version = 'TLSv1.2' | 'TLSv1.3'
 
 const nginxHead = (directory: string) => `
-load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+load_module ${NGINX_STREAM};
 daemon off;
 master_process off;
 pid ${directory}/nginx.pid;

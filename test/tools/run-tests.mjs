@@ -2,10 +2,14 @@
 // after --test, so the files are found here.
 //
 //   node test/tools/run-tests.mjs [part of a path]... [--option-of-node]...
+//
+// Tests that need programs which are not installed (`needs(...)` in the file or in
+// what it imports) are left out and named at the end, with the line that installs
+// them. With SLUICE_REQUIRE_INTEROP=1 they run, and so fail.
 
 import { spawnSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -24,6 +28,50 @@ if (files.length === 0) {
   process.exit(1)
 }
 
+const { missingPackages } = await import(join(build, 'interop/support/programs.js'))
+
+/** Programs that a compiled file, or what it imports of the tests, says it needs. */
+const programsOf = new Map()
+function programs(file) {
+  const known = programsOf.get(file)
+  if (known) return known
+  const found = new Set()
+  programsOf.set(file, found)
+  const text = readFileSync(file, 'utf8')
+  for (const [, list] of text.matchAll(/^needs\(([^)]*)\)/gm)) {
+    for (const [, program] of list.matchAll(/'([^']+)'/g)) found.add(program)
+  }
+  for (const [, path] of text.matchAll(/^(?:import|export)\b[^;]*?from '(\.[^']+)'/gm)) {
+    const imported = join(dirname(file), path)
+    if (existsSync(imported)) for (const program of programs(imported)) found.add(program)
+  }
+  return found
+}
+
+const left = new Map()
+if (process.env.SLUICE_REQUIRE_INTEROP !== '1') {
+  for (const file of files) {
+    const packages = missingPackages([...programs(join(root, file))])
+    if (packages.length > 0) left.set(file, packages)
+  }
+}
+const run = files.filter((file) => !left.has(file))
+
+if (run.length === 0) {
+  sayLeftOut()
+  process.exit(1)
+}
+
+function sayLeftOut() {
+  if (left.size === 0) return
+  const names = [...left.keys()].map((file) => relative(relative(root, build), file))
+  const packages = [...new Set([...left.values()].flat())].sort()
+  console.error(
+    `\nNOT RUN: ${left.size} of ${files.length} test files, for want of programs ` +
+      `(${names.join(', ')}). To run them: apt-get install -y ${packages.join(' ')}\n`,
+  )
+}
+
 const { status, signal, error } = spawnSync(
   process.execPath,
   [
@@ -35,10 +83,11 @@ const { status, signal, error } = spawnSync(
     // shorter limits of their own. ms.
     '--test-timeout=240000',
     ...options,
-    ...files,
+    ...run,
   ],
   { cwd: root, stdio: 'inherit' },
 )
 if (error) throw error
+sayLeftOut()
 if (signal) console.error(`The tests were ended by ${signal}.`)
 process.exit(status ?? 1)

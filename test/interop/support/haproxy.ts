@@ -3,6 +3,9 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Daemon } from './daemon.js'
+import { needs } from './programs.js'
+
+needs('haproxy')
 
 /**
  * @param ports how many ports the configuration needs

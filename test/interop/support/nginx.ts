@@ -3,6 +3,9 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Daemon } from './daemon.js'
+import { needs } from './programs.js'
+
+needs('nginx')
 
 /** Body of `/hello`. */
 export const HELLO = 'hello from nginx\n'

@@ -2,6 +2,9 @@
 
 import { join } from 'node:path'
 import { Daemon } from './daemon.js'
+import { needs } from './programs.js'
+
+needs('redis-server')
 
 export interface Redis extends Daemon {
   readonly socketPath: string
