@@ -22,6 +22,7 @@ export const SCENARIOS = [
 export const PEERS = [
   'native',
   'native-hello',
+  'baseline',
   'js',
   'js-hello',
   'node-pipe',
@@ -31,7 +32,7 @@ export const PEERS = [
   'nginx',
   'direct',
 ]
-const DEFAULT_PEERS = PEERS.filter((name) => name !== 'direct')
+const DEFAULT_PEERS = PEERS.filter((name) => name !== 'direct' && name !== 'baseline')
 
 export const HELP = `npm run bench -- [options]
 
@@ -44,6 +45,7 @@ export const HELP = `npm run bench -- [options]
   --block S           seconds for which the policy blocks in the blocked scenario (default 10)
   --spin              the policy computes meanwhile, on the proxy's core, instead of waiting
   --haproxy PATH      another HAProxy (or SLUICE_BENCH_HAPROXY)
+  --baseline DIR      another checkout of Sluice, built: the peer 'baseline' beside this one
   --nginx PATH        another nginx for the peer and the upstream (or SLUICE_BENCH_NGINX)
   --proxy-core N      core of the proxy (default 0)
   --load-core N       core of the load generator and the upstream (default 1)
@@ -64,6 +66,7 @@ export const HELP = `npm run bench -- [options]
  * @property {boolean} spin
  * @property {string} haproxy
  * @property {string} nginx
+ * @property {string | undefined} baseline
  * @property {number} proxyCore
  * @property {number} loadCore
  * @property {boolean} hostNetwork
@@ -90,6 +93,7 @@ export function readOptions(argv) {
       spin: { type: 'boolean', default: false },
       haproxy: { type: 'string' },
       nginx: { type: 'string' },
+      baseline: { type: 'string' },
       'proxy-core': { type: 'string' },
       'load-core': { type: 'string' },
       'host-network': { type: 'boolean', default: false },
@@ -102,7 +106,12 @@ export function readOptions(argv) {
   const quick = values.quick ?? false
   return {
     scenarios: list('--scenario', expand(values.scenario), SCENARIOS, SCENARIOS),
-    peers: list('--peers', values.peers, PEERS, DEFAULT_PEERS),
+    peers: list(
+      '--peers',
+      values.peers,
+      PEERS,
+      values.baseline === undefined ? DEFAULT_PEERS : [...DEFAULT_PEERS, 'baseline'],
+    ),
     rounds: whole('--rounds', values.rounds, quick ? 1 : 5, 1, 100),
     seconds: whole('--seconds', values.seconds, quick ? 1 : 3, 1, 60),
     quick,
@@ -110,6 +119,7 @@ export function readOptions(argv) {
     block: whole('--block', values.block, quick ? 2 : 10, 1, 60),
     spin: values.spin ?? false,
     haproxy: values.haproxy ?? process.env.SLUICE_BENCH_HAPROXY ?? 'haproxy',
+    baseline: values.baseline,
     nginx: values.nginx ?? process.env.SLUICE_BENCH_NGINX ?? 'nginx',
     proxyCore: whole('--proxy-core', values['proxy-core'], 0, 0, 1023),
     loadCore: whole('--load-core', values['load-core'], 1, 0, 1023),

@@ -65,6 +65,35 @@ export function cpuSeconds(roots) {
 }
 
 /**
+ * Times that the kernel took a core from one of their threads, wanted or not.
+ * @param {number[]} roots
+ * @returns {number} of the threads that live now, since they started
+ */
+export function contextSwitches(roots) {
+  let switches = 0
+  for (const pid of processTree(roots)) {
+    for (const task of tasks(pid)) {
+      try {
+        const text = readFileSync(`/proc/${pid}/task/${task}/status`, 'utf8')
+        for (const [, count] of text.matchAll(/ctxt_switches:\s+(\d+)/g)) switches += Number(count)
+      } catch {
+        // Gone meanwhile.
+      }
+    }
+  }
+  return switches
+}
+
+/** @param {number} pid */
+function tasks(pid) {
+  try {
+    return readdirSync(`/proc/${pid}/task`)
+  } catch {
+    return []
+  }
+}
+
+/**
  * Resident and proportional memory.
  * @param {number[]} roots
  * @returns {{rss: number, pss: number, anonymous: number}} bytes

@@ -18,7 +18,7 @@ export const TARGETS = [
     title: 'connections/s with a rule on each',
     versus: ['haproxy'],
     op: 'at least',
-    limit: 1.1,
+    limit: 1.05,
   },
   {
     scenario: 'connections',
@@ -42,7 +42,7 @@ export const TARGETS = [
     title: 'bulk, CPU per GB',
     versus: ['haproxy', 'haproxy-splice'],
     op: 'at most',
-    limit: 0.85,
+    limit: 0.9,
   },
   {
     scenario: 'connections',
@@ -81,7 +81,14 @@ export const TARGETS = [
     title: 'latency of one client, connection each p50',
     versus: ['haproxy'],
     op: 'at most',
-    limit: 1,
+    limit: 1.2,
+  },
+  {
+    scenario: 'latency',
+    metric: 'close.switches',
+    title: 'context switches, connection each',
+    op: 'at most',
+    limit: 5,
   },
   {
     scenario: 'blocked',

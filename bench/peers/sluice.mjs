@@ -1,8 +1,9 @@
 /** Sluice through its command line, one worker, a rule on every connection. */
 
+import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ADDON_MISSING, findAddon } from '../lib/addon.mjs'
 import { freePort } from '../lib/network.mjs'
@@ -10,26 +11,37 @@ import { startPinned, temporaryDirectory } from '../lib/processes.mjs'
 import { SUITE } from '../lib/tls.mjs'
 import { runningPeer } from './peer.mjs'
 
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+/** This checkout. */
+const HERE = fileURLToPath(new URL('../..', import.meta.url))
 
 /** A server name that nobody but the check of the ClientHello rule asks for. */
 const BLOCKED = 'blocked.test'
 
+/** @param {string} checkout */
+const main = (checkout) => join(resolve(checkout), 'dist/cli/main.js')
+
 /**
  * @param {'native' | 'js'} engine
- * @param {{hello?: boolean}} [how] hello: a rule that reads every ClientHello
+ * @param {{hello?: boolean, baseline?: boolean}} [how] hello: a rule that reads every
+ *   ClientHello; baseline: the checkout that --baseline names instead of this one
  * @returns {import('./peer.mjs').Peer}
  */
-export function sluice(engine, { hello = false } = {}) {
+export function sluice(engine, { hello = false, baseline = false } = {}) {
+  const name = hello ? `${engine}-hello` : engine
   return {
-    name: hello ? `${engine}-hello` : engine,
+    name: baseline ? 'baseline' : name,
     ...(hello ? { only: ['tls-hello-policy'] } : {}),
-    missing() {
-      if (!existsSync(MAIN)) return `no ${MAIN}: npm run build`
-      if (engine === 'native' && findAddon() === undefined) return ADDON_MISSING
+    missing(options) {
+      if (baseline && options.baseline === undefined) return 'no --baseline DIR'
+      const program = main(baseline ? (options.baseline ?? '') : HERE)
+      if (!existsSync(program)) return `no ${program}: npm run build`
+      if (engine === 'native' && !baseline && findAddon() === undefined) return ADDON_MISSING
       return undefined
     },
-    version: () => `${sluiceVersion()} ${engine} on node ${process.version}`,
+    version: (options) => {
+      const checkout = baseline ? resolve(options.baseline ?? '') : HERE
+      return `${sluiceVersion(checkout)} ${engine} on node ${process.version}`
+    },
     async start({ core, upstream, options, tls }) {
       const directory = temporaryDirectory()
       const port = await freePort()
@@ -38,7 +50,7 @@ export function sluice(engine, { hello = false } = {}) {
       const front = frontend(port, tls, hello)
       writeFileSync(config, configuration(front, trigger, upstream.port, options))
       const started = startPinned(core, process.execPath, [
-        MAIN,
+        main(baseline ? (options.baseline ?? '') : HERE),
         'run',
         '--engine',
         engine,
@@ -149,8 +161,14 @@ function touch(port) {
   })
 }
 
-/** @returns {string} */
-function sluiceVersion() {
-  const file = new URL('../../package.json', import.meta.url)
-  return `sluice ${JSON.parse(readFileSync(file, 'utf8')).version}`
+/**
+ * @param {string} checkout
+ * @returns {string} with the commit, where git tells it
+ */
+function sluiceVersion(checkout) {
+  const { version } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8'))
+  const git = spawnSync('git', ['-C', checkout, 'rev-parse', '--short', 'HEAD'], {
+    encoding: 'utf8',
+  })
+  return git.status === 0 ? `sluice ${version} (${git.stdout.trim()})` : `sluice ${version}`
 }

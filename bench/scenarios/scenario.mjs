@@ -33,7 +33,7 @@
  * @property {(context: SampleContext) => Promise<Sample>} sample
  */
 
-import { coreBusySeconds, cpuSeconds } from '../lib/proc.mjs'
+import { contextSwitches, coreBusySeconds, cpuSeconds } from '../lib/proc.mjs'
 import { wrk } from '../lib/wrk.mjs'
 
 /**
@@ -62,13 +62,16 @@ export async function counted({ peer, options }, load) {
   const core = options.loadCore
   const before = cpuSeconds(pids)
   const loadBefore = coreBusySeconds(core)
+  const switchesBefore = contextSwitches(pids)
   const begin = performance.now()
   const result = await load()
   const cpu = cpuSeconds(pids) - before
   const elapsed = (performance.now() - begin) / 1000
+  const switches = contextSwitches(pids) - switchesBefore
   return {
     result,
     cpu,
+    switches,
     busy: (cpu / elapsed) * 100,
     loadBusy: ((coreBusySeconds(core) - loadBefore) / elapsed) * 100,
   }
