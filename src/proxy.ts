@@ -271,6 +271,8 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     try {
       signal?.throwIfAborted()
       signal?.addEventListener('abort', this.#onAbort, { once: true })
+      for (const { path, message } of this.config.warnings)
+        this.logger.warn({ path }, `${path}: ${message}`)
       const engine = await this.#makeEngine()
       this.#engine = engine
       const tls = await this.#loadCertificates(engine)

@@ -18,6 +18,8 @@ export interface CheckOptions {
 export async function check(options: CheckOptions): Promise<void> {
   const { config, displayName } = await loadConfig(options.config, { modules })
   const resolved = resolveConfig(config, { file: displayName, allowNoSockets: true })
+  for (const { path, message } of resolved.warnings)
+    process.stderr.write(`${displayName}: warning: ${path}: ${message}\n`)
   const found = await inspectCertificates(resolved, Date.now())
   for (const line of found.warnings) process.stderr.write(`${displayName}: warning: ${line}\n`)
   if (found.errors.length > 0) throw certificateError(found.errors, displayName)

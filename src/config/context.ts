@@ -20,6 +20,8 @@ export function entries<T>(section: Record<string, T> | undefined): [string, Che
 
 export interface Context {
   issues: Issues
+  /** What is allowed and probably not meant. Each says what to do. */
+  warnings: Issues
   /** Names per section, undefined where the section itself is wrong, so that nothing can refer to it. */
   names: {
     tables: string[] | undefined

@@ -20,6 +20,10 @@ export class Issues {
     this.list.push({ path: formatPath(path), message, ...(suggestion ? { suggestion } : {}) })
   }
 
+  has(path: Path): boolean {
+    return this.list.some((issue) => issue.path === formatPath(path))
+  }
+
   /** Whether anything below `path` was told: what follows from it need not be. */
   hasBelow(path: Path): boolean {
     return this.list.some((issue) => issue.path.startsWith(`${formatPath(path)}.`))

@@ -17,22 +17,7 @@ import {
 } from './fields.js'
 import { suggest } from './suggest.js'
 import { readDuration, show } from './units.js'
-
-const verdictKinds = [
-  'accept',
-  'reject',
-  'tarpit',
-  'reply',
-  'track',
-  'setVar',
-  'backend',
-  'expectProxy',
-  'priority',
-  'certificate',
-  'clientCert',
-  'passthrough',
-  'more',
-]
+import { verdictKinds } from './verdicts.js'
 
 const verdict = leaf(
   ['object'],

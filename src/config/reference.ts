@@ -26,7 +26,13 @@ for you to try. Where it holds no function, the same object works as JSON.
 
 A configuration is checked as a whole before anything starts: every error is told at once, with its path
 (\`frontends.web.bind[0].address\`) and, for a misspelt key or value, what was probably meant. Unknown keys
-are errors.
+are errors. Of rules it sees what can be seen without running them: constant verdicts, their fields, and
+whether their list is the right one; and the table and counter of a function that \`track\` made.
+
+What is allowed and probably not meant is a warning, from \`sluice check\` and in the log at the start: backends,
+tables and applets that nothing uses, rules that never run, the same address twice, backups only, time-outs
+that are off or shorter than connecting may take. A function among the rules may use any backend and any table,
+so that with one none of these counts as unused.
 
 ## Units
 

@@ -6,6 +6,7 @@ import type { Path } from './issues.js'
 import { resolveServer } from './resolve-server.js'
 import type { ResolvedBackend, ResolvedBalance, ResolvedServer } from './resolved.js'
 import type { BackendConfig, BalanceConfig } from './types.js'
+import { formatDuration } from './units.js'
 
 export function resolveBackend(
   name: string,
@@ -22,6 +23,13 @@ export function resolveBackend(
   ) as number
   const server = ms(timeouts.server, config.timeouts?.server, defaults.timeouts.server) as number
   const retries = backend.retries ?? defaults.retries
+  const retryDelay = ms(backend.retryDelay, defaults.retryDelay) as number
+  if (backend.retryDelay !== undefined && retryDelay > connect) {
+    context.warnings.add(
+      [...path, 'retryDelay'],
+      `is longer than the connect time-out, which is '${formatDuration(connect)}' and the most that is waited. Lower it, or raise timeouts.connect.`,
+    )
+  }
   return {
     name,
     balance: resolveBalance([...path, 'balance'], backend.balance, context),
@@ -29,7 +37,7 @@ export function resolveBackend(
     maxqueue: backend.maxqueue ?? defaults.maxqueue,
     retries,
     redispatch: resolveRedispatch([...path, 'redispatch'], backend.redispatch, retries, context),
-    retryDelay: Math.min(ms(backend.retryDelay, defaults.retryDelay) as number, connect),
+    retryDelay: Math.min(retryDelay, connect),
     passive: resolvePassive([...path, 'passive'], backend.passive, context),
     stick: resolveStick([...path, 'stick'], backend.stick, context),
     timeouts: {

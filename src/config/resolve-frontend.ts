@@ -8,6 +8,7 @@ import { checkCidrs, resolveBinds } from './resolve-bind.js'
 import type { ResolvedBind, ResolvedFrontend } from './resolved.js'
 import type { FrontendConfig } from './types.js'
 import { parseSize } from './units.js'
+import { checkCounter, checkTable, checkVerdict, type RuleList } from './verdicts.js'
 
 type AnyRule = Rule<never>
 
@@ -23,16 +24,10 @@ export function resolveFrontend(
     issues.unknownName([...path, 'backend'], 'backend', backend, names.backends)
   }
   checkCidrs(issues, [...path, 'monitor', 'from'], monitor?.from)
-  for (const set of ['connection', 'session', 'content'] as const) {
-    const rules: readonly (AnyRule | undefined)[] = tcpRequest[set] ?? []
-    for (const [i, rule] of rules.entries())
-      checkReferences([...path, 'tcpRequest', set, i], rule, context)
-  }
-  for (const set of ['clientHello', 'established'] as const) {
-    const rules: readonly (AnyRule | undefined)[] = tlsRequest[set] ?? []
-    for (const [i, rule] of rules.entries())
-      checkReferences([...path, 'tlsRequest', set, i], rule, context)
-  }
+  for (const list of ['connection', 'session', 'content'] as const)
+    checkRules([...path, 'tcpRequest', list], tcpRequest[list], list, context)
+  for (const list of ['clientHello', 'established'] as const)
+    checkRules([...path, 'tlsRequest', list], tlsRequest[list], list, context)
   const maxconn = frontend.maxconn ?? context.maxconn
   const binds = resolveBinds([...path, 'bind'], frontend.bind, maxconn, context)
   const routed = binds.some((bind) => bind.sniRoutes)
@@ -74,22 +69,29 @@ export function resolveFrontend(
   }
 }
 
-/**
- * Backends and tables that rules name. Constant verdicts show them; a function
- * made by `track` shows its table as the property `table`.
- */
-function checkReferences(path: Path, rule: AnyRule | undefined, context: Context): void {
-  const { issues, names } = context
-  const { backend, table } = (rule ?? {}) as { backend?: unknown; table?: unknown }
-  if (typeof backend === 'string' && names.backends && !names.backends.includes(backend)) {
-    issues.unknownName(path, 'backend', backend, names.backends)
-  }
-  if (typeof table === 'string' && names.tables && !names.tables.includes(table)) {
-    issues.unknownName(path, 'table', table, names.tables)
+/** What can be seen of rules without running them. */
+function checkRules(
+  path: Path,
+  rules: readonly (AnyRule | undefined)[] | undefined,
+  list: RuleList,
+  context: Context,
+): void {
+  for (const [i, rule] of (rules ?? []).entries()) {
+    if (rule === undefined) continue
+    if ('kind' in rule) checkVerdict([...path, i], rule, list, context)
+    else checkTracking([...path, i], typeof rule === 'function' ? rule : rule.run, context)
   }
 }
 
-/** Rules that would never run. */
+/** A function made by `track` shows its table and its counter. */
+function checkTracking(path: Path, run: unknown, context: Context): void {
+  const { table, counter } = (run ?? {}) as { table?: unknown; counter?: unknown }
+  if (typeof table !== 'string') return
+  if (typeof counter === 'string') checkCounter(path, counter, context.issues)
+  checkTable(path, table, context)
+}
+
+/** Rules that would never run, and verdicts that no bind can follow. */
 function checkTlsRules(
   path: Path,
   rules: Checked<NonNullable<FrontendConfig['tlsRequest']>>,
@@ -98,12 +100,27 @@ function checkTlsRules(
 ): void {
   // A bind that is wrong was told, and might have had TLS.
   if (binds.length === 0) return
+  const sets = binds.flatMap(({ tls }) => tls ?? [])
   const terminated = binds.some(({ tls }) => tls)
   const hello = terminated || binds.some(({ sniRoutes }) => sniRoutes)
   if (rules.clientHello?.length && !hello)
     issues.add([...path, 'clientHello'], "needs a bind with 'tls' or 'sniRoutes'.")
   if (rules.established?.length && !terminated)
     issues.add([...path, 'established'], "needs a bind with 'tls'.")
+  if (!hello) return
+  const helloRules: readonly (AnyRule | undefined)[] = rules.clientHello ?? []
+  for (const [i, rule] of helloRules.entries()) {
+    if (rule === undefined || !('kind' in rule)) continue
+    const { kind } = rule
+    if (kind !== 'certificate' && kind !== 'clientCert') continue
+    const at = [...path, 'clientHello', i]
+    if (!terminated) issues.add(at, "needs a bind with 'tls': without it there is no certificate.")
+    else if (kind === 'clientCert' && rule.demand !== 'none' && sets.every(({ ca }) => !ca.length))
+      issues.add(
+        at,
+        "needs 'ca' in the bind's 'tls': the authorities that sign clients' certificates.",
+      )
+  }
 }
 
 /** Without a default backend, some policy must be there that can choose one or reply. */

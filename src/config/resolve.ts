@@ -16,6 +16,7 @@ import type { ResolvedConfig } from './resolved.js'
 import { configSchema } from './schema.js'
 import type { Config } from './types.js'
 import { formatDuration } from './units.js'
+import { addWarnings } from './warnings.js'
 
 export interface ResolveOptions {
   /** Named in errors. */
@@ -34,6 +35,7 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
   const { global = {}, log = {} } = checked
   const context: Context = {
     issues,
+    warnings: new Issues(),
     names: {
       tables: sectionNames(checked, 'tables'),
       backends: sectionNames(checked, 'backends'),
@@ -70,7 +72,7 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
     frontends.flatMap((frontend) => frontend.binds),
   )
   if (issues.list.length > 0) throw new ConfigError(issues.list, options.file)
-  return {
+  const resolved: Omit<ResolvedConfig, 'warnings'> = {
     maxconn: context.maxconn,
     workers: global.workers ?? defaults.workers,
     engine: global.engine ?? defaults.engine,
@@ -92,6 +94,8 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
     backends,
     log: { level: log.level ?? defaults.logLevel, file: log.file },
   }
+  addWarnings(resolved, context)
+  return { ...resolved, warnings: context.warnings.list }
 }
 
 /** A section that is there and wrong as a whole has unknown names; one that is missing has none. */

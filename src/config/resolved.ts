@@ -6,6 +6,7 @@
 
 import type { Applet } from '../applet/applet.js'
 import type { ListenAddress } from '../engine/engine.js'
+import type { ConfigIssue } from '../errors.js'
 import type { ClientHello } from '../handshake/client-hello.js'
 import type { HandshakeHandler } from '../handshake/handler.js'
 import type { Connection, Rule, TlsInfo } from '../rules/types.js'
@@ -26,6 +27,8 @@ export interface ResolvedConfig {
   frontends: ResolvedFrontend[]
   backends: ResolvedBackend[]
   log: { level: string; file: string | undefined }
+  /** What is allowed and probably not meant; logged at the start. */
+  warnings: readonly ConfigIssue[]
 }
 
 export interface ResolvedBind {

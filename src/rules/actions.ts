@@ -56,7 +56,12 @@ export function track(
 ): Verdict | RuleFunction {
   if (typeof key !== 'function') return { kind: 'track', counter, key, table }
   const rule: RuleFunction = (conn) => ({ kind: 'track', counter, key: key(conn), table })
-  Object.defineProperty(rule, 'name', { value: `track-${counter}` })
+  // Checking a configuration looks at what a rule refers to, and cannot look into a function.
+  Object.defineProperties(rule, {
+    name: { value: `track-${counter}` },
+    counter: { value: counter },
+    table: { value: table },
+  })
   return rule
 }
 

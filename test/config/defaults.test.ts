@@ -86,6 +86,7 @@ test('defaults of everything', () => {
       },
     ],
     log: { level: 'info', file: undefined },
+    warnings: [],
   })
 })
 

@@ -464,7 +464,10 @@ test('rules around TLS, and constant verdicts of the ClientHello', () => {
     { kind: 'certificate', name: 'a' },
     { kind: 'clientCert', demand: 'required' },
   ]
-  const config = bind({ tls: { cert } }, { tlsRequest: { clientHello, established: [rule] } })
+  const config = bind(
+    { tls: { cert, ca: 'ca.pem' } },
+    { tlsRequest: { clientHello, established: [rule] } },
+  )
   const [frontend] = resolveConfig(config as Config).frontends
   assert.deepEqual(frontend?.helloRules, clientHello)
   assert.deepEqual(frontend?.establishedRules, [rule])

@@ -148,15 +148,14 @@ test('accept and reject end the ruleset', async () => {
   assert.equal(rejected.tls?.certificate, undefined)
 })
 
-const early: HelloRule[] = [useCertificate('b.example'), clientCert('none'), passthrough()]
-for (const verdict of early) {
-  const { kind } = verdict as { kind: string }
-  test(`'${kind}' is for ClientHello rules: elsewhere the rule fails`, async () => {
-    const rule = verdict as Rule & EstablishedRule
+for (const verdict of [useCertificate('b.example'), clientCert('none'), passthrough()]) {
+  test(`'${verdict.kind}' is for ClientHello rules: elsewhere the rule fails`, async () => {
+    // A constant in the wrong place is found before anything starts.
+    const rule = () => verdict
     const places: Policy[] = [
-      { tcpRequest: { connection: [rule as Rule] } },
-      { established: [rule as EstablishedRule] },
-      { tcpRequest: { session: [rule as Rule] } },
+      { tcpRequest: { connection: [rule] } },
+      { established: [rule] },
+      { tcpRequest: { session: [rule] } },
     ]
     for (const place of places) {
       const { reason, logs, sent } = await pass(place)
