@@ -128,20 +128,6 @@ export function readIpPort(
   return 'message' in port ? port : { value: { ip, port: port.value } }
 }
 
-/** Says what is wrong with a CIDR block or single address; undefined where nothing is. */
-export function checkCidr(text: string): string | undefined {
-  const [ip = '', prefix, extra] = text.split('/')
-  const example = "expected a CIDR block or an address such as '10.0.0.0/8' or '::1'"
-  // The text decides the family: an IPv4-mapped address has 4 bytes but 128 bits to count.
-  const bits = parseIp(ip) ? (ip.includes(':') ? 128 : 32) : 0
-  if (bits === 0 || extra !== undefined) return `${example}, got ${show(text)}.`
-  if (prefix === undefined) return undefined
-  if (!/^\d{1,3}$/.test(prefix) || Number(prefix) > bits) {
-    return `${example}, got ${show(text)}: the prefix length goes from 0 to ${bits}.`
-  }
-  return undefined
-}
-
 /** One line for messages and logs: '127.0.0.1:80', '[::1]:80', 'unix:/run/a.sock', 'fd@3'. */
 export function formatListenAddress(address: ListenAddress): string {
   if (address.kind === 'unix') return `unix:${address.path}`

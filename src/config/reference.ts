@@ -39,6 +39,7 @@ so that with one none of these counts as unused.
 | type | written as | notes |
 |---|---|---|
 | \`Duration\` | \`'250ms'\`, \`'30s'\`, \`'1.5m'\`, \`'1h'\`, \`'1d'\` | whole milliseconds, at most 24.8 days; a bare number is an error |
+| \`Cidr\` | \`'10.0.0.0/8'\`, \`'192.0.2.1'\`, \`'2001:db8::/32'\` | one grammar here, in \`cidrList\` and in files: no leading zeros, no scopes (\`%eth0\`), host bits are ignored; a block of IPv4-mapped addresses (\`'::ffff:10.0.0.0/104'\`) is its IPv4 block |
 | \`Size\` | \`'512B'\`, \`'64kB'\`, \`'1MB'\`, \`'1GB'\` | whole bytes; 1 kB is 1024 bytes |
 `
 

@@ -1,7 +1,9 @@
 /** Binds: from addresses as written to one entry for each listening socket. */
 
+import { parseIp } from '../connection/address.js'
 import type { ListenAddress } from '../engine/engine.js'
-import { checkCidr, formatListenAddress, readBindAddress } from './address.js'
+import { CidrBlocks } from '../tables/address-set.js'
+import { formatListenAddress, readBindAddress } from './address.js'
 import type { Checked, Context } from './context.js'
 import { defaults } from './defaults.js'
 import { formatPath, type Issues, type Path } from './issues.js'
@@ -81,9 +83,10 @@ function resolveBind(
 
 export function checkCidrs(issues: Issues, path: Path, cidrs: string[] | undefined): void {
   if (cidrs?.length === 0) issues.add(path, 'expected at least one address, got an empty list.')
+  const blocks = new CidrBlocks()
   for (const [i, cidr] of (cidrs ?? []).entries()) {
-    const wrong = cidr === undefined ? undefined : checkCidr(cidr)
-    if (wrong) issues.add([...path, i], wrong)
+    const wrong = cidr === undefined ? undefined : blocks.add(cidr)
+    if (wrong !== undefined) issues.add([...path, i], wrong)
   }
 }
 
@@ -111,14 +114,15 @@ function claims(address: ListenAddress): string[] {
   if (address.kind !== 'tcp') return [formatListenAddress(address)]
   if (address.port === 0) return []
   const host = normalHost(address.host)
-  const dual = host === '::' && !address.v6only
-  return dual ? [`:: ${address.port}`, `0.0.0.0 ${address.port}`] : [`${host} ${address.port}`]
+  const dual = host === normalHost('::') && !address.v6only
+  return dual ? [`${host} ${address.port}`, `0.0.0.0 ${address.port}`] : [`${host} ${address.port}`]
 }
 
-/** One spelling for one IPv6 address. Precondition: `host` is an IP address. */
+/** One spelling for one address and scope. Precondition: `host` is an IP address. */
 function normalHost(host: string): string {
   if (!host.includes(':')) return host
-  return new URL(`http://[${host.replace(/%.*/, '')}]`).hostname.slice(1, -1)
+  const scope = host.indexOf('%')
+  return `${parseIp(host)?.join('.')}${scope < 0 ? '' : host.slice(scope)}`
 }
 
 function acceptProxy(value: BindConfig['acceptProxy']): ResolvedBind['acceptProxy'] {

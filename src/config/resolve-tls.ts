@@ -131,7 +131,8 @@ export function resolveServerTls(
 
 function defaultServerName(address: Exclude<ServerAddress, { kind: 'applet' }>): string {
   if (address.kind === 'unix') return ''
-  return address.kind === 'ip' ? address.ip : normalName(address.host)
+  // No certificate is for a scope.
+  return address.kind === 'ip' ? address.ip.replace(/%.*/, '') : normalName(address.host)
 }
 
 /** Server names that are routed unterminated: exact ones, '*.name' and '*'. */

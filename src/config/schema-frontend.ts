@@ -22,7 +22,7 @@ import { bindTls } from './schema-tls.js'
 import type { BindConfig, FrontendConfig, FrontendLogConfig, MonitorConfig } from './types.js'
 import { readDuration } from './units.js'
 
-const cidrs = list(text("a CIDR block or an address such as '10.0.0.0/8' or '::1'"))
+const cidrs = list(text("a CIDR block or an address such as '10.0.0.0/8' or '2001:db8::/32'"))
 
 const bind = object<BindConfig>({
   address: required(

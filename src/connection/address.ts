@@ -3,6 +3,8 @@
  * read as little-endian words.
  */
 
+import { parseAddress } from './parse-address.js'
+
 const octets = Array.from({ length: 256 }, (_, i) => String(i))
 
 /** `word` holds the four octets, first octet in the low byte. */
@@ -38,64 +40,33 @@ export function formatIpv6(words: Int32Array, at: number): string {
   return start < 0 ? text(0, 8) : `${text(0, start)}::${text(start + length, 8)}`
 }
 
+const parsed = new Uint32Array(4)
+
 /** Writes an IP address in text form into the table layout; returns 4, 6, or 0 where it is none. */
 export function parseIpInto(text: string, words: Int32Array, at: number): 0 | 4 | 6 {
-  const bytes = parseIp(text)
-  if (!bytes) return 0
+  const family = parseAddress(text, parsed)
+  if (family === 0) return 0
   for (let i = 0; i < 4; i++) {
-    const b = i * 4
-    words[at + i] =
-      (bytes[b] ?? 0) |
-      ((bytes[b + 1] ?? 0) << 8) |
-      ((bytes[b + 2] ?? 0) << 16) |
-      ((bytes[b + 3] ?? 0) << 24)
+    words[at + i] = family === 4 && i > 0 ? 0 : swap(parsed[i] as number)
   }
-  return bytes.length === 4 ? 4 : 6
+  return family
 }
 
-/** The 4 or 16 bytes of an address in text form, IPv4-mapped IPv6 as IPv4; undefined where it is none. */
+/**
+ * The 4 or 16 bytes of an address in text form, IPv4-mapped IPv6 as IPv4; undefined where it is
+ * none. A scope ('%eth0') is ignored.
+ */
 export function parseIp(text: string): Uint8Array | undefined {
-  if (!text.includes(':')) return parseIpv4(text)
-  const zone = text.indexOf('%')
-  const [head, tail, extra] = (zone < 0 ? text : text.slice(0, zone)).split('::')
-  if (head === undefined || extra !== undefined) return undefined
-  const left = parseGroups(head)
-  const right = tail === undefined ? [] : parseGroups(tail)
-  if (!left || !right) return undefined
-  const missing = 16 - left.length - right.length
-  if (tail === undefined ? missing !== 0 : missing < 2) return undefined
-  const bytes = Uint8Array.from([...left, ...new Array<number>(missing).fill(0), ...right])
-  const mapped =
-    bytes.subarray(0, 10).every((b) => b === 0) && bytes[10] === 255 && bytes[11] === 255
-  return mapped ? bytes.slice(12) : bytes
-}
-
-function parseIpv4(text: string): Uint8Array | undefined {
-  const parts = text.split('.')
-  if (parts.length !== 4) return undefined
-  const bytes = new Uint8Array(4)
-  for (let i = 0; i < 4; i++) {
-    const part = parts[i] as string
-    if (!/^(0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255) return undefined
-    bytes[i] = Number(part)
+  const family = parseAddress(text, parsed)
+  if (family === 0) return undefined
+  const bytes = new Uint8Array(family === 4 ? 4 : 16)
+  for (let i = 0; i < bytes.length; i++) {
+    bytes[i] = (parsed[i >> 2] as number) >>> (24 - (i & 3) * 8)
   }
   return bytes
 }
 
-function parseGroups(text: string): number[] | undefined {
-  if (text === '') return []
-  const bytes: number[] = []
-  const groups = text.split(':')
-  for (const [i, group] of groups.entries()) {
-    if (group.includes('.')) {
-      const ipv4 = i === groups.length - 1 ? parseIpv4(group) : undefined
-      if (!ipv4) return undefined
-      bytes.push(...ipv4)
-    } else {
-      if (!/^[0-9a-fA-F]{1,4}$/.test(group)) return undefined
-      const value = Number.parseInt(group, 16)
-      bytes.push(value >> 8, value & 255)
-    }
-  }
-  return bytes.length > 16 ? undefined : bytes
+/** The other order of a word's bytes. */
+function swap(word: number): number {
+  return (word << 24) | ((word << 8) & 0xff0000) | ((word >>> 8) & 0xff00) | (word >>> 24)
 }

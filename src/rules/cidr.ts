@@ -10,7 +10,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Clock, systemClock } from '../clock.js'
 import type { Cidr } from '../config/types.js'
 import { SluiceError } from '../errors.js'
-import { AddressSet, CidrBlocks, EXPECTED_CIDR } from '../tables/address-set.js'
+import { AddressSet, CidrBlocks } from '../tables/address-set.js'
 
 /** Lines parsed in one turn of the event loop when a file is loaded again: one or two milliseconds. */
 const LINES_PER_TURN = 4096
@@ -26,9 +26,8 @@ export class CidrList {
   constructor(cidrs: Iterable<Cidr>) {
     const blocks = new CidrBlocks()
     for (const cidr of cidrs) {
-      if (!blocks.add(cidr)) {
-        throw new SluiceError('ERR_SLUICE_ARGUMENT', `'${cidr}' is no CIDR block: ${EXPECTED_CIDR}`)
-      }
+      const wrong = blocks.add(cidr)
+      if (wrong !== undefined) throw new SluiceError('ERR_SLUICE_ARGUMENT', wrong)
     }
     this.#set = new AddressSet(blocks)
   }
@@ -206,9 +205,9 @@ function parseLines(path: string, lines: string[], before: number, blocks: CidrB
   for (const [i, line] of lines.entries()) {
     const comment = line.indexOf('#')
     const cidr = (comment < 0 ? line : line.slice(0, comment)).trim()
-    if (cidr === '' || blocks.add(cidr)) continue
-    const message = `${path}:${before + i + 1}: '${cidr}' is no CIDR block: ${EXPECTED_CIDR}`
-    throw new SluiceError('ERR_SLUICE_ARGUMENT', message)
+    const wrong = cidr === '' ? undefined : blocks.add(cidr)
+    if (wrong === undefined) continue
+    throw new SluiceError('ERR_SLUICE_ARGUMENT', `${path}:${before + i + 1}: ${wrong}`)
   }
 }
 

@@ -5,7 +5,7 @@
 
 import type { TableKeyType } from '../config/types.js'
 import { formatIpv4, formatIpv6 } from '../connection/address.js'
-import { parseAddress } from './parse-address.js'
+import { parseAddress } from '../connection/parse-address.js'
 
 /** A key as callers give it. What fits which type: see `keyCodec`. */
 export type TableKey = string | number | Uint8Array

@@ -154,8 +154,8 @@ const cases: Record<string, [unknown, string[]]> = {
     }),
     [
       'frontends.web.monitor.from: expected at least one address, got an empty list.',
-      "frontends.web.bind.acceptProxy.from[0]: expected a CIDR block or an address such as '10.0.0.0/8' or '::1', got '10.0.0.0/40': the prefix length goes from 0 to 32.",
-      "frontends.web.bind.acceptProxy.from[1]: expected a CIDR block or an address such as '10.0.0.0/8' or '::1', got 'x'.",
+      "frontends.web.bind.acceptProxy.from[0]: expected a CIDR block or an address such as '10.0.0.0/8' or '2001:db8::/32', got '10.0.0.0/40': the prefix length of IPv4 goes from 0 to 32.",
+      "frontends.web.bind.acceptProxy.from[1]: expected a CIDR block or an address such as '10.0.0.0/8' or '2001:db8::/32', got 'x'.",
     ],
   ],
   'acceptProxy of the wrong type': [

@@ -7,15 +7,17 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import fc from 'fast-check'
-import { parseIp } from '#sluice/connection/address.js'
 import type { SluiceError } from '#sluice/errors.js'
 import { CidrList, cidrFile, cidrList } from '#sluice/rules/cidr.js'
+import { naiveBytes } from '../connection/naive-address.js'
 import { ManualClock } from '../tables/clock.js'
 
 /** Matching as one would write it down: bit by bit, with another parser. */
 function naive(cidrs: readonly string[], address: string): boolean {
   const bits = (text: string) =>
-    [...(parseIp(text) ?? [])].map((byte) => byte.toString(2).padStart(8, '0')).join('')
+    naiveBytes(text)
+      .map((byte) => byte.toString(2).padStart(8, '0'))
+      .join('')
   const subject = bits(address)
   return cidrs.some((cidr) => {
     const [network = '', length] = cidr.split('/')
@@ -105,7 +107,7 @@ test('what is no block is an error that says what was expected', () => {
       () => cidrList('10.0.0.0/8', text),
       {
         code: 'ERR_SLUICE_ARGUMENT',
-        message: /^'.*' is no CIDR block: expected an IPv4 or IPv6 address .*10\.0\.0\.0\/8/,
+        message: /^expected a CIDR block or an address such as '10\.0\.0\.0\/8' .*, got '/,
       },
       text,
     )
@@ -136,7 +138,7 @@ test('a bad line or a missing file is an error with file and line', (t) => {
   writeFileSync(path, '10.0.0.0/8\n\n10.0.0.0/40 # too long\n')
   assert.throws(() => cidrFile(path), {
     code: 'ERR_SLUICE_ARGUMENT',
-    message: new RegExp(`^${path}:3: '10\\.0\\.0\\.0/40' is no CIDR block: expected`),
+    message: new RegExp(`^${path}:3: expected .*, got '10\\.0\\.0\\.0/40'`),
   })
 })
 
@@ -152,7 +154,7 @@ test('reload takes a good file and keeps the list for a broken one', async (t) =
   writeFileSync(path, '10.0.0.0/8\nnonsense\n')
   assert.equal(await list.reload(), false)
   assert.deepEqual([list.has('10.0.0.1'), list.has('12.0.0.1'), list.size], [false, true, 2])
-  assert.match(list.lastError?.message ?? '', new RegExp(`^${path}:2: 'nonsense'`))
+  assert.match(list.lastError?.message ?? '', new RegExp(`^${path}:2: .*'nonsense'`))
   assert.deepEqual(errors, [list.lastError])
 
   rmSync(path)
@@ -171,7 +173,7 @@ test('a reload of many lines reports the line, and the last of several reloads s
   using list = cidrFile(path, { interval: 0 })
   writeFileSync(path, many('oops'))
   assert.equal(await list.reload(), false)
-  assert.match(list.lastError?.message ?? '', /:10001: 'oops'/)
+  assert.match(list.lastError?.message ?? '', /:10001: .*'oops'/)
   const first = list.reload()
   writeFileSync(path, many('192.0.2.1'))
   await Promise.all([first, list.reload()])
@@ -236,7 +238,7 @@ test('a changed file is loaded once it was left alone for an interval', async (t
   rmSync(path)
   for (let i = 0; i < 4; i++) await interval(clock)
   assert.deepEqual([reloads, errors.length, list.has('12.0.0.1')], [2, 2, true])
-  assert.match(errors[0] ?? '', /:1: 'broken'/)
+  assert.match(errors[0] ?? '', /:1: .*'broken'/)
   assert.match(errors[1] ?? '', /no such file/)
 })
 

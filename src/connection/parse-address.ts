@@ -1,6 +1,7 @@
 /**
- * IP addresses from text without allocating: what stick tables and lists of
- * CIDRs do once for every connection. Same language as `net.isIP`.
+ * IP addresses from text, the one parser of them: without allocating, as stick
+ * tables and lists of CIDRs use it once for every connection. Same language as
+ * `net.isIP`.
  */
 
 const COLON = 58

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { isIP } from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { parseIp } from '#sluice/connection/address.js'
-import { parseAddress } from '#sluice/tables/parse-address.js'
+import { parseIp, parseIpInto } from '#sluice/connection/address.js'
+import { parseAddress } from '#sluice/connection/parse-address.js'
+import { naiveBytes } from './naive-address.js'
 
 function bytesOf(text: string): number[] | undefined {
   const words = new Uint32Array(4)
@@ -39,10 +40,19 @@ test('accepts exactly what net.isIP accepts', () => {
   )
 })
 
-test("reads the same bytes as the connection table's parser", () => {
+test('reads the bytes that another parser reads', () => {
+  const scoped = fc.ipV6().map((ip) => `${ip}%eth0`)
+  const mapped = fc.ipV4().map((ip) => `::ffff:${ip}`)
   fc.assert(
-    fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (text) => {
-      assert.deepEqual(bytesOf(text), [...(parseIp(text) ?? [])])
+    fc.property(fc.oneof(fc.ipV4(), fc.ipV6(), scoped, mapped), (text) => {
+      const bytes = naiveBytes(text)
+      assert.deepEqual(bytesOf(text), bytes)
+      assert.deepEqual([...(parseIp(text) ?? [])], bytes)
+      const words = new Int32Array(6).fill(-1)
+      assert.equal(parseIpInto(text, words, 1), bytes.length === 4 ? 4 : 6)
+      const zeros = new Array<number>(16 - bytes.length).fill(0)
+      assert.deepEqual([...new Uint8Array(words.buffer, 4, 16)], [...bytes, ...zeros])
+      assert.deepEqual([words[0], words[5]], [-1, -1], 'nothing around it')
     }),
     { numRuns: 3000 },
   )
