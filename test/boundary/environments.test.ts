@@ -1,7 +1,7 @@
 /** Environments (threads of Node) that end while their engine runs. */
 
 import assert from 'node:assert/strict'
-import { boundaryTest, runProgram } from './support.js'
+import { doorbellTest, runProgram } from './support.js'
 
 for (const [how, what] of [
   ['exit', 'a worker thread that exits under its engine'],
@@ -9,8 +9,8 @@ for (const [how, what] of [
   ['terminate', 'worker.terminate() under its engine'],
   ['two', 'two environments at once: one goes, the other serves on'],
 ] as const) {
-  boundaryTest(`${what}: the process survives`, async () => {
-    const { code, signal, stdout, stderr } = await runProgram('environments', how)
+  doorbellTest(`${what}: the process survives`, async (doorbell) => {
+    const { code, signal, stdout, stderr } = await runProgram(doorbell, 'environments', how)
     assert.deepEqual({ code, signal, stdout }, { code: 0, signal: null, stdout: 'alive\n' }, stderr)
   })
 }

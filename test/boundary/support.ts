@@ -25,10 +25,28 @@ export interface Outcome {
   stderr: string
 }
 
+/** The two ways in which workers call TypeScript: by the event loop, or by a ThreadsafeFunction. */
+export const doorbells = ['loop', 'queue'] as const
+export type DoorbellKind = (typeof doorbells)[number]
+
+/** The same test of both doorbells. `run` gets the name for runProgram. */
+export function doorbellTest(name: string, run: (doorbell: DoorbellKind) => Promise<void>): void {
+  for (const doorbell of doorbells) {
+    boundaryTest(`${name} (doorbell: ${doorbell})`, () => run(doorbell))
+  }
+}
+
 /** Runs `programs/<name>.ts` in a process of its own until it ends by itself. */
-export async function runProgram(name: string, ...args: string[]): Promise<Outcome> {
+export async function runProgram(
+  doorbell: DoorbellKind,
+  name: string,
+  ...args: string[]
+): Promise<Outcome> {
   const path = fileURLToPath(new URL(`./programs/${name}.js`, import.meta.url))
-  const child = spawn(process.execPath, [path, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [path, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, SLUICE_DOORBELL: doorbell },
+  })
   const outcome: Outcome = { code: null, signal: null, stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     outcome.stdout += text

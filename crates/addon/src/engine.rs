@@ -1,9 +1,9 @@
 //! The engine as an object of one environment.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use napi::bindgen_prelude::{Function, Int32Array};
-use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, Status};
 use napi_derive::napi;
 use sluice_engine::engine::{Engine, EngineParts};
@@ -11,6 +11,7 @@ use sluice_engine::listener::ListenSpec;
 use sluice_engine::memory::Words;
 use sluice_engine::tls::config::{ClientSpec, ServerSpec};
 
+use crate::doorbell::Doorbell;
 use crate::specs::{NativeListenSpec, NativeRouteSpec, required};
 use crate::tls::{NativeTlsClientSpec, NativeTlsServerSpec};
 
@@ -29,21 +30,38 @@ pub struct NativeListenResult {
     pub step: String,
 }
 
-type Shared = Arc<Mutex<Option<Engine>>>;
+/// An engine and what its threads use. The order is that of dropping: the
+/// threads are joined before the doorbell is closed and the memory let go.
+struct Running {
+    engine: Engine,
+    doorbell: Doorbell,
+    /// Keeps the shared memory in place.
+    _memory: Vec<Int32Array>,
+}
+
+type Shared = Rc<RefCell<Option<Running>>>;
+
+/// How an engine is run; for all of it there is a default.
+#[napi(object, object_to_js = false)]
+#[derive(Default)]
+pub struct NativeOptions {
+    /// Ring by a ThreadsafeFunction instead of a handle on the event loop.
+    pub queue: Option<bool>,
+}
 
 /// A running engine. Lives until `stop()`, the end of its environment, or its
 /// collection, whichever comes first.
 #[napi]
 pub struct NativeEngine {
-    engine: Shared,
-    /// Keeps the shared memory in place; dropped after the threads are joined.
-    _memory: Vec<Int32Array>,
+    /// The only strong reference: collection ends the engine.
+    running: Shared,
 }
 
 #[napi]
 impl NativeEngine {
     /// Starts one worker for each memory. `doorbell` is called on the
-    /// environment's thread when there are events; it must not throw.
+    /// environment's thread when there are events; what it throws is an
+    /// uncaught exception.
     #[napi(constructor, catch_unwind)]
     pub fn new(
         env: Env,
@@ -51,34 +69,36 @@ impl NativeEngine {
         table: Int32Array,
         maxconn: u32,
         doorbell: Function<'_, (), ()>,
+        options: Option<NativeOptions>,
     ) -> napi::Result<Self> {
         napi::bindgen_prelude::retain_current_module_for_unload_safety();
-        let bell = doorbell
-            .build_threadsafe_function::<()>()
-            .weak::<true>()
-            .callee_handled::<false>()
-            .build()?;
+        let options = options.unwrap_or_default();
+        let (bell, ring) = Doorbell::new(&env, &doorbell, options.queue.unwrap_or(false))?;
         let parts = EngineParts {
             memories: memories.iter().map(words).collect(),
             table: words(&table),
             maxconn: maxconn as usize,
-            doorbell: Arc::new(move || {
-                // Refused only while the environment goes away.
-                let _ = bell.call((), ThreadsafeFunctionCallMode::NonBlocking);
-            }),
+            doorbell: ring,
         };
         let engine = Engine::start(parts)
             .map_err(|error| napi::Error::new(Status::GenericFailure, error.to_string()))?;
-        let engine: Shared = Arc::new(Mutex::new(Some(engine)));
-        // Added after the doorbell, so it runs before Node closes that: the
-        // threads are joined while everything they use is still there.
-        env.add_env_cleanup_hook(engine.clone(), |engine| drop(lock(&engine).take()))?;
         let mut memory = memories;
         memory.push(table);
-        Ok(Self {
+        let running: Shared = Rc::new(RefCell::new(Some(Running {
             engine,
+            doorbell: bell,
             _memory: memory,
-        })
+        })));
+        // Added after the doorbell's own, so it runs before that: the threads
+        // are joined while everything they use is still there. Weak, so that
+        // the hook does not keep an engine whose handle is collected: its
+        // threads would write into memory that is collected as well.
+        env.add_env_cleanup_hook(Rc::downgrade(&running), |running| {
+            if let Some(running) = running.upgrade() {
+                end(&running);
+            }
+        })?;
+        Ok(Self { running })
     }
 
     /// Binds and listens.
@@ -166,6 +186,16 @@ impl NativeEngine {
         self.with(|engine| engine.wake(worker as usize))
     }
 
+    /// 'loop' or 'queue': where the doorbell hangs.
+    #[napi(catch_unwind)]
+    pub fn doorbell(&self) -> napi::Result<&'static str> {
+        match &*self.running.borrow() {
+            Some(running) if running.doorbell.is_on_loop() => Ok("loop"),
+            Some(_) => Ok("queue"),
+            None => Err(stopped()),
+        }
+    }
+
     /// Makes a worker panic, for tests.
     #[napi(catch_unwind)]
     pub fn test_panic(&self, worker: u32) -> napi::Result<()> {
@@ -201,29 +231,35 @@ impl NativeEngine {
     /// Ends every connection and joins the threads. Harmless when repeated.
     #[napi(catch_unwind)]
     pub fn stop(&self) {
-        drop(lock(&self.engine).take());
+        end(&self.running);
     }
 
     fn with<T>(&self, action: impl FnOnce(&mut Engine) -> T) -> napi::Result<T> {
-        match lock(&self.engine).as_mut() {
-            Some(engine) => Ok(action(engine)),
-            None => Err(failed("the engine has stopped".to_owned())),
+        match self.running.borrow_mut().as_mut() {
+            Some(running) => Ok(action(&mut running.engine)),
+            None => Err(stopped()),
         }
     }
+}
+
+fn end(running: &Shared) {
+    // Taken out first: nothing is borrowed while the threads are joined.
+    let running = running.borrow_mut().take();
+    drop(running);
+}
+
+fn stopped() -> napi::Error {
+    failed("the engine has stopped".to_owned())
 }
 
 fn failed(why: String) -> napi::Error {
     napi::Error::new(Status::GenericFailure, why)
 }
 
-fn lock(engine: &Shared) -> MutexGuard<'_, Option<Engine>> {
-    engine.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn words(array: &Int32Array) -> Words {
     // SAFETY: the array is a view of a SharedArrayBuffer: its memory never
     // moves, is aligned, and lives as long as a reference to it, which
-    // `NativeEngine` keeps until the threads are joined; JavaScript accesses
+    // `Running` keeps until it has joined the threads; JavaScript accesses
     // it through Atomics or under the ring protocol.
     unsafe { Words::new(array.as_ptr(), array.len()) }
 }

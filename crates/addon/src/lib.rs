@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(dead_code))]
 
 mod bench;
+mod doorbell;
 mod engine;
 mod specs;
 mod tls;

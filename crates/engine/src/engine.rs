@@ -14,7 +14,7 @@ use crate::connection::slots::clock;
 use crate::listener::{ListenAddress, ListenError, ListenSpec, Listener, open};
 use crate::memory::Words;
 use crate::poller::Poller;
-use crate::ring::Events;
+use crate::ring::{Doorbell, Events};
 use crate::route::{Route, TlsTarget};
 use crate::stats::{Stats, WorkerStats};
 use crate::tls::config::{self, ClientSpec, ServerSpec};
@@ -30,8 +30,8 @@ pub struct EngineParts {
     pub table: Words,
     /// Accepted connections at once, in all workers.
     pub maxconn: usize,
-    /// Called from worker threads when there are events; must not block.
-    pub doorbell: Arc<dyn Fn() + Send + Sync>,
+    /// Tells TypeScript that there are events.
+    pub doorbell: Doorbell,
 }
 
 /// A running engine. Dropping it stops it.

@@ -6,6 +6,7 @@
 //! tells the worker to stop accepting and inspecting.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 use sluice_wire::ring_layout::{
@@ -15,6 +16,11 @@ use sluice_wire::ring_layout::{
 use crate::memory::Words;
 
 const RECORD: usize = layout::RECORD_WORDS as usize;
+
+/// Rung from worker threads when there are events; must not block. True where
+/// TypeScript shares the caller's core, so that it answers soonest when the
+/// caller makes room.
+pub type Doorbell = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// One event or command: kind, slot, generation, five operands.
 pub type Record = [i32; RECORD];

@@ -37,6 +37,14 @@ export function createNativeEngine(options: { workers: number; slots: number }):
   return new NativeEngine(options.workers, options.slots)
 }
 
+/**
+ * True where the engine must not hang its doorbell on the event loop: Bun has libuv's names,
+ * and ends the process when they are called. SLUICE_DOORBELL=queue is for tests.
+ */
+function withoutLoop(): boolean {
+  return process.env.SLUICE_DOORBELL === 'queue' || 'bun' in process.versions
+}
+
 export class NativeEngine implements Engine {
   readonly kind = 'native'
   readonly workers: number
@@ -77,8 +85,12 @@ export class NativeEngine implements Engine {
     this.#internals = memories.map((_, worker) => this.#internalOf(worker))
     this.#alive = new Set(memories.keys())
     this.#writers = memories.map((memory) => new CommandWriter(memory))
-    this.#handle = new binding.NativeEngine(memories, this.table.words, Math.floor(slots / 2), () =>
-      this.#drain(),
+    this.#handle = new binding.NativeEngine(
+      memories,
+      this.table.words,
+      Math.floor(slots / 2),
+      () => this.#drain(),
+      { queue: withoutLoop() },
     )
     // Threads outlive nothing: cleanup hooks do not run on process.exit().
     process.once('exit', this.#onExit)

@@ -55,10 +55,16 @@ export interface NativeHandle {
   tlsClient(spec: TlsClientSpec): number
   tlsForget(context: number): void
   wake(worker: number): void
+  doorbell(): 'loop' | 'queue'
   testPanic(worker: number): void
   stats(): number[]
   now(): number
   stop(): void
+}
+
+export interface NativeOptions {
+  /** Ring by a ThreadsafeFunction instead of a handle on the event loop. */
+  queue?: boolean
 }
 
 export interface Binding {
@@ -69,6 +75,7 @@ export interface Binding {
     table: Int32Array,
     maxconn: number,
     doorbell: () => void,
+    options?: NativeOptions,
   ) => NativeHandle
   benchRing(memory: Int32Array, count: number, doorbell: () => void): void
   benchCalls(count: number, callback: (...event: number[]) => void): void

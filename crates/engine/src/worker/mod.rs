@@ -31,7 +31,7 @@ use crate::connection::{Mode, NONE, Side};
 use crate::listener::Listener;
 use crate::memory::Words;
 use crate::poller::{Poller, Readiness, WAKE_TOKEN, Waker};
-use crate::ring::{Commands, Events, Record};
+use crate::ring::{Commands, Doorbell, Events, Record};
 use crate::route::Route;
 use crate::stats::WorkerStats;
 use crate::stream::forward::Mover;
@@ -110,7 +110,7 @@ pub struct Worker {
     mailbox: Arc<Mailbox>,
     limits: Arc<Limits>,
     contexts: Arc<Contexts>,
-    doorbell: Arc<dyn Fn() + Send + Sync>,
+    doorbell: Doorbell,
     events: Events,
     commands: Commands,
     slots: Slots,
@@ -158,7 +158,7 @@ pub struct WorkerParts {
     /// TLS contexts of the process.
     pub contexts: Arc<Contexts>,
     /// Rung when there are events for TypeScript.
-    pub doorbell: Arc<dyn Fn() + Send + Sync>,
+    pub doorbell: Doorbell,
     /// Zero of the clock.
     pub started: Instant,
 }
@@ -251,11 +251,10 @@ impl Worker {
     /// Publishes events and rings the doorbell where nobody has yet.
     fn ring(&mut self) {
         if self.events.publish() {
-            (self.doorbell)();
+            let shares_core = (self.doorbell)();
             // Where TypeScript shares this core it answers before this thread
-            // would be asleep; elsewhere the yield returns at once. Handshakes that
-            // wait are work to do meanwhile.
-            if self.securing.is_empty() {
+            // would be asleep. Handshakes that wait are work to do meanwhile.
+            if shares_core && self.securing.is_empty() {
                 std::thread::yield_now();
             }
         }

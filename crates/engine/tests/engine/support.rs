@@ -242,6 +242,7 @@ impl Harness {
                 lock(&seen.0).rung = true;
                 seen.1.notify_all();
                 gate.pass();
+                false
             })
         };
         let engine = Engine::start(EngineParts {
