@@ -33,6 +33,8 @@ export function routeSpec(
     address: routeAddress(server, ip),
     sendProxy: server.sendProxy?.version ?? 0,
     proxyCrc: server.sendProxy?.crc32c ?? false,
+    keepAlive: server.keepAlive,
+    userTimeout: server.userTimeout,
     connectTimeout: timeouts.connect,
     serverTimeout: timeouts.server,
     serverFinTimeout: timeouts.serverFin,

@@ -16,6 +16,7 @@ export const defaults = {
     handshake: '5s',
   },
   backlog: 4096,
+  keepAlive: { idle: '1m', interval: '15s', count: 4 },
   monitorReply: 'HTTP/1.0 200 OK\r\n\r\n',
   inspectLimit: '16kB',
   defaultVerdict: 'close',

@@ -136,15 +136,19 @@ export function oneOf(...values: (string | number)[]): z.ZodType {
   })
 }
 
-/** A duration of at least `least` ms. */
-export function duration(least = 0): z.ZodType {
+/** A duration from `least` to `most` ms. */
+export function duration(least = 0, most = Number.POSITIVE_INFINITY): z.ZodType {
   // A number is a duration that lacks its unit: the reader's message says so.
   return leaf(
     ['string', 'number'],
     { type: 'Duration', expected: "a duration such as '30s'" },
     (value: unknown) => {
       const parsed = readDuration(value)
-      if (!('value' in parsed) || parsed.value >= least) return parsed
+      if (!('value' in parsed)) return parsed
+      if (parsed.value > most) {
+        return { message: `expected at most '${formatDuration(most)}', got ${show(value)}.` }
+      }
+      if (parsed.value >= least) return parsed
       return { message: `expected at least '${formatDuration(least)}', got ${show(value)}.` }
     },
   )

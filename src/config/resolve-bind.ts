@@ -7,10 +7,21 @@ import { formatListenAddress, readBindAddress } from './address.js'
 import type { Checked, Context } from './context.js'
 import { defaults } from './defaults.js'
 import { formatPath, type Issues, type Path } from './issues.js'
+import { resolveLiveness } from './resolve-liveness.js'
 import { resolveBindTls, resolveSniRoutes } from './resolve-tls.js'
 import type { ResolvedBind } from './resolved.js'
 import type { BindConfig, FrontendConfig } from './types.js'
 import { parseDuration } from './units.js'
+
+const TCP_OPTIONS = [
+  'deferAccept',
+  'fastOpen',
+  'transparent',
+  'originalDst',
+  'reusePort',
+  'keepAlive',
+  'userTimeout',
+] as const
 
 /** Each entry of `bind` with its path, in order. */
 export function resolveBinds(
@@ -60,10 +71,14 @@ function resolveBind(
     issues.add(addressPath, parsed.message, parsed.suggestion)
     return []
   }
-  const isUnix = parsed.value[0]?.kind === 'unix'
-  for (const option of ['deferAccept', 'fastOpen', 'transparent', 'originalDst'] as const) {
+  const kind = parsed.value[0]?.kind
+  const isUnix = kind === 'unix'
+  for (const option of TCP_OPTIONS) {
     if (isUnix && bind[option])
       issues.add([...path, option], `is for TCP, not for '${bind.address}'.`)
+  }
+  if (kind === 'fd' && bind.reusePort) {
+    issues.add([...path, 'reusePort'], 'is for sockets that are opened here, not inherited ones.')
   }
   return parsed.value.map((address) => ({
     address,
@@ -72,6 +87,8 @@ function resolveBind(
     maxconn: bind.maxconn ?? frontendMaxconn,
     deferAccept: deferSeconds(bind.deferAccept),
     fastOpen: bind.fastOpen ?? 0,
+    reusePort: bind.reusePort ?? false,
+    ...resolveLiveness(bind, !isUnix),
     transparent: bind.transparent ?? false,
     originalDst: bind.originalDst ?? false,
     acceptProxy: acceptProxy(bind.acceptProxy),

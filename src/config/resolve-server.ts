@@ -5,6 +5,7 @@ import { readIpPort, readServerAddress } from './address.js'
 import { type Checked, type Context, namedApplet } from './context.js'
 import { defaults } from './defaults.js'
 import type { Path } from './issues.js'
+import { resolveLiveness } from './resolve-liveness.js'
 import { resolveServerTls } from './resolve-tls.js'
 import type { ResolvedServer, ServerAddress } from './resolved.js'
 import type { ServerConfig } from './types.js'
@@ -31,10 +32,10 @@ export function resolveServer(
   if (!address) return undefined
   const isTcp = address.kind === 'ip' || address.kind === 'host'
   const kind = address.kind === 'unix' ? 'a unix socket' : 'an applet'
-  if (config.socks && !isTcp)
-    issues.add([...path, 'socks'], `is for TCP, and this server is ${kind}.`)
-  if (config.source && !isTcp)
-    issues.add([...path, 'source'], `is for TCP, and this server is ${kind}.`)
+  for (const option of ['socks', 'source', 'keepAlive', 'userTimeout'] as const) {
+    if (config[option] && !isTcp)
+      issues.add([...path, option], `is for TCP, and this server is ${kind}.`)
+  }
   if (config.sendProxy && address.kind === 'applet') {
     issues.add([...path, 'sendProxy'], 'is for sockets, and this server is an applet.')
   }
@@ -53,6 +54,7 @@ export function resolveServer(
     maxconn: config.maxconn ?? 0,
     backup: config.backup ?? false,
     state: config.state ?? 'ready',
+    ...resolveLiveness(config, isTcp),
     sendProxy,
     tls,
     socks,

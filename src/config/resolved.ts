@@ -5,7 +5,7 @@
  */
 
 import type { Applet } from '../applet/applet.js'
-import type { ListenAddress } from '../engine/engine.js'
+import type { KeepAliveSpec, ListenAddress } from '../engine/engine.js'
 import type { ConfigIssue } from '../errors.js'
 import type { ClientHello } from '../handshake/client-hello.js'
 import type { HandshakeHandler } from '../handshake/handler.js'
@@ -31,7 +31,14 @@ export interface ResolvedConfig {
   warnings: readonly ConfigIssue[]
 }
 
-export interface ResolvedBind {
+/** How a peer that has vanished is noticed. */
+export interface ResolvedLiveness {
+  keepAlive: KeepAliveSpec | undefined
+  /** ms; 0: the kernel's. */
+  userTimeout: number
+}
+
+export interface ResolvedBind extends ResolvedLiveness {
   /** One address; a range of ports or LISTEN_FDS has become several binds. */
   address: ListenAddress
   /** As written, for messages: 'frontends.web.bind[0]'. */
@@ -40,6 +47,7 @@ export interface ResolvedBind {
   maxconn: number
   deferAccept: number
   fastOpen: number
+  reusePort: boolean
   transparent: boolean
   originalDst: boolean
   acceptProxy: { from: Cidr[] | undefined } | undefined
@@ -133,7 +141,7 @@ export type ServerAddress =
   | { kind: 'unix'; path: string }
   | { kind: 'applet'; applet: Applet }
 
-export interface ResolvedServer {
+export interface ResolvedServer extends ResolvedLiveness {
   name: string
   id: number
   address: ServerAddress

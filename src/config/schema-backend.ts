@@ -16,7 +16,7 @@ import {
   text,
 } from './fields.js'
 import { applet } from './policy-schema.js'
-import { connections, MAX, sectionTimeouts } from './schema-common.js'
+import { connections, liveness, MAX, sectionTimeouts } from './schema-common.js'
 import { serverTls } from './schema-tls.js'
 import type { BackendConfig, BalanceConfig, ServerConfig } from './types.js'
 import { show } from './units.js'
@@ -77,6 +77,7 @@ const serverConfig = object<ServerConfig>({
     "'drain' takes no new sessions but sticky ones, 'maint' none.",
     "'ready'",
   ),
+  ...liveness,
   sendProxy: optional(
     either(
       'true, false, 1, 2 or { version: 1 | 2, ... }',

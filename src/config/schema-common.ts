@@ -2,8 +2,8 @@
 
 import type { z } from 'zod'
 import { defaults } from './defaults.js'
-import { duration, integer, object, optional } from './fields.js'
-import type { TimeoutsConfig } from './types.js'
+import { duration, either, flag, integer, object, optional } from './fields.js'
+import type { KeepAliveConfig, LivenessConfig, TimeoutsConfig } from './types.js'
 
 export const MAX = 2 ** 31 - 1
 export const connections = integer(1, MAX)
@@ -28,6 +28,38 @@ const timeoutFields: Record<keyof TimeoutsConfig, z.ZodType> = {
     duration(1),
     'From accept to the session: PROXY header, custom handlers.',
     `'${defaults.timeouts.handshake}'`,
+  ),
+}
+
+/** Most seconds that the kernel takes for keep-alive. */
+const MAX_PROBE = 32_767_000
+
+const keepAlive = object<KeepAliveConfig>({
+  idle: optional(
+    duration(1, MAX_PROBE),
+    'Silence before the first probe.',
+    `'${defaults.keepAlive.idle}'`,
+  ),
+  interval: optional(duration(1, MAX_PROBE), 'Between probes.', `'${defaults.keepAlive.interval}'`),
+  count: optional(
+    integer(1, 127),
+    'Probes without an answer that end the connection.',
+    defaults.keepAlive.count,
+  ),
+})
+
+/** How a peer that has vanished is noticed: fields of binds and servers. */
+export const liveness: Record<keyof LivenessConfig, z.ZodType> = {
+  keepAlive: optional(
+    either('true, false or { idle, interval, count }', flag, keepAlive),
+    'Probe silent connections (SO_KEEPALIVE), so that a peer that has vanished is noticed and NAT does not forget them. Times are whole seconds, rounded up.',
+    true,
+    "{ idle: '30s', interval: '10s', count: 3 }",
+  ),
+  userTimeout: optional(
+    duration(0, MAX),
+    "Longest time that bytes may stay unacknowledged, or a peer may keep its window shut (TCP_USER_TIMEOUT); '0s' is the kernel's.",
+    `'0s'`,
   ),
 }
 

@@ -17,7 +17,7 @@ import {
   text,
 } from './fields.js'
 import { handshakeHandler, rule } from './policy-schema.js'
-import { connections, MAX, sectionTimeouts } from './schema-common.js'
+import { connections, liveness, MAX, sectionTimeouts } from './schema-common.js'
 import { bindTls } from './schema-tls.js'
 import type { BindConfig, FrontendConfig, FrontendLogConfig, MonitorConfig } from './types.js'
 import { readDuration } from './units.js'
@@ -59,6 +59,13 @@ const bind = object<BindConfig>({
     false,
   ),
   fastOpen: optional(integer(0, 65_535), 'Queue length of TCP Fast Open.', 'off'),
+  ...liveness,
+  reusePort: optional(
+    flag,
+    'Share the port with other processes that ask for it too (SO_REUSEPORT), so that a new one can take over from an old one; ' +
+      'otherwise a port that is taken is an error.',
+    false,
+  ),
   transparent: optional(
     flag,
     'Accept for foreign addresses (IP_TRANSPARENT; needs privileges).',

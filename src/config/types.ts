@@ -31,6 +31,24 @@ export interface Config {
   log?: LogConfig
 }
 
+/** TCP keep-alive. Times are whole seconds, rounded up. */
+export interface KeepAliveConfig {
+  /** Silence before the first probe. Default '1m'. */
+  idle?: Duration
+  /** Between probes. Default '15s'. */
+  interval?: Duration
+  /** Probes without an answer that end the connection. Default 4. */
+  count?: number
+}
+
+/** How a peer that has vanished without a word is noticed. For TCP only. */
+export interface LivenessConfig {
+  /** Probe connections that are silent. Default true. */
+  keepAlive?: boolean | KeepAliveConfig
+  /** Longest time that bytes may stay unacknowledged (TCP_USER_TIMEOUT). Default '0s': the kernel's. */
+  userTimeout?: Duration
+}
+
 export interface GlobalConfig {
   /** Connections at once in the process; accepting pauses at the limit. Default: from the fd limit. */
   maxconn?: number
@@ -78,7 +96,7 @@ export interface TimeoutsConfig {
   handshake?: Duration
 }
 
-export interface BindConfig {
+export interface BindConfig extends LivenessConfig {
   /**
    * '127.0.0.1:8080', '[::1]:8080', ':8080' or '*:8080' (IPv4 any), '[::]:8080',
    * '127.0.0.1:8000-8010' (a range), 'unix:/run/a.sock' (or 'unix@/run/a.sock'),
@@ -96,6 +114,11 @@ export interface BindConfig {
   deferAccept?: boolean | Duration
   /** Queue length of TCP Fast Open. */
   fastOpen?: number
+  /**
+   * Share the port with other processes that ask for it too (SO_REUSEPORT), so that a new one can
+   * take over from an old one. Default false: a port that is taken is an error.
+   */
+  reusePort?: boolean
   /** Accept for foreign addresses (IP_TRANSPARENT; needs privileges). */
   transparent?: boolean
   /** `conn.dst` is the destination before NAT (SO_ORIGINAL_DST). */
@@ -243,7 +266,7 @@ export type BalanceConfig =
       boundedLoad?: number
     }
 
-export interface ServerConfig {
+export interface ServerConfig extends LivenessConfig {
   /** 'ip:port', '[v6]:port', 'host.name:port', 'unix:/path' or 'applet:NAME'. */
   address?: string
   /** An applet instead of an address. */

@@ -51,8 +51,26 @@ export type ListenAddress =
   | { kind: 'unix'; path: string; mode?: number }
   | { kind: 'fd'; fd: number }
 
+/**
+ * TCP keep-alive, in seconds: silence before the first probe, time between probes; and how many
+ * of them may stay unanswered.
+ */
+export interface KeepAliveSpec {
+  idle: number
+  interval: number
+  count: number
+}
+
+/** How a peer that has vanished is noticed. For TCP only. */
+export interface LivenessSpec {
+  /** Absent: no probes. */
+  keepAlive?: KeepAliveSpec | undefined
+  /** Longest time in ms that bytes may stay unacknowledged (TCP_USER_TIMEOUT); 0 or absent: the kernel's. */
+  userTimeout?: number | undefined
+}
+
 /** What a listener does before and beside policy. All times in ms; 0 means none. */
-export interface ListenSpec {
+export interface ListenSpec extends LivenessSpec {
   address: ListenAddress
   backlog: number
   /** Connections at once on this listener; accepting pauses at the limit. */
@@ -61,6 +79,8 @@ export interface ListenSpec {
   deferAccept: number
   /** Length of the kernel's TCP Fast Open queue; 0 is off. */
   fastOpen: number
+  /** Share the port with other processes (SO_REUSEPORT). Absent: whoever else has it is an error. */
+  reusePort?: boolean
   /** Accept connections to addresses that are not local (IP_TRANSPARENT). */
   transparent: boolean
   /** Report the destination before NAT (SO_ORIGINAL_DST). */
@@ -156,7 +176,7 @@ export interface TlsClientSpec extends TlsCommonSpec {
 }
 
 /** One way out: an address and the handshakes that follow the connect. */
-export interface RouteSpec {
+export interface RouteSpec extends LivenessSpec {
   address: { kind: 'tcp'; ip: string; port: number } | { kind: 'unix'; path: string }
   /** Local address to connect from; 'client' takes the client's own (transparent). */
   source?: { ip: string; port?: number } | 'client'

@@ -11,6 +11,8 @@ const { timeouts } = backendConfig([], {
 const plain = {
   sendProxy: 0,
   proxyCrc: false,
+  keepAlive: undefined,
+  userTimeout: 0,
   connectTimeout: 1,
   serverTimeout: 2,
   serverFinTimeout: 3,

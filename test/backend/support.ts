@@ -54,6 +54,8 @@ export function server(
     maxconn: 0,
     backup: false,
     state: 'ready',
+    keepAlive: undefined,
+    userTimeout: 0,
     sendProxy: undefined,
     tls: undefined,
     socks: undefined,

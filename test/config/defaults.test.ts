@@ -33,6 +33,9 @@ test('defaults of everything', () => {
             maxconn: 1000,
             deferAccept: 0,
             fastOpen: 0,
+            reusePort: false,
+            keepAlive: { idle: 60, interval: 15, count: 4 },
+            userTimeout: 0,
             transparent: false,
             originalDst: false,
             acceptProxy: undefined,
@@ -70,6 +73,8 @@ test('defaults of everything', () => {
             maxconn: 0,
             backup: false,
             state: 'ready',
+            keepAlive: { idle: 60, interval: 15, count: 4 },
+            userTimeout: 0,
             sendProxy: undefined,
             tls: undefined,
             socks: undefined,
@@ -88,6 +93,43 @@ test('defaults of everything', () => {
     log: { level: 'info', file: undefined },
     warnings: [],
   })
+})
+
+test('keep-alive: on for TCP, in whole seconds, and off where it is said', () => {
+  const config = resolveConfig({
+    frontends: {
+      web: {
+        backend: 'app',
+        bind: [
+          { address: ':1', keepAlive: { idle: '1500ms', count: 9 }, userTimeout: '90s' },
+          { address: ':2', keepAlive: false },
+          'unix:/run/a.sock',
+        ],
+      },
+    },
+    backends: {
+      app: {
+        servers: {
+          a: { address: 'h:1', keepAlive: { interval: '1h' } },
+          b: { address: 'h:1', keepAlive: false, userTimeout: '1s' },
+          c: 'unix:/run/b.sock',
+        },
+      },
+    },
+  })
+  const of = (list: { keepAlive: unknown; userTimeout: number }[] | undefined) =>
+    list?.map(({ keepAlive, userTimeout }) => ({ keepAlive, userTimeout }))
+  const off = { keepAlive: undefined, userTimeout: 0 }
+  assert.deepEqual(of(config.frontends[0]?.binds), [
+    { keepAlive: { idle: 2, interval: 15, count: 9 }, userTimeout: 90_000 },
+    off,
+    off,
+  ])
+  assert.deepEqual(of(config.backends[0]?.servers), [
+    { keepAlive: { idle: 60, interval: 3600, count: 4 }, userTimeout: 0 },
+    { keepAlive: undefined, userTimeout: 1_000 },
+    off,
+  ])
 })
 
 test('time-outs: the section, then the top level, then what they follow', () => {

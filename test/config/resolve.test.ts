@@ -80,6 +80,26 @@ const cases: Record<string, [unknown, string[]]> = {
     { ...base, timeouts: { connect: '0s' } },
     ["timeouts.connect: expected at least '1ms', got '0s'."],
   ],
+  'keep-alive beyond the kernel': [
+    web({ bind: { address: ':1', keepAlive: { idle: '10h', count: 200 } } }),
+    [
+      "frontends.web.bind.keepAlive.idle: expected at most '32767s', got '10h'.",
+      'frontends.web.bind.keepAlive.count: expected a whole number from 1 to 127, got 200.',
+    ],
+  ],
+  'keep-alive and sharing where there is no TCP': [
+    web({
+      bind: [
+        { address: 'unix:/a', keepAlive: true, reusePort: true },
+        { address: 'fd@3', reusePort: true },
+      ],
+    }),
+    [
+      "frontends.web.bind[0].reusePort: is for TCP, not for 'unix:/a'.",
+      "frontends.web.bind[0].keepAlive: is for TCP, not for 'unix:/a'.",
+      'frontends.web.bind[1].reusePort: is for sockets that are opened here, not inherited ones.',
+    ],
+  ],
   'size out of range': [
     web({ tcpRequest: { inspectLimit: '1MB' } }),
     ["frontends.web.tcpRequest.inspectLimit: expected '1B' to '64kB', got '1MB'."],

@@ -179,6 +179,36 @@ engineTest('a port in use is an error that names the address', async (h) => {
   )
 })
 
+for (const workers of [1, 2]) {
+  engineTest(
+    `a port is shared with nobody who does not ask for it, with ${workers} workers`,
+    async (h) => {
+      const { port } = await h.listenPort()
+      const address = { kind: 'tcp', host: '127.0.0.1', port } as const
+      await assert.rejects(h.listen({ address }), isListenError(`127.0.0.1:${port}`))
+    },
+    { workers },
+  )
+}
+
+engineTest('a port is shared with who asks for it, too', async (h) => {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  const asks = { reusePort: true }
+  if (h.engine.kind === 'js' && (major < 22 || (major === 22 && minor < 12))) {
+    await assert.rejects(h.listen(asks), /the js engine has no 'reusePort'/)
+    return
+  }
+  const { port, listener } = await h.listenPort(asks)
+  const address = { kind: 'tcp', host: '127.0.0.1', port } as const
+  const second = await h.listen({ address, ...asks })
+  assert.equal(second.address.port, port)
+  await h.engine.unlisten(listener)
+  const upstream = await h.server()
+  h.route(upstream.port)
+  await h.dial({ port })
+  assert.equal((await h.next('handshake')).listener, second.listener)
+})
+
 engineTest('an address that is not local is an error that names it', async (h) => {
   const address = { kind: 'tcp', host: '192.0.2.1', port: 0 } as const
   await assert.rejects(h.listen({ address }), isListenError('192.0.2.1'))

@@ -8,6 +8,18 @@ use napi_derive::napi;
 use sluice_engine::handshake::socks;
 use sluice_engine::listener::{ListenAddress, ListenSpec};
 use sluice_engine::route::{Destination, Route, SendProxy, Source, TlsTarget};
+use sluice_engine::sys::{KeepAlive, Liveness};
+
+/// See `KeepAliveSpec` in src/engine/engine.ts.
+#[napi(object, object_to_js = false)]
+pub struct NativeKeepAlive {
+    /// Seconds.
+    pub idle: u32,
+    /// Seconds.
+    pub interval: u32,
+    /// Probes.
+    pub count: u32,
+}
 
 /// See `ListenSpec` in src/engine/engine.ts. `kind` is tcp, unix or fd.
 #[napi(object, object_to_js = false)]
@@ -34,6 +46,12 @@ pub struct NativeListenSpec {
     pub defer_accept: i32,
     /// Queue length.
     pub fast_open: i32,
+    /// SO_REUSEPORT.
+    pub reuse_port: Option<bool>,
+    /// SO_KEEPALIVE.
+    pub keep_alive: Option<NativeKeepAlive>,
+    /// ms.
+    pub user_timeout: Option<u32>,
     /// IP_TRANSPARENT.
     pub transparent: bool,
     /// SO_ORIGINAL_DST.
@@ -89,6 +107,10 @@ pub struct NativeRouteSpec {
     pub tls_context: Option<i32>,
     /// Name or IP address of the server.
     pub tls_server_name: Option<String>,
+    /// SO_KEEPALIVE.
+    pub keep_alive: Option<NativeKeepAlive>,
+    /// ms.
+    pub user_timeout: Option<u32>,
     /// ms.
     pub connect_timeout: u32,
     /// ms.
@@ -121,6 +143,8 @@ impl TryFrom<NativeListenSpec> for ListenSpec {
             maxconn: spec.maxconn as usize,
             defer_accept: spec.defer_accept,
             fast_open: spec.fast_open,
+            reuse_port: spec.reuse_port.unwrap_or(false),
+            liveness: liveness(spec.keep_alive, spec.user_timeout),
             transparent: spec.transparent,
             original_dst: spec.original_dst,
             handshakes: spec.handshakes,
@@ -185,11 +209,23 @@ impl NativeRouteSpec {
             },
             socks,
             tls,
+            liveness: liveness(spec.keep_alive, spec.user_timeout),
             connect_timeout: u64::from(spec.connect_timeout),
             server_timeout: u64::from(spec.server_timeout),
             server_fin_timeout: u64::from(spec.server_fin_timeout),
             tunnel_timeout: u64::from(spec.tunnel_timeout),
         })
+    }
+}
+
+fn liveness(keep_alive: Option<NativeKeepAlive>, user_timeout: Option<u32>) -> Liveness {
+    Liveness {
+        keep_alive: keep_alive.map(|it| KeepAlive {
+            idle: it.idle,
+            interval: it.interval,
+            count: it.count,
+        }),
+        user_timeout: user_timeout.unwrap_or(0),
     }
 }
 

@@ -10,7 +10,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::{Errno, Result};
 use rustix::net::{AddressFamily, SocketAddrUnix, bind, listen, sockopt};
 
-use crate::sys;
+use crate::sys::{self, Liveness};
 
 /// Where to listen.
 #[derive(Clone, Debug)]
@@ -46,6 +46,10 @@ pub struct ListenSpec {
     pub defer_accept: i32,
     /// TCP Fast Open queue, or 0.
     pub fast_open: i32,
+    /// Share the port with other processes.
+    pub reuse_port: bool,
+    /// How a client that has vanished is noticed.
+    pub liveness: Liveness,
     /// Accept for foreign addresses.
     pub transparent: bool,
     /// Report the destination before NAT.
@@ -115,8 +119,15 @@ pub fn open(spec: &ListenSpec, workers: usize) -> std::result::Result<Opened, Li
         ListenAddress::Tcp { address, v6only } => {
             let mut address = *address;
             let mut sockets = Vec::with_capacity(workers);
+            // The workers' sockets share the port, and so would another process's:
+            // one that shares it with nobody finds out whether it is free.
+            let share = workers > 1 || spec.reuse_port;
+            if share && !spec.reuse_port && address.port() != 0 {
+                bind_tcp(spec, &address, *v6only, false)?;
+            }
             for _ in 0..workers {
-                let socket = open_tcp(spec, &address, *v6only, workers > 1)?;
+                let socket = bind_tcp(spec, &address, *v6only, share)?;
+                listen_tcp(spec, &socket)?;
                 if let Some(local) = sys::local_address(&socket) {
                     address.set_port(local.port());
                 }
@@ -141,6 +152,9 @@ pub fn open(spec: &ListenSpec, workers: usize) -> std::result::Result<Opened, Li
                 });
             }
             at("fcntl", rustix::io::ioctl_fionbio(&socket, true))?;
+            if sys::local_address(&socket).is_some() {
+                set_inherited(spec, &socket)?;
+            }
             Ok(share(socket, workers))
         }
     }
@@ -156,7 +170,7 @@ fn share(socket: OwnedFd, workers: usize) -> Opened {
     }
 }
 
-fn open_tcp(
+fn bind_tcp(
     spec: &ListenSpec,
     address: &SocketAddr,
     v6only: bool,
@@ -176,20 +190,29 @@ fn open_tcp(
             sys::set_transparent(&socket, address.is_ipv4()),
         )?;
     }
-    // Accepted sockets inherit it on Linux: one system call less for each.
-    at("TCP_NODELAY", sockopt::set_tcp_nodelay(&socket, true))?;
     at("bind", bind(&socket, address))?;
+    Ok(socket)
+}
+
+/// Options that accepted sockets inherit on Linux: no system call for each.
+fn set_inherited(spec: &ListenSpec, socket: &OwnedFd) -> std::result::Result<(), ListenError> {
+    at("TCP_NODELAY", sockopt::set_tcp_nodelay(socket, true))?;
+    at("keep-alive", spec.liveness.apply(socket))
+}
+
+fn listen_tcp(spec: &ListenSpec, socket: &OwnedFd) -> std::result::Result<(), ListenError> {
+    set_inherited(spec, socket)?;
     if spec.defer_accept > 0 {
         at(
             "TCP_DEFER_ACCEPT",
-            sys::set_defer_accept(&socket, spec.defer_accept),
+            sys::set_defer_accept(socket, spec.defer_accept),
         )?;
     }
-    at("listen", listen(&socket, spec.backlog))?;
+    at("listen", listen(socket, spec.backlog))?;
     if spec.fast_open > 0 {
-        at("TCP_FASTOPEN", sys::set_fast_open(&socket, spec.fast_open))?;
+        at("TCP_FASTOPEN", sys::set_fast_open(socket, spec.fast_open))?;
     }
-    Ok(socket)
+    Ok(())
 }
 
 fn open_unix(
@@ -257,6 +280,8 @@ mod tests {
             maxconn: 16,
             defer_accept: 0,
             fast_open: 0,
+            reuse_port: false,
+            liveness: Liveness::default(),
             transparent: false,
             original_dst: false,
             handshakes: 0,

@@ -8,6 +8,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use crate::handshake::socks;
+use crate::sys::Liveness;
 
 /// Where a route leads.
 #[derive(Clone, Debug)]
@@ -65,6 +66,8 @@ pub struct Route {
     pub socks: Option<socks::Config>,
     /// TLS.
     pub tls: Option<TlsTarget>,
+    /// How a server that has vanished is noticed.
+    pub liveness: Liveness,
     /// From the connect command to the end of the outgoing handshakes.
     pub connect_timeout: u64,
     /// Server inactivity.
@@ -76,6 +79,12 @@ pub struct Route {
 }
 
 impl Route {
+    /// True where connections get options once they last.
+    #[must_use]
+    pub fn probes(&self) -> bool {
+        self.liveness.wanted() && matches!(self.destination, Destination::Tcp(_))
+    }
+
     /// True where a connect is usually finished when it returns: the kernel
     /// runs a loopback handshake before connect() comes back.
     #[must_use]

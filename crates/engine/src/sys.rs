@@ -155,6 +155,73 @@ pub fn set_transparent(socket: impl AsFd, ipv4: bool) -> Result<()> {
     }
 }
 
+/// TCP keep-alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Seconds of silence before the first probe.
+    pub idle: u32,
+    /// Seconds between probes.
+    pub interval: u32,
+    /// Probes without an answer that end the connection.
+    pub count: u32,
+}
+
+/// How a peer that has vanished is noticed. For TCP only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Liveness {
+    /// Probes; `None` for none.
+    pub keep_alive: Option<KeepAlive>,
+    /// Milliseconds that bytes may stay unacknowledged, or 0 for the kernel's time.
+    pub user_timeout: u32,
+}
+
+impl Liveness {
+    /// True where there is something to set.
+    #[must_use]
+    pub fn wanted(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// Sets the options of a TCP socket. Sockets accepted from a listener inherit them on Linux.
+    ///
+    /// # Errors
+    ///
+    /// As setsockopt() has them; ENOSYS where the system has no such option.
+    pub fn apply(&self, socket: impl AsFd) -> Result<()> {
+        use rustix::net::sockopt;
+        let socket = socket.as_fd();
+        if let Some(KeepAlive {
+            idle,
+            interval,
+            count,
+        }) = self.keep_alive
+        {
+            let seconds = |count: u32| std::time::Duration::from_secs(count.into());
+            // The numbers first: the switch starts the timer.
+            sockopt::set_tcp_keepidle(socket, seconds(idle))?;
+            sockopt::set_tcp_keepintvl(socket, seconds(interval))?;
+            sockopt::set_tcp_keepcnt(socket, count)?;
+            sockopt::set_socket_keepalive(socket, true)?;
+        }
+        if self.user_timeout > 0 {
+            set_user_timeout(socket, self.user_timeout)?;
+        }
+        Ok(())
+    }
+}
+
+fn set_user_timeout(socket: impl AsFd, milliseconds: u32) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        rustix::net::sockopt::set_tcp_user_timeout(socket, milliseconds)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (socket, milliseconds);
+        Err(Errno::NOSYS)
+    }
+}
+
 /// Holds accepted connections back until bytes arrive, for up to `seconds`.
 ///
 /// # Errors

@@ -93,6 +93,10 @@ class JsEngine implements Engine, Core {
       const message = 'The js engine cannot connect from the client address; use the native engine.'
       throw new SluiceError('ERR_SLUICE_ENGINE', message)
     }
+    if (spec.userTimeout) {
+      const message = "The js engine cannot set 'userTimeout'; use the native engine."
+      throw new SluiceError('ERR_SLUICE_ENGINE', message)
+    }
     const number = this.#nextRoute++
     this.routes.set(number, spec)
     return number

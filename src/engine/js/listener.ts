@@ -18,6 +18,7 @@ import type { ListenAddress, ListenResult, ListenSpec } from '../engine.js'
 import { type LocalAddress, recordAccepted, specificAddress } from './addresses.js'
 import { Client } from './client.js'
 import type { Core, Origin } from './core.js'
+import { keepAlive } from './liveness.js'
 import { errnoOf } from './reason.js'
 
 export class Listener implements Origin {
@@ -36,15 +37,21 @@ export class Listener implements Origin {
     this.#core = core
     this.id = id
     this.spec = spec
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true })
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, ...keepAlive(spec) })
     this.#server.on('connection', (socket) => this.#accepted(socket))
   }
 
   /** Binds and listens. @throws SluiceError (ERR_SLUICE_LISTEN) naming the address. */
   async listen(): Promise<ListenResult> {
-    const { address, transparent, originalDst } = this.spec
+    const { address, transparent, originalDst, userTimeout } = this.spec
+    const reusePort = this.spec.reusePort === true && !NODE_SHARES_PORTS
     const name = describe(address)
-    for (const [option, wanted] of Object.entries({ transparent, originalDst })) {
+    for (const [option, wanted] of Object.entries({
+      transparent,
+      originalDst,
+      userTimeout,
+      reusePort,
+    })) {
       if (wanted) throw listenError(name, `the js engine has no '${option}', use the native engine`)
     }
     try {
@@ -164,7 +171,16 @@ export class Listener implements Origin {
   }
 }
 
-function listenOptions({ address, backlog }: ListenSpec): ListenOptions & { fd?: number } {
+/** Node has `reusePort` since 23.1 and 22.12, and older versions do not say that they lack it. */
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+const NODE_SHARES_PORTS =
+  major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12)
+
+function listenOptions({
+  address,
+  backlog,
+  reusePort = false,
+}: ListenSpec): ListenOptions & { fd?: number; reusePort?: boolean } {
   if (address.kind === 'fd') return { fd: address.fd }
   if (address.kind === 'unix') return { path: address.path, backlog }
   return {
@@ -172,6 +188,7 @@ function listenOptions({ address, backlog }: ListenSpec): ListenOptions & { fd?:
     port: address.port,
     backlog,
     exclusive: true,
+    ...(reusePort && { reusePort }),
     ...(address.v6only === undefined ? {} : { ipv6Only: address.v6only }),
   }
 }

@@ -9,6 +9,7 @@ import { By, Code, ConnFlag, ConnState, Field, Handshake, Phase } from '../wire.
 import { addressesOf } from './addresses.js'
 import type { Core } from './core.js'
 import { timer } from './core.js'
+import { keepAlive } from './liveness.js'
 import { connectFailure, packReason, streamFailure } from './reason.js'
 import { Side, type SideHandler } from './side.js'
 import type { TlsClientContext } from './tls-contexts.js'
@@ -288,7 +289,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
   }
 }
 
-function connectOptions({ address, source }: RouteSpec): NetConnectOpts {
+function connectOptions({ address, source, ...liveness }: RouteSpec): NetConnectOpts {
   if (address.kind === 'unix') return { path: address.path, allowHalfOpen: true }
   const local = typeof source === 'object' ? source : undefined
   return {
@@ -296,6 +297,7 @@ function connectOptions({ address, source }: RouteSpec): NetConnectOpts {
     port: address.port,
     allowHalfOpen: true,
     noDelay: true,
+    ...keepAlive(liveness),
     // The address is numeric and already chosen: Node must not race families.
     autoSelectFamily: false,
     ...(local ? { localAddress: local.ip } : {}),

@@ -140,6 +140,8 @@ export class NativeEngine implements Engine {
         socksPort: socks.port,
       }),
       ...(tls && { tlsContext: tls.context, tlsServerName: tls.serverName }),
+      keepAlive: spec.keepAlive,
+      userTimeout: spec.userTimeout,
       connectTimeout: spec.connectTimeout,
       serverTimeout: spec.serverTimeout,
       serverFinTimeout: spec.serverFinTimeout,

@@ -167,6 +167,8 @@ pub struct Connection {
     pub bulk: bool,
     /// TCP_NODELAY is set.
     pub nodelay: bool,
+    /// A server's connection whose keep-alive is still to be set.
+    pub unprobed: bool,
     /// A verdict was late and the default is to open: nothing is asked any more.
     pub opened: bool,
     /// In the worker's list of connections that have more to do.
@@ -230,6 +232,7 @@ impl Connection {
             write_dead: false,
             bulk: false,
             nodelay: false,
+            unprobed: false,
             opened: false,
             runnable: false,
             securing: false,

@@ -17,6 +17,10 @@ use crate::handshake::{proxy_out, socks};
 use crate::route::SendProxy;
 use crate::sys;
 
+/// Milliseconds after which an established session lasts: only then its server's
+/// connection gets keep-alive, so that short ones do not pay system calls for it.
+const LASTING: u64 = 1000;
+
 impl Worker {
     /// A CONNECT command: makes the server's connection and starts it.
     pub(super) fn connect(&mut self, client: u32, route: i32, flags: i32, tlvs: Vec<u8>) {
@@ -341,7 +345,12 @@ impl Worker {
         let wanted = target.connect_flags & connect_flag::WANT_CONNECTED != 0;
         // The connect may have left bytes of a handshake's answer behind.
         let answered = target.rx.is_some() || target.readable;
+        let probes = target.route.as_ref().is_some_and(|route| route.probes());
+        target.unprobed = probes;
         self.set_idle_deadline(client);
+        if probes {
+            self.timers.schedule(client, now + LASTING);
+        }
         self.slots.mirror_open(server, None, None);
         self.slots.mirror(client);
         if wanted {
@@ -354,6 +363,22 @@ impl Worker {
             self.pump(client);
         } else {
             self.slots.mirror_bytes(client);
+        }
+    }
+
+    /// Sets the keep-alive of a server's connection that lasts. Where the kernel refuses,
+    /// the connection is no worse than without.
+    pub(super) fn set_liveness(&mut self, client: u32) {
+        let server = self.slots.get(client).peer;
+        if server == NONE {
+            return;
+        }
+        let connection = self.slots.get_mut(server);
+        if !std::mem::take(&mut connection.unprobed) {
+            return;
+        }
+        if let (Some(fd), Some(route)) = (&connection.fd, &connection.route) {
+            let _ = route.liveness.apply(fd);
         }
     }
 

@@ -139,6 +139,7 @@ impl Worker {
     }
 
     fn on_idle(&mut self, slot: u32) {
+        self.set_liveness(slot);
         let Some((at, code)) = self.idle_deadline(slot) else {
             return;
         };

@@ -5,6 +5,7 @@ mod faults;
 mod forward;
 mod lifecycle;
 mod peers;
+mod sockets;
 mod support;
 mod timeouts;
 mod tls;

@@ -14,6 +14,7 @@ use sluice_engine::listener::{ListenAddress, ListenSpec};
 use sluice_engine::memory::Words;
 use sluice_engine::route::{Destination, Route, SendProxy};
 use sluice_engine::stats::Stats;
+use sluice_engine::sys::Liveness;
 use sluice_wire::commands::{command, connect_flag};
 use sluice_wire::errors::{by, code, phase, reason};
 use sluice_wire::events::event;
@@ -481,6 +482,8 @@ pub fn listen_spec() -> ListenSpec {
         maxconn: SLOTS,
         defer_accept: 0,
         fast_open: 0,
+        reuse_port: false,
+        liveness: Liveness::default(),
         transparent: false,
         original_dst: false,
         handshakes: handshake::ACCEPT_SESSION,
@@ -503,6 +506,7 @@ pub fn route_to(destination: Destination) -> Route {
         send_proxy: SendProxy::No,
         socks: None,
         tls: None,
+        liveness: Liveness::default(),
         connect_timeout: 0,
         server_timeout: 0,
         server_fin_timeout: 0,

@@ -1,0 +1,103 @@
+//! Options of sockets, as the kernel has them.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt;
+use sluice_engine::listener::{self, ListenAddress, ListenSpec};
+use sluice_engine::sys::{self, KeepAlive, Liveness};
+
+use crate::support::*;
+
+const LIVENESS: Liveness = Liveness {
+    keep_alive: Some(KeepAlive {
+        idle: 300,
+        interval: 20,
+        count: 3,
+    }),
+    user_timeout: 45_000,
+};
+
+fn liveness_of(socket: BorrowedFd<'_>) -> Liveness {
+    let seconds = |duration: Duration| duration.as_secs() as u32;
+    let keep_alive = sockopt::socket_keepalive(socket)
+        .expect("SO_KEEPALIVE")
+        .then(|| KeepAlive {
+            idle: seconds(sockopt::tcp_keepidle(socket).expect("TCP_KEEPIDLE")),
+            interval: seconds(sockopt::tcp_keepintvl(socket).expect("TCP_KEEPINTVL")),
+            count: sockopt::tcp_keepcnt(socket).expect("TCP_KEEPCNT"),
+        });
+    Liveness {
+        keep_alive,
+        user_timeout: sockopt::tcp_user_timeout(socket).expect("TCP_USER_TIMEOUT"),
+    }
+}
+
+/// A connection accepted from a listener that was opened as `spec` says.
+fn accepted(spec: &ListenSpec) -> OwnedFd {
+    let opened = listener::open(spec, 1).expect("listen");
+    let address = opened.local.expect("address");
+    let _client = TcpStream::connect(address).expect("connect");
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match rustix::net::accept(&opened.sockets[0]) {
+            Ok(socket) => return socket,
+            Err(error) => assert!(Instant::now() < end, "accept: {error}"),
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// What the socket of this process that is bound to `local` answers.
+fn ask<T>(local: SocketAddr, question: impl Fn(BorrowedFd<'_>) -> T) -> T {
+    for entry in std::fs::read_dir("/proc/self/fd").expect("descriptors") {
+        let name = entry.expect("descriptor").file_name();
+        let fd: RawFd = name.to_string_lossy().parse().expect("number");
+        // SAFETY: the descriptor is used for the calls below only. It may be closed
+        // meanwhile, by its owner: then they fail.
+        let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+        if rustix::net::getpeername(socket).is_ok() && sys::local_address(socket) == Some(local) {
+            return question(socket);
+        }
+    }
+    panic!("no socket at {local}");
+}
+
+#[test]
+fn accepted_sockets_inherit_everything_from_their_listener() {
+    let _shared = shared();
+    let socket = accepted(&ListenSpec {
+        liveness: LIVENESS,
+        ..listen_spec()
+    });
+    assert_eq!(liveness_of(socket.as_fd()), LIVENESS);
+    assert_eq!(sockopt::tcp_nodelay(&socket), Ok(true));
+}
+
+#[test]
+fn so_they_do_from_an_inherited_listener() {
+    let _shared = shared();
+    let listening = TcpListener::bind("127.0.0.1:0").expect("listen");
+    let fd = listening.as_raw_fd();
+    let socket = accepted(&ListenSpec {
+        address: ListenAddress::Inherited(fd),
+        liveness: LIVENESS,
+        ..listen_spec()
+    });
+    assert_eq!(liveness_of(socket.as_fd()), LIVENESS);
+    assert_eq!(sockopt::tcp_nodelay(&socket), Ok(true));
+}
+
+#[test]
+fn a_server_of_a_session_that_lasts_is_probed() {
+    // Looks at every descriptor of the process.
+    let _alone = alone();
+    let session = Session::with(listen_spec(), |route| route.liveness = LIVENESS);
+    let ours = session.server.peer_addr().expect("address");
+    session
+        .h
+        .until("the server's connection has its options", |_| {
+            ask(ours, liveness_of) == LIVENESS
+        });
+}
