@@ -519,11 +519,15 @@ export class Core implements EngineEvents, Hosts {
     return conn
   }
 
-  /** A client that ended before its ClientHello was there: nothing was asked about it, and it counts. */
+  /**
+   * A client that ended before anything was asked about it, and counts: before its ClientHello
+   * was there, or so early that the js engine could not learn its address.
+   */
   #unheard(slot: number, generation: number, reason: number): ClientConnection | undefined {
-    if (reasonPhase(reason) !== Phase.TLS || this.#stopping) return undefined
+    const phase = reasonPhase(reason)
+    if ((phase !== Phase.TLS && phase !== Phase.ACCEPT) || this.#stopping) return undefined
     const conn = this.#open(slot, generation, this.#engine.table.get(slot, Field.LISTENER))
-    if (conn !== undefined) conn.phase = Phase.TLS
+    if (conn !== undefined) conn.phase = phase
     return conn
   }
 

@@ -274,6 +274,54 @@ engineTest('a paused listener serves nobody until it is resumed', async (h) => {
   client.destroy()
 })
 
+engineTest(
+  'a client that leaves while its listener is paused is judged by its address',
+  async (h) => {
+    const { port, listener } = await h.listenPort()
+    h.answers.handshake = () => {}
+    h.engine.pause(listener, true)
+    await delay(20)
+    const gone = await h.dial({ port })
+    const gonePort = gone.socket.localPort
+    const there = await h.dial({ port })
+    await there.send('patient')
+    // Where the engine shares this thread, it has accepted both after a turn of the loop.
+    for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve))
+    gone.reset()
+    await delay(20)
+    h.engine.pause(listener, false)
+    for (const srcPort of [gonePort, there.socket.localPort]) {
+      const { record } = await h.next('handshake')
+      assert.equal(record.family, Family.INET)
+      assert.equal(record.src, '127.0.0.1')
+      assert.equal(record.srcPort, srcPort)
+      assert.equal(record.dst, '127.0.0.1')
+      assert.equal(record.dstPort, port)
+    }
+    const { reason, record } = await h.next('closed')
+    assert.equal(reason, 'client accept-session reset')
+    assert.equal(record.srcPort, gonePort)
+    there.reset()
+  },
+)
+
+engineTest('what is sent while maxconn holds a client back is kept, and its end', async (h) => {
+  const upstream = await h.server()
+  const { port } = await h.listenPort({ maxconn: 1 })
+  h.route(upstream.port)
+  const first = await h.dial({ port })
+  await h.next('connected')
+  const second = await h.dial({ port })
+  await second.send('all that I say')
+  second.fin()
+  await delay(20)
+  first.reset()
+  const held = await h
+    .until(() => upstream.all.length === 2, 'the second is served')
+    .then(() => upstream.all[1])
+  assert.equal((await held?.readToEnd())?.toString(), 'all that I say')
+})
+
 engineTest('unlisten refuses new connections and keeps those that are open', async (h) => {
   const { client, server, port } = await h.pair()
   const listener = h.told[0]?.listener as number

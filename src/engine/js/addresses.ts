@@ -13,14 +13,14 @@ const ZERO = 48
 const NINE = 57
 const COLON = 58
 
-/** Local address of a listener that is bound to a specific one: spares a getsockname() a connection. */
+/** Our own end of connections. A listener that is bound to a specific one knows it beforehand. */
 export interface LocalAddress {
   /** Address as the table holds it. */
   words: Int32Array
   port: number
 }
 
-/** Undefined where connections may come to different addresses, or to none. */
+/** Spares a getsockname() a connection; undefined where they may come to different addresses, or to none. */
 export function specificAddress(address: string, port: number): LocalAddress | undefined {
   const words = new Int32Array(4)
   const family = parseIpInto(address, words, 0)
@@ -28,29 +28,36 @@ export function specificAddress(address: string, port: number): LocalAddress | u
   return { words, port }
 }
 
-/** Writes an accepted socket's addresses: the client's is the source, ours the destination. */
-export function recordAccepted(
-  table: ConnectionTable,
-  slot: number,
-  socket: Socket,
-  local: LocalAddress | undefined,
-): void {
+/** Both ends of an accepted TCP connection. */
+export interface Ends {
+  src: string
+  srcPort: number
+  local: LocalAddress
+}
+
+/**
+ * Asks the kernel for both ends, which has to be done at once: a client that has reset has no
+ * address any more, and for it the answer is undefined. `local` spares the question about ours.
+ */
+export function endsOf(socket: Socket, local: LocalAddress | undefined): Ends | undefined {
+  const { remoteAddress: src, remotePort: srcPort } = socket
+  if (src === undefined || srcPort === undefined) return undefined
+  if (local) return { src, srcPort, local }
+  const { localAddress, localPort: port } = socket
+  if (localAddress === undefined || port === undefined) return undefined
+  const words = new Int32Array(4)
+  parseInto(localAddress, words, 0)
+  return { src, srcPort, local: { words, port } }
+}
+
+/** Writes an accepted connection's addresses: the client's is the source, ours the destination. */
+export function recordEnds(table: ConnectionTable, slot: number, ends: Ends): void {
   const { words } = table
   const at = slot * WORDS
-  const src = socket.remoteAddress
-  const family = src ? parseInto(src, words, at + Field.SRC) : 0
-  let dstPort = local?.port
-  if (local) {
-    words.set(local.words, at + Field.DST)
-  } else {
-    const dst = socket.localAddress
-    if (dst) parseInto(dst, words, at + Field.DST)
-    dstPort = socket.localPort
-  }
-  // A TCP client that is gone already has no address any more; a unix socket has none at all.
-  if (family === 0) words[at + Field.FAMILY] = dstPort ? Family.NONE : Family.UNIX
-  else words[at + Field.FAMILY] = family === 4 ? Family.INET : Family.INET6
-  words[at + Field.PORTS] = (socket.remotePort ?? 0) | ((dstPort ?? 0) << 16)
+  const family = parseInto(ends.src, words, at + Field.SRC)
+  words.set(ends.local.words, at + Field.DST)
+  words[at + Field.FAMILY] = family === 4 ? Family.INET : Family.INET6
+  words[at + Field.PORTS] = ends.srcPort | (ends.local.port << 16)
 }
 
 /** As parseIpInto; an IPv4 address that the kernel printed needs no checks. */

@@ -1,7 +1,8 @@
 /**
  * A listening socket. Node cannot stop accepting without closing the socket,
  * so connections beyond a limit (maxconn, a full table, a pause) are accepted
- * and held unserved, at most as many as the backlog, until there is room.
+ * and held unserved, at most as many as the backlog, until there is room. They
+ * are not read from before: what they send, and their end, wait in the kernel.
  */
 
 import { chmod, lstat, unlink } from 'node:fs/promises'
@@ -15,11 +16,18 @@ import {
 } from 'node:net'
 import { SluiceError } from '../../errors.js'
 import type { ListenAddress, ListenResult, ListenSpec } from '../engine.js'
-import { type LocalAddress, recordAccepted, specificAddress } from './addresses.js'
+import { By, Code, Family, Field, Phase } from '../wire.js'
+import { type Ends, endsOf, type LocalAddress, recordEnds, specificAddress } from './addresses.js'
 import { Client } from './client.js'
 import type { Core, Origin } from './core.js'
 import { keepAlive } from './liveness.js'
-import { errnoOf } from './reason.js'
+import { errnoOf, packReason } from './reason.js'
+
+/** A connection that was accepted. Its ends are undefined where the client has gone already. */
+interface Arrival {
+  socket: Socket
+  ends: Ends | undefined
+}
 
 export class Listener implements Origin {
   readonly id: number
@@ -27,8 +35,9 @@ export class Listener implements Origin {
   readonly #core: Core
   readonly #server: Server
   /** Accepted and not served yet, oldest first. */
-  readonly #held = new Set<Socket>()
+  readonly #held = new Set<Arrival>()
   #local: LocalAddress | undefined
+  #unix = false
   #active = 0
   #paused = false
   #closed = false
@@ -37,7 +46,12 @@ export class Listener implements Origin {
     this.#core = core
     this.id = id
     this.spec = spec
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true, ...keepAlive(spec) })
+    this.#server = createServer({
+      allowHalfOpen: true,
+      noDelay: true,
+      pauseOnConnect: true,
+      ...keepAlive(spec),
+    })
     this.#server.on('connection', (socket) => this.#accepted(socket))
   }
 
@@ -64,13 +78,14 @@ export class Listener implements Origin {
       this.#core.dispatch.emit('listenerPaused', this.id, errnoOf(error))
     })
     const bound = this.#address()
+    this.#unix = bound.family === 'unix'
     this.#local = specificAddress(bound.address, bound.port)
     return { listener: this.id, address: bound }
   }
 
   pause(paused: boolean): void {
     this.#paused = paused
-    this.serveHeld()
+    queueMicrotask(() => this.serveHeld())
   }
 
   /** Closes the listening socket. Connections that are held are reset, as the kernel does. */
@@ -78,7 +93,7 @@ export class Listener implements Origin {
     if (this.#closed) return
     this.#closed = true
     this.#server.close()
-    for (const socket of this.#held) discard(socket)
+    for (const { socket } of this.#held) discard(socket)
     this.#held.clear()
     // close() has given the descriptor back already; its callback waits for connections to end.
     await new Promise((resolve) => setImmediate(resolve))
@@ -91,11 +106,10 @@ export class Listener implements Origin {
 
   /** Serves connections that are held, as far as there is room. */
   serveHeld(): void {
-    for (const socket of this.#held) {
+    for (const arrival of this.#held) {
       if (!this.#hasRoom()) return
-      this.#held.delete(socket)
-      socket.removeAllListeners('error').removeAllListeners('close')
-      this.#serve(socket)
+      this.#held.delete(arrival)
+      this.#serve(arrival)
     }
   }
 
@@ -110,25 +124,47 @@ export class Listener implements Origin {
   }
 
   #accepted(socket: Socket): void {
-    if (this.#hasRoom() && this.#held.size === 0) this.#serve(socket)
-    else if (this.#held.size < Math.max(1, this.spec.backlog)) this.#hold(socket)
+    const arrival = { socket, ends: this.#unix ? undefined : endsOf(socket, this.#local) }
+    if (this.#hasRoom() && this.#held.size === 0) this.#serve(arrival)
+    else if (this.#held.size < Math.max(1, this.spec.backlog)) this.#held.add(arrival)
     else discard(socket)
   }
 
-  #serve(socket: Socket): void {
+  #serve({ socket, ends }: Arrival): void {
     const { clients, slots } = this.#core
     const slot = slots.allocate()
-    recordAccepted(slots.table, slot, socket, this.#local)
+    const { table } = slots
+    if (ends) {
+      recordEnds(table, slot, ends)
+    } else if (this.#unix) {
+      table.set(slot, Field.FAMILY, Family.UNIX)
+    } else {
+      this.#unknown(slot, socket)
+      return
+    }
     const client = new Client(this.#core, this, slot, socket)
     clients[slot] = client
     this.#active++
+    socket.resume()
     client.advance()
   }
 
-  #hold(socket: Socket): void {
-    this.#held.add(socket)
-    socket.on('error', () => {})
-    socket.on('close', () => this.#held.delete(socket))
+  /**
+   * The client has reset, and nobody can say any more who it was: no rule may judge it by an
+   * empty address, and nothing that it sent may be served.
+   */
+  #unknown(slot: number, socket: Socket): void {
+    const { dispatch, slots } = this.#core
+    const { table } = slots
+    discard(socket)
+    table.set(slot, Field.FAMILY, Family.NONE)
+    table.set(slot, Field.LISTENER, this.id)
+    const now = this.#core.now()
+    table.set(slot, Field.OPENED_AT, now)
+    const reason = packReason(By.CLIENT, Phase.ACCEPT, Code.RESET)
+    table.set(slot, Field.REASON, reason)
+    dispatch.emit('closed', slot, table.generation(slot), reason, 0, now, -1)
+    slots.release(slot)
   }
 
   async #bind(): Promise<void> {
