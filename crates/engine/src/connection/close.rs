@@ -3,7 +3,7 @@
 //! What is wanted and what is done are kept apart (`close_op`). A step that
 //! cannot be done yet, such as the data layer's shutw while payload waits, stays
 //! wanted; [`Connection::run_close_steps`] is called again when the obstacle is
-//! gone, and finishes it. From the notes:
+//! gone, and finishes it:
 //!
 //! ```text
 //! shutw: data_shutw; if shutr is done already: data_close, ctrl_shutw, ctrl_close
@@ -16,6 +16,7 @@ use sluice_wire::states::conn_state;
 
 use super::{Connection, data};
 use crate::stream::buffer::BufferPool;
+use crate::stream::forward::Mover;
 
 /// Distance between a wanted bit and its done bit.
 const DONE: i32 = 4;
@@ -36,7 +37,8 @@ impl Connection {
     /// payload waits to be written to this connection. Returns true where both
     /// directions are shut: the fd may be closed.
     pub fn run_close_steps(&mut self, drained: bool, buffers: &mut BufferPool) -> bool {
-        if self.wants(close_op::DSHW) && (self.write_dead || drained && data::notify(self, buffers))
+        if self.wants(close_op::DSHW)
+            && (!self.output.is_open() || drained && data::notify(self, buffers))
         {
             self.done(close_op::DSHW, conn_flag::DATA_SHUTW);
         }
@@ -47,24 +49,28 @@ impl Connection {
             self.done(close_op::CSHR, conn_flag::CTRL_SHUTR | conn_flag::SHR);
         }
         if self.wants(close_op::CSHW) && self.close_ops & close_op::DSHW_DONE != 0 {
-            if !self.write_dead {
+            if self.output.is_open() {
                 self.shut(Shutdown::Write);
             }
             self.done(close_op::CSHW, conn_flag::CTRL_SHUTW | conn_flag::SHW);
-            self.write_dead = true;
+            self.output.shut();
         }
         let both = close_op::CSHR_DONE | close_op::CSHW_DONE;
         self.close_ops & both == both
     }
 
-    /// Closes data, ctrl and fd at once, whatever waits.
-    pub fn close_now(&mut self, buffers: &mut BufferPool) {
+    /// Closes data, ctrl and fd at once, whatever waits, and gives back what was lent.
+    pub fn close(&mut self, mover: &mut Mover) {
         self.want_shutr();
         self.want_shutw();
-        self.write_dead = true;
-        self.run_close_steps(true, buffers);
+        self.output.shut();
+        self.run_close_steps(true, &mut mover.buffers);
+        self.input.release(mover);
+        if let Some(extra) = &mut self.extra {
+            mover.buffers.give_back(&mut extra.out);
+        }
         if let Some(mut tls) = self.tls.take() {
-            tls.release(buffers);
+            tls.release(&mut mover.buffers);
         }
         self.fd = None;
         self.flags &= !(conn_flag::FD_ALLOCATED | conn_flag::WANT_READ | conn_flag::WANT_WRITE);
@@ -128,22 +134,23 @@ mod tests {
         connection.run_close_steps(true, &mut buffers);
         send(&theirs, b"late", SendFlags::empty()).expect("send");
         let mut bytes = [0; 8];
-        let count = data::read(&mut connection, &mut bytes, &mut buffers).expect("read");
-        assert_eq!(&bytes[..count], b"late");
+        let got = data::read(&mut connection, &mut bytes, &mut buffers);
+        assert_eq!(got, data::Got::Bytes(4));
+        assert_eq!(&bytes[..4], b"late");
     }
 
     #[test]
     fn a_double_shutdown_is_harmless_and_both_directions_allow_the_close() {
         let (mut connection, _theirs) = pair();
-        let mut buffers = BufferPool::default();
+        let mut mover = Mover::default();
         connection.want_shutw();
         connection.want_shutw();
-        assert!(!connection.run_close_steps(true, &mut buffers));
+        assert!(!connection.run_close_steps(true, &mut mover.buffers));
         connection.want_shutr();
-        assert!(connection.run_close_steps(true, &mut buffers));
-        assert!(connection.run_close_steps(true, &mut buffers));
-        connection.close_now(&mut buffers);
-        connection.close_now(&mut buffers);
+        assert!(connection.run_close_steps(true, &mut mover.buffers));
+        assert!(connection.run_close_steps(true, &mut mover.buffers));
+        connection.close(&mut mover);
+        connection.close(&mut mover);
         assert!(connection.fd.is_none());
         assert_eq!(connection.close_ops, 0xff);
     }

@@ -1,5 +1,6 @@
 //! The data layer: raw bytes, or TLS. Everything above reads and writes payload
-//! here and does not know which it is.
+//! here and does not know which it is. Readiness, the end of each direction and
+//! the counts are kept here and nowhere above.
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -31,26 +32,84 @@ pub enum Handshaking {
     Failed(Failure),
 }
 
-/// Reads payload into `into`, keeping track of readiness, the end and the byte
-/// count. 0 means that the end was read; AGAIN that nothing is there.
-///
-/// # Errors
-///
-/// AGAIN, an error of the socket, or [`TLS_FAILED`].
-pub fn read(
-    source: &mut Connection,
-    into: &mut [u8],
-    buffers: &mut BufferPool,
-) -> Result<usize, Errno> {
-    if let Some(mut tls) = source.tls.take() {
-        let outcome = read_records(source, &mut tls, into, buffers);
-        source.tls = Some(tls);
-        return outcome;
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Got {
+    /// Payload; `input` may have ended with it.
+    Bytes(usize),
+    /// Records without payload: there may be more.
+    Records,
+    /// Nothing is there now.
+    Nothing,
+    /// The end, which `input` describes: the peer's own, or a failure.
+    End,
+}
+
+/// Reads payload into `into`, in one system call at most.
+pub fn read(source: &mut Connection, into: &mut [u8], buffers: &mut BufferPool) -> Got {
+    if source.input.ended() {
+        return Got::End;
     }
-    let (count, fin) = receive(source, into)?;
-    source.bytes_in += count as u64;
-    source.eof = fin;
-    Ok(count)
+    let outcome = match source.tls.take() {
+        Some(mut tls) => {
+            let outcome = read_records(source, &mut tls, into, buffers);
+            source.tls = Some(tls);
+            outcome
+        }
+        None if !source.ready.reads() => Err(Errno::AGAIN),
+        None => receive(source, into).map(|(count, fin)| {
+            if fin {
+                source.input.finish();
+            }
+            got(count, fin)
+        }),
+    };
+    match outcome {
+        Ok(got) => {
+            if let Got::Bytes(count) = got {
+                source.bytes_in += count as u64;
+            }
+            got
+        }
+        Err(Errno::AGAIN) => Got::Nothing,
+        Err(error) => {
+            read_failed(source, error, buffers);
+            Got::End
+        }
+    }
+}
+
+fn got(count: usize, end: bool) -> Got {
+    match count {
+        0 if end => Got::End,
+        0 => Got::Records,
+        count => Got::Bytes(count),
+    }
+}
+
+/// What a read has cost others who wait for their turn, in bytes. `before`: the
+/// connection's `traffic` then.
+#[must_use]
+pub fn cost(source: &Connection, before: u32) -> usize {
+    source.traffic.wrapping_sub(before) as usize
+}
+
+/// Takes the consequences of a read that failed.
+pub fn read_failed(source: &mut Connection, error: Errno, buffers: &mut BufferPool) {
+    source.ready.read_blocks();
+    let (code, errno) = explain(source, error, buffers);
+    source.input.fail(code, errno);
+}
+
+/// Takes the consequences of a write that failed. What the peer has sent before
+/// may still be read; but the kernel tells of a reset once, so that the end which
+/// a read finds behind it is no FIN. With EPIPE the FIN came first.
+pub fn write_failed(target: &mut Connection, error: Errno) -> Errno {
+    target.output.shut();
+    if error != Errno::PIPE {
+        target.input.doom();
+    }
+    error
 }
 
 /// Writes payload, keeping track of the byte count; may take less than all of
@@ -59,21 +118,29 @@ pub fn read(
 ///
 /// # Errors
 ///
-/// AGAIN, an error of the socket, or [`TLS_FAILED`].
+/// An error of the socket, or [`TLS_FAILED`]: nothing more can be written. While
+/// it connects, AGAIN and NOTCONN, which change nothing.
 pub fn write(
     target: &mut Connection,
     bytes: &[u8],
     last: bool,
     buffers: &mut BufferPool,
 ) -> Result<usize, Errno> {
-    if let Some(mut tls) = target.tls.take() {
-        let outcome = write_records(target, &mut tls, bytes, last, buffers);
-        target.tls = Some(tls);
-        return outcome;
+    let last = last && target.output.vouches();
+    let outcome = match target.tls.take() {
+        Some(mut tls) => {
+            let outcome = write_records(target, &mut tls, bytes, last, buffers);
+            target.tls = Some(tls);
+            outcome
+        }
+        None => transmit(target, bytes, last),
+    };
+    match outcome {
+        Ok(count) => target.bytes_out += count as u64,
+        Err(Errno::AGAIN | Errno::NOTCONN) => {}
+        Err(error) => return Err(write_failed(target, error)),
     }
-    let count = transmit(target, bytes, last)?;
-    target.bytes_out += count as u64;
-    Ok(count)
+    outcome
 }
 
 /// Sends the records that wait; true where none waits any more.
@@ -90,7 +157,7 @@ pub fn flush(target: &mut Connection, buffers: &mut BufferPool) -> Result<bool, 
     };
     let outcome = flush_records(target, &mut tls, buffers);
     target.tls = Some(tls);
-    outcome
+    outcome.map_err(|error| write_failed(target, error))
 }
 
 /// Shuts the write side of the data layer: with TLS close_notify, unless it is
@@ -99,7 +166,8 @@ pub fn notify(target: &mut Connection, buffers: &mut BufferPool) -> bool {
     let Some(mut tls) = target.tls.take() else {
         return true;
     };
-    if tls.failure.is_none() && !tls.notified && !tls.mute && !tls.is_handshaking() {
+    let vouches = target.output.vouches();
+    if tls.failure.is_none() && !tls.notified && vouches && !tls.is_handshaking() {
         // A failure of the layer has nothing more to say: the FIN alone tells.
         let _ = send_sealed(target, &mut tls, &[], true, buffers);
     }
@@ -128,8 +196,10 @@ pub fn handshake(connection: &mut Connection, buffers: &mut BufferPool) -> Hands
         return Handshaking::Done;
     };
     let outcome = handshake_records(connection, &mut tls, buffers);
-    // Payload behind the handshake is read like payload that has just come.
-    connection.readable |= tls.plain.is_some() || tls.closed || tls.fin;
+    if tls.plain.is_some() || tls.closed || tls.fin {
+        // Payload behind the handshake is read like payload that has just come.
+        connection.ready.more_to_read();
+    }
     connection.tls = Some(tls);
     outcome
 }
@@ -162,7 +232,7 @@ fn handshake_records(
         if tls.closed || tls.fin {
             return Handshaking::Aborted;
         }
-        if !connection.readable {
+        if !connection.ready.reads() {
             return Handshaking::Waiting;
         }
         match receive_records(connection, tls, &mut [], buffers) {
@@ -183,7 +253,7 @@ fn read_records(
     tls: &mut Tls,
     into: &mut [u8],
     buffers: &mut BufferPool,
-) -> Result<usize, Errno> {
+) -> Result<Got, Errno> {
     if tls.failure.is_some() {
         return Err(TLS_FAILED);
     }
@@ -193,21 +263,25 @@ fn read_records(
         into[..count].copy_from_slice(&buffer.bytes()[..count]);
         buffers.consume(&mut tls.plain, count);
     }
-    // A record may bring no payload, or only a part of itself.
-    while count == 0 && source.readable && !tls.closed && !tls.fin {
+    if count == 0 && !tls.closed && !tls.fin {
+        if !source.ready.reads() {
+            return Ok(Got::Nothing);
+        }
         count = receive_records(source, tls, into, buffers)?;
     }
-    source.bytes_in += count as u64;
+    let end = tls.plain.is_none() && (tls.closed || tls.fin);
     if tls.plain.is_some() {
-        source.readable = true;
-    } else if tls.closed || tls.fin {
-        source.eof = true;
-        source.readable = false;
-        tls.truncated = !tls.closed && !tls.notified;
-    } else if count == 0 {
-        return Err(Errno::AGAIN);
+        source.ready.more_to_read();
+    } else if end {
+        source.ready.read_blocks();
+        // A peer that was told of our end need not say its own.
+        if tls.closed || tls.notified {
+            source.input.finish();
+        } else {
+            source.input.cut();
+        }
     }
-    Ok(count)
+    Ok(got(count, end))
 }
 
 /// One recv() and what it brings; payload goes into `into` and `plain`.
@@ -260,7 +334,6 @@ fn write_records(
     let count = bytes.len().min(SEAL_MAX);
     let last = last && count == bytes.len();
     send_sealed(target, tls, &bytes[..count], last, buffers)?;
-    target.bytes_out += count as u64;
     Ok(count)
 }
 
@@ -284,7 +357,6 @@ fn send_sealed(
             if let Ok(sent) = sent
                 && sent < length
             {
-                target.writable = false;
                 tls.outgoing = Some(buffers.lend(&records[sent..]));
             }
             sent.map(|_| ())
@@ -301,12 +373,12 @@ fn flush_records(
     buffers: &mut BufferPool,
 ) -> Result<bool, Errno> {
     while let Some(records) = &tls.outgoing {
-        if !target.writable {
+        if !target.ready.writes() {
             return Ok(false);
         }
         match transmit(target, records.bytes(), false) {
             Ok(count) => buffers.consume(&mut tls.outgoing, count),
-            Err(Errno::AGAIN) => target.writable = false,
+            Err(Errno::AGAIN) => {}
             Err(error) => return Err(error),
         }
     }
@@ -322,23 +394,19 @@ fn receive(source: &mut Connection, into: &mut [u8]) -> Result<(usize, bool), Er
     loop {
         return match recv(fd, &mut *into, RecvFlags::empty()) {
             Ok((_, 0)) => {
-                source.readable = false;
+                source.ready.read_blocks();
                 Ok((0, true))
             }
             Ok((_, count)) => {
-                let mut fin = false;
-                // Urgent data ends a read early: then only AGAIN means that nothing is there.
-                if count < room && !source.urgent {
-                    // The FIN was announced before this read, so a short read has
-                    // seen everything that came before it.
-                    fin = source.read_closed && !source.hangup;
-                    source.readable = source.hangup || (source.read_closed && !fin);
-                }
+                source.traffic = source.traffic.wrapping_add(count as u32);
+                // The FIN was announced before this read, so that a short one has
+                // seen everything that came before it.
+                let fin = count < room && source.ready.read_short(false);
                 Ok((count, fin))
             }
             Err(Errno::INTR) => continue,
             Err(error) => {
-                source.readable = false;
+                source.ready.read_blocks();
                 Err(error)
             }
         };
@@ -363,7 +431,19 @@ fn transmit(target: &mut Connection, bytes: &[u8], last: bool) -> Result<usize, 
     loop {
         return match send(fd, bytes, flags) {
             Err(Errno::INTR) => continue,
-            outcome => outcome,
+            Err(Errno::AGAIN) => {
+                target.ready.write_blocks();
+                Err(Errno::AGAIN)
+            }
+            Ok(count) => {
+                target.traffic = target.traffic.wrapping_add(count as u32);
+                if count < bytes.len() {
+                    // A short write means a full socket: the next one would block.
+                    target.ready.write_blocks();
+                }
+                Ok(count)
+            }
+            Err(error) => Err(error),
         };
     }
 }

@@ -5,6 +5,8 @@
 
 pub mod close;
 pub mod data;
+pub mod direction;
+pub mod ready;
 pub mod slots;
 
 use std::sync::Arc;
@@ -18,8 +20,10 @@ use sluice_wire::states::conn_state;
 use crate::handshake::socks;
 use crate::route::Route;
 use crate::stream::buffer::Buffer;
-use crate::stream::pipe::Pipe;
 use crate::tls::layer::Tls;
+
+use direction::{Input, Output};
+use ready::Ready;
 
 /// No slot.
 pub const NONE: u32 = u32::MAX;
@@ -149,22 +153,12 @@ pub struct Connection {
     pub deadline_kind: Deadline,
     /// How the poller watches.
     pub watch: Watch,
-    /// A read may find something.
-    pub readable: bool,
-    /// A write may find room.
-    pub writable: bool,
-    /// The poller announced the peer's FIN.
-    pub read_closed: bool,
-    /// The poller announced an error or the end of both directions.
-    pub hangup: bool,
-    /// The peer has sent urgent data, at whose mark reads and splices stop.
-    pub urgent: bool,
-    /// Everything was read, up to the FIN or an error.
-    pub eof: bool,
-    /// Nothing can be written any more.
-    pub write_dead: bool,
-    /// Reads are large: splice.
-    pub bulk: bool,
+    /// What is known of the socket's readiness.
+    pub ready: Ready,
+    /// What the peer sends.
+    pub input: Input,
+    /// What the peer is sent.
+    pub output: Output,
     /// TCP_NODELAY is set.
     pub nodelay: bool,
     /// A server's connection whose keep-alive is still to be set.
@@ -181,6 +175,9 @@ pub struct Connection {
     pub listener: u32,
     /// `connect_flag` bits of the command that made this connection.
     pub connect_flags: i32,
+    /// Bytes that went through the socket, either way; it wraps. Unlike the counts
+    /// of payload it moves while records that were counted wait for their room.
+    pub traffic: u32,
     /// Clock at accept or connect.
     pub opened_at: u64,
     /// Clock when payload began to flow, or 0.
@@ -193,10 +190,6 @@ pub struct Connection {
     pub bytes_in: u64,
     /// Bytes sent.
     pub bytes_out: u64,
-    /// Bytes received that were not delivered to the other side yet.
-    pub rx: Option<Buffer>,
-    /// The same, in a pipe. Never together with `rx`.
-    pub pipe: Option<Pipe>,
     /// Route of an outgoing connection.
     pub route: Option<Arc<Route>>,
     /// TLS, where the data layer is that.
@@ -223,14 +216,9 @@ impl Connection {
             mode: Mode::Held,
             deadline_kind: Deadline::None,
             watch: Watch::No,
-            readable: true,
-            writable: true,
-            read_closed: false,
-            hangup: false,
-            urgent: false,
-            eof: false,
-            write_dead: false,
-            bulk: false,
+            ready: Ready::open(),
+            input: Input::new(),
+            output: Output::new(),
             nodelay: false,
             unprobed: false,
             opened: false,
@@ -239,14 +227,13 @@ impl Connection {
             peer: NONE,
             listener: NONE,
             connect_flags: 0,
+            traffic: 0,
             opened_at: 0,
             established_at: 0,
             last_io: 0,
             deadline: 0,
             bytes_in: 0,
             bytes_out: 0,
-            rx: None,
-            pipe: None,
             route: None,
             tls: None,
             extra: None,
@@ -258,35 +245,35 @@ impl Connection {
         self.extra.get_or_insert_default()
     }
 
-    /// True where bytes of this connection wait to be delivered.
-    #[must_use]
-    pub fn pending(&self) -> bool {
-        self.rx.is_some() || self.pipe.is_some()
-    }
-
-    /// True while it may send: its FIN has not come, and nothing of it waits to
-    /// be delivered first.
+    /// True while the peer may send: its FIN has not come, and nothing of it waits
+    /// to be delivered first.
     #[must_use]
     pub fn is_read(&self) -> bool {
-        !self.eof && !self.pending()
+        !self.input.ended() && !self.input.holds()
+    }
+
+    /// True where everything that the peer sent was passed on.
+    #[must_use]
+    pub fn is_read_out(&self) -> bool {
+        self.input.ended() && !self.input.holds()
     }
 
     /// True where the peer ended TLS without saying so: payload may be missing.
     #[must_use]
     pub fn is_truncated(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.truncated)
+        self.tls.is_some() && self.input.ended_broken()
+    }
+
+    /// True where a direction is over.
+    #[must_use]
+    pub fn is_half_closed(&self) -> bool {
+        self.input.ended() || !self.output.is_open()
     }
 
     /// True where bytes of ours wait to be sent: a handshake's, an applet's.
     #[must_use]
     pub fn sends(&self) -> bool {
         self.extra.as_ref().is_some_and(|extra| extra.out.is_some())
-    }
-
-    /// Number of buffered bytes.
-    #[must_use]
-    pub fn buffered(&self) -> usize {
-        self.rx.as_ref().map_or(0, Buffer::len)
     }
 
     /// Keeps the first reason.

@@ -62,7 +62,7 @@ impl Slots {
     /// Frees a slot: stale handles no longer match. The caller has closed the
     /// fd and given buffers back. With `position`, the slot is used again only
     /// after that event has been consumed, so that its record stays readable.
-    pub fn release(&mut self, slot: u32, position: Option<i32>) {
+    pub fn free(&mut self, slot: u32, position: Option<i32>) {
         let connection = &mut self.connections[slot as usize];
         let generation = connection.generation;
         *connection = Connection::empty();
@@ -293,7 +293,7 @@ mod tests {
         slots.get_mut(slot).state = conn_state::ACCEPTED;
         let generation = slots.get(slot).generation;
         assert_eq!(slots.find(slot as i32, generation), Some(slot));
-        slots.release(slot, None);
+        slots.free(slot, None);
         assert_eq!(slots.find(slot as i32, generation), None);
         let again = slots.take().expect("slot");
         slots.get_mut(again).state = conn_state::ACCEPTED;
@@ -307,7 +307,7 @@ mod tests {
     fn a_slot_waits_until_its_last_event_is_consumed() {
         let (_backing, mut slots) = slots(1);
         let slot = slots.take().expect("slot");
-        slots.release(slot, Some(5));
+        slots.free(slot, Some(5));
         assert!(slots.take().is_none());
         slots.thaw(|position| position < 5);
         assert!(!slots.room(1));

@@ -8,7 +8,7 @@
 use rustix::io::Errno;
 
 use crate::connection::Connection;
-use crate::connection::data::{self, read, write};
+use crate::connection::data::{self, Got, read, write};
 use crate::stream::buffer::BufferPool;
 use crate::stream::pipe::PipePool;
 use crate::tls::layer::SEAL_MAX;
@@ -16,7 +16,7 @@ use crate::tls::layer::SEAL_MAX;
 /// Bytes of one read; a read that fills it switches to splice.
 pub const SCRATCH_SIZE: usize = 16 * 1024;
 /// Bytes moved before other connections get their turn.
-const BUDGET: usize = 64 * 1024;
+pub const BUDGET: usize = 64 * 1024;
 /// Bytes of one splice.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const SPLICE_MAX: usize = 1024 * 1024;
@@ -58,60 +58,56 @@ pub enum Flow {
     Blocked,
     /// The budget is used up; more can be moved at once.
     More,
-    /// The source has sent its FIN and everything has been written.
+    /// The source has ended, in one way or another, and everything has been written.
     Finished,
-    /// Reading failed.
-    ReadError(Errno),
     /// Writing failed.
     WriteError(Errno),
 }
 
 /// Moves what can be moved from `source` to `target`.
 pub fn forward(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> Flow {
-    let mut moved = 0;
+    let mut spent = 0;
     loop {
         match flush(source, target, mover) {
             Flow::Finished => {}
             flow => return flow,
         }
-        if source.eof {
+        if source.input.ended() {
             return Flow::Finished;
         }
-        if !source.readable {
+        if !source.ready.reads() {
             return Flow::Idle;
         }
-        if moved >= BUDGET {
+        if spent >= BUDGET {
             return Flow::More;
         }
-        let step = if source.bulk && !source.urgent {
+        let before = source.traffic;
+        let step = if source.input.is_bulk() && !source.ready.is_urgent() {
             splice(source, mover)
         } else {
             copy(source, target, mover)
         };
         match step {
-            Step::Moved(count) => moved += count,
+            Step::Moved => spent += data::cost(source, before),
             Step::Flow(flow) => return flow,
         }
     }
 }
 
 enum Step {
-    Moved(usize),
+    Moved,
     Flow(Flow),
 }
 
 /// Writes what waits; `Finished` where nothing waits any more.
 pub fn flush(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> Flow {
-    while let Some(buffer) = &source.rx {
-        if !target.writable {
+    while let Some(buffer) = &source.input.buffer {
+        if !target.ready.writes() {
             return Flow::Blocked;
         }
         match write(target, buffer.bytes(), false, &mut mover.buffers) {
-            Ok(count) => mover.buffers.consume(&mut source.rx, count),
-            Err(Errno::AGAIN) => {
-                target.writable = false;
-                return Flow::Blocked;
-            }
+            Ok(count) => mover.buffers.consume(&mut source.input.buffer, count),
+            Err(Errno::AGAIN) => return Flow::Blocked,
             Err(error) => return Flow::WriteError(error),
         }
     }
@@ -141,81 +137,72 @@ fn copy(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> 
         scratch
     };
     let count = match read(source, scratch, buffers) {
-        Ok(0) => return Step::Moved(0),
-        Ok(count) => count,
-        Err(Errno::AGAIN) => return Step::Flow(Flow::Idle),
-        Err(error) => return Step::Flow(Flow::ReadError(error)),
+        Got::Bytes(count) => count,
+        Got::Records | Got::End => return Step::Moved,
+        Got::Nothing => return Step::Flow(Flow::Idle),
     };
     let bytes = scratch.get(..count).unwrap_or(&[]);
     let spliced = cfg!(any(target_os = "linux", target_os = "android")) && !encrypted;
-    source.bulk = spliced && count == SCRATCH_SIZE;
-    let written = if target.writable {
-        write(target, bytes, source.eof, buffers)
+    source.input.set_bulk(spliced && count == SCRATCH_SIZE);
+    let written = if target.ready.writes() {
+        write(target, bytes, source.input.ended_clean(), buffers)
     } else {
-        Err(Errno::AGAIN)
+        Ok(0)
     };
     match written {
         Ok(written) if written == count => {}
         Ok(written) => {
-            // A short write means a full socket: the next one would block.
-            target.writable = false;
-            source.rx = Some(buffers.lend(bytes.get(written..).unwrap_or(&[])));
+            source.input.buffer = Some(buffers.lend(bytes.get(written..).unwrap_or(&[])));
         }
-        Err(Errno::AGAIN) => {
-            target.writable = false;
-            source.rx = Some(buffers.lend(bytes));
-        }
+        Err(Errno::AGAIN) => source.input.buffer = Some(buffers.lend(bytes)),
         Err(error) => return Step::Flow(Flow::WriteError(error)),
     }
-    Step::Moved(count)
+    Step::Moved
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn splice(source: &mut Connection, mover: &mut Mover) -> Step {
     use rustix::pipe::{SpliceFlags, splice};
-    let pipe = match &mut source.pipe {
+    let pipe = match &mut source.input.pipe {
         Some(pipe) => pipe,
         None => match mover.pipes.lend() {
-            Ok(pipe) => source.pipe.insert(pipe),
+            Ok(pipe) => source.input.pipe.insert(pipe),
             Err(_) => {
-                source.bulk = false;
-                return Step::Moved(0);
+                source.input.set_bulk(false);
+                return Step::Moved;
             }
         },
     };
     let Some(fd) = &source.fd else {
-        return Step::Flow(Flow::ReadError(Errno::BADF));
+        return Step::Flow(Flow::Idle);
     };
     let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-    match splice(fd, None, &pipe.writer, None, SPLICE_MAX, flags) {
-        Ok(0) => {
-            // The FIN, or the mark of urgent data before one: a read tells.
-            source.bulk = false;
-            mover.pipes.give_back(&mut source.pipe);
-            Step::Moved(0)
+    let moved = splice(fd, None, &pipe.writer, None, SPLICE_MAX, flags);
+    if let Ok(count @ 1..) = moved {
+        pipe.pending += count;
+        source.bytes_in += count as u64;
+        source.traffic = source.traffic.wrapping_add(count as u32);
+        source.input.set_bulk(count >= SPLICE_WORTH);
+        return Step::Moved;
+    }
+    if moved == Err(Errno::INTR) {
+        return Step::Moved;
+    }
+    mover.pipes.give_back(&mut source.input.pipe);
+    match moved {
+        // The FIN, or the mark of urgent data before one: a read tells. Or this kind
+        // of socket cannot be spliced.
+        Ok(_) | Err(Errno::INVAL | Errno::NOSYS) => {
+            source.input.set_bulk(false);
+            Step::Moved
         }
-        Ok(count) => {
-            pipe.pending += count;
-            source.bytes_in += count as u64;
-            source.bulk = count >= SPLICE_WORTH;
-            Step::Moved(count)
-        }
-        Err(Errno::INTR) => Step::Moved(0),
         Err(Errno::AGAIN) => {
-            source.readable = false;
-            mover.pipes.give_back(&mut source.pipe);
+            source.ready.read_blocks();
             Step::Flow(Flow::Idle)
         }
-        Err(Errno::INVAL | Errno::NOSYS) => {
-            // This kind of socket cannot be spliced.
-            source.bulk = false;
-            mover.pipes.give_back(&mut source.pipe);
-            Step::Moved(0)
-        }
         Err(error) => {
-            source.readable = false;
-            mover.pipes.give_back(&mut source.pipe);
-            Step::Flow(Flow::ReadError(error))
+            data::read_failed(source, error, &mut mover.buffers);
+            Step::Moved
         }
     }
 }
@@ -223,12 +210,12 @@ fn splice(source: &mut Connection, mover: &mut Mover) -> Step {
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn flush_pipe(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> Flow {
     use rustix::pipe::{SpliceFlags, splice};
-    while let Some(pipe) = &mut source.pipe {
+    while let Some(pipe) = &mut source.input.pipe {
         if pipe.pending == 0 {
-            mover.pipes.give_back(&mut source.pipe);
+            mover.pipes.give_back(&mut source.input.pipe);
             break;
         }
-        if !target.writable {
+        if !target.ready.writes() {
             return Flow::Blocked;
         }
         let Some(fd) = &target.fd else {
@@ -236,17 +223,18 @@ fn flush_pipe(source: &mut Connection, target: &mut Connection, mover: &mut Move
         };
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         match splice(&pipe.reader, None, fd, None, pipe.pending, flags) {
-            Ok(0) => return Flow::WriteError(Errno::PIPE),
+            Ok(0) => return Flow::WriteError(data::write_failed(target, Errno::PIPE)),
             Ok(count) => {
                 pipe.pending -= count;
                 target.bytes_out += count as u64;
+                target.traffic = target.traffic.wrapping_add(count as u32);
             }
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
-                target.writable = false;
+                target.ready.write_blocks();
                 return Flow::Blocked;
             }
-            Err(error) => return Flow::WriteError(error),
+            Err(error) => return Flow::WriteError(data::write_failed(target, error)),
         }
     }
     Flow::Finished
@@ -254,8 +242,8 @@ fn flush_pipe(source: &mut Connection, target: &mut Connection, mover: &mut Move
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn splice(source: &mut Connection, _mover: &mut Mover) -> Step {
-    source.bulk = false;
-    Step::Moved(0)
+    source.input.set_bulk(false);
+    Step::Moved
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -65,12 +65,8 @@ pub struct Tls {
     pub closed: bool,
     /// The peer's FIN came.
     pub fin: bool,
-    /// The FIN came without close_notify, before ours was sent.
-    pub truncated: bool,
     /// Our close_notify is in `outgoing` or sent.
     pub notified: bool,
-    /// Never send close_notify: what would end cleanly here did not end cleanly.
-    pub mute: bool,
     /// The handshake has begun.
     pub started: bool,
     /// Why the layer failed. Nothing can be read or written any more.
@@ -124,9 +120,7 @@ impl Tls {
             plain: None,
             closed: false,
             fin: false,
-            truncated: false,
             notified: false,
-            mute: false,
             started: false,
             failure: None,
             verifies,
@@ -277,7 +271,7 @@ impl Tls {
             Some(buffer) => buffer.bytes().to_vec(),
             None => Vec::new(),
         };
-        let notify = last && !self.notified && !self.mute;
+        let notify = last && !self.notified;
         let room = cipher.get_mut(at..).unwrap_or_default();
         let written = match &mut self.session {
             Session::Server(session) => write(

@@ -17,7 +17,7 @@ use super::incoming::phase_of;
 use super::{LISTENER_TOKEN, LocalListener, Worker, record};
 use crate::connection::{Deadline, Mode, Side, Watch};
 use crate::listener::{ListenAddress, Listener};
-use crate::poller::ListenInterest;
+use crate::poller::{ListenInterest, Readiness};
 use crate::sys;
 
 /// Connections accepted from one listener before others get their turn.
@@ -278,7 +278,10 @@ impl Worker {
                 // Without readiness the connection would hang for ever.
                 let reason = reason(by::PROXY, phase_of(connection), sys::code_of(error));
                 connection.blame(reason, error.raw_os_error());
-                connection.hangup = true;
+                connection.ready.hear(Readiness {
+                    hangup: true,
+                    ..Readiness::default()
+                });
                 self.run_again(slot);
             }
         }

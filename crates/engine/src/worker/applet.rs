@@ -1,13 +1,13 @@
 //! Connections whose other side is an applet in TypeScript.
 
-use rustix::io::Errno;
 use sluice_wire::errors::{by, code, phase, reason, reason_code};
 use sluice_wire::events::{bytes_flag, event};
 use sluice_wire::flags::conn_flag;
 use sluice_wire::states::conn_state;
 
+use super::fill::Filled;
 use super::{Worker, record};
-use crate::connection::data::{self, read};
+use crate::connection::data;
 use crate::connection::{Mode, Watch};
 use crate::sys;
 
@@ -59,13 +59,17 @@ impl Worker {
                     connection.run_close_steps(empty, &mut self.mover.buffers);
                 }
             }
-            Err(error) => return self.applet_failed(slot, error),
+            Err(error) => {
+                let connection = self.slots.get_mut(slot);
+                let (code, errno) = data::explain(connection, error, &mut self.mover.buffers);
+                return self.applet_failed(slot, code, errno);
+            }
         }
         loop {
             let connection = self.slots.get_mut(slot);
             let generation = connection.generation;
             let credit = connection.extra().credit;
-            if let Some(buffer) = &connection.rx {
+            if let Some(buffer) = &connection.input.buffer {
                 let count = buffer.len().min(credit).min(self.mover.scratch.len());
                 if count == 0 {
                     break;
@@ -75,39 +79,33 @@ impl Worker {
                 if !self.events.emit_bytes(data, 3, bytes) {
                     return self.run_when_room(slot);
                 }
-                self.mover.buffers.consume(&mut connection.rx, count);
+                let buffer = &mut connection.input.buffer;
+                self.mover.buffers.consume(buffer, count);
                 connection.extra().credit -= count;
                 continue;
             }
-            if connection.eof || !connection.readable || credit == 0 {
+            let filled = self.fill(slot, credit.min(self.mover.scratch.len()));
+            let connection = self.slots.get_mut(slot);
+            if connection.input.buffer.is_none() {
                 break;
             }
-            let room = credit.min(self.mover.scratch.len());
-            match read(
-                connection,
-                &mut self.mover.scratch[..room],
-                &mut self.mover.buffers,
-            ) {
-                Ok(0) => {}
-                Ok(count) => {
-                    connection.last_io = self.now;
-                    self.mover
-                        .buffers
-                        .append(&mut connection.rx, &self.mover.scratch[..count]);
-                }
-                Err(Errno::AGAIN) => break,
-                Err(error) => return self.applet_failed(slot, error),
+            connection.last_io = self.now;
+            if filled == Filled::More {
+                break;
             }
         }
         let connection = self.slots.get_mut(slot);
-        if connection.hangup
-            && !connection.eof
+        if let Some((code, errno)) = connection.input.take_failure() {
+            return self.applet_failed(slot, code, errno);
+        }
+        if connection.ready.has_hangup()
+            && !connection.input.ended()
             && let Some(error) = connection.fd.as_ref().and_then(sys::take_error)
         {
             // The applet does not read, so that no read tells of the reset.
-            return self.applet_failed(slot, error);
+            return self.applet_failed(slot, sys::code_of(error), error.raw_os_error());
         }
-        if connection.eof && connection.rx.is_none() && !connection.extra().eof_told {
+        if connection.is_read_out() && !connection.extra().eof_told {
             connection.extra().eof_told = true;
             connection.want_shutr();
             connection.run_close_steps(true, &mut self.mover.buffers);
@@ -139,11 +137,8 @@ impl Worker {
         self.slots.mirror(slot);
     }
 
-    fn applet_failed(&mut self, slot: u32, error: Errno) {
-        let connection = self.slots.get_mut(slot);
-        connection.reason = 0;
-        let (code, errno) = data::explain(connection, error, &mut self.mover.buffers);
-        connection.blame(reason(by::CLIENT, phase::DATA, code), errno);
-        self.end(slot);
+    fn applet_failed(&mut self, slot: u32, code: i32, errno: i32) {
+        self.slots.get_mut(slot).reason = 0;
+        self.end_with(slot, reason(by::CLIENT, phase::DATA, code), errno);
     }
 }

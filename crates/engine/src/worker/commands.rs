@@ -82,11 +82,11 @@ impl Worker {
                 let mut bytes = std::mem::take(&mut self.command_bytes);
                 bytes.clear();
                 self.commands.bytes(a, b, &mut bytes);
-                self.abandon_connect(slot);
+                self.detach(slot);
                 self.start_last_chunk(slot, &bytes, c);
                 self.command_bytes = bytes;
             }
-            _ => self.close(slot, a, b, c.max(0) as u64),
+            _ => self.obey_close(slot, a, b, c.max(0) as u64),
         }
     }
 
@@ -155,15 +155,6 @@ impl Worker {
         let connection = self.slots.get_mut(slot);
         self.mover
             .buffers
-            .consume(&mut connection.rx, count.max(0) as usize);
-    }
-
-    /// Drops the server's connection of a client that will be answered here.
-    fn abandon_connect(&mut self, slot: u32) {
-        let server = self.slots.get(slot).peer;
-        if server != crate::connection::NONE {
-            self.discard(server);
-            self.slots.get_mut(slot).peer = crate::connection::NONE;
-        }
+            .consume(&mut connection.input.buffer, count.max(0) as usize);
     }
 }

@@ -9,8 +9,9 @@ use sluice_wire::flags::{conn_flag, step};
 use sluice_wire::handshakes::handshake;
 use sluice_wire::ring_layout::layout;
 
+use super::fill::Filled;
 use super::{Worker, record};
-use crate::connection::data::{self, read, write};
+use crate::connection::data::{self, Got, read, write};
 use crate::connection::{Connection, Deadline, Mode, Watch};
 use crate::handshake::proxy_in::{self, Endpoint, Status};
 use crate::sys;
@@ -119,7 +120,7 @@ impl Worker {
         loop {
             let connection = self.slots.get_mut(slot);
             connection.set_step(conn_flag::PROXY_IN_STARTED, step::STARTED);
-            let parsed = match &connection.rx {
+            let parsed = match &connection.input.buffer {
                 Some(buffer) => parse_proxy(buffer.bytes()),
                 None => Parsed::Partial,
             };
@@ -129,7 +130,8 @@ impl Worker {
                     addresses,
                     tlvs,
                 } => {
-                    self.mover.buffers.consume(&mut connection.rx, length);
+                    let buffer = &mut connection.input.buffer;
+                    self.mover.buffers.consume(buffer, length);
                     connection.handshakes &= !handshake::ACCEPT_PROXY;
                     connection.set_step(conn_flag::PROXY_IN_STARTED, step::COMPLETED);
                     if !tlvs.is_empty() {
@@ -141,8 +143,7 @@ impl Worker {
                     return true;
                 }
                 Parsed::Error(code) => {
-                    connection.blame(reason(by::CLIENT, phase::ACCEPT_PROXY, code), 0);
-                    self.end(slot);
+                    self.end_with(slot, reason(by::CLIENT, phase::ACCEPT_PROXY, code), 0);
                     return false;
                 }
                 Parsed::Partial => {
@@ -154,75 +155,32 @@ impl Worker {
         }
     }
 
-    /// Reads payload into the connection's buffer, up to `limit` bytes in all.
-    /// False where it has to wait or has ended.
+    /// Reads more of what a handshake needs, up to `limit` bytes in all. False where
+    /// it has to wait or has ended.
     pub(super) fn read_more(&mut self, slot: u32, limit: usize, phase: i32) -> bool {
+        let before = self.slots.get(slot).input.buffered();
+        let filled = self.fill(slot, limit);
         let connection = self.slots.get_mut(slot);
-        if connection.eof {
-            connection.blame(reason(by::CLIENT, phase, code::ABORTED), 0);
-            self.end(slot);
+        if connection.input.buffered() > before {
+            return true;
+        }
+        if filled == Filled::Ended {
+            self.end_early(slot, phase);
             return false;
         }
-        let room = limit
-            .saturating_sub(connection.buffered())
-            .min(self.mover.scratch.len());
-        if !connection.readable || room == 0 {
-            connection.mode = Mode::Handshake;
-            self.watch(slot, Watch::Read);
-            return false;
-        }
-        match read(
-            connection,
-            &mut self.mover.scratch[..room],
-            &mut self.mover.buffers,
-        ) {
-            Ok(0) => true,
-            Ok(count) => {
-                self.mover
-                    .buffers
-                    .append(&mut connection.rx, &self.mover.scratch[..count]);
-                true
-            }
-            Err(Errno::AGAIN) => {
-                connection.mode = Mode::Handshake;
-                self.watch(slot, Watch::Read);
-                false
-            }
-            Err(error) => {
-                let (code, errno) = data::explain(connection, error, &mut self.mover.buffers);
-                connection.blame(reason(by::CLIENT, phase, code), errno);
-                self.end(slot);
-                false
-            }
-        }
+        connection.mode = Mode::Handshake;
+        self.watch(slot, Watch::Read);
+        false
     }
 
     /// Buffers payload for TypeScript and tells of it what is new.
     pub(super) fn inspect(&mut self, slot: u32) {
+        let limit = self.slots.get_mut(slot).extra().inspect_limit;
+        self.fill(slot, limit);
         let connection = self.slots.get_mut(slot);
-        let limit = connection.extra().inspect_limit;
-        while connection.readable && !connection.eof && connection.buffered() < limit {
-            let room = (limit - connection.buffered()).min(self.mover.scratch.len());
-            match read(
-                connection,
-                &mut self.mover.scratch[..room],
-                &mut self.mover.buffers,
-            ) {
-                Ok(0) => {}
-                Ok(count) => {
-                    self.mover
-                        .buffers
-                        .append(&mut connection.rx, &self.mover.scratch[..count]);
-                }
-                Err(Errno::AGAIN) => break,
-                Err(error) => {
-                    let phase = phase_of(connection);
-                    let (code, errno) = data::explain(connection, error, &mut self.mover.buffers);
-                    connection.blame(reason(by::CLIENT, phase, code), errno);
-                    self.end(slot);
-                    return;
-                }
-            }
+        if let Some((code, errno)) = connection.input.take_failure() {
+            let reason = reason(by::CLIENT, phase_of(connection), code);
+            return self.end_with(slot, reason, errno);
         }
         self.slots.mirror_bytes(slot);
         self.watch(slot, Watch::Read);
@@ -232,8 +190,8 @@ impl Worker {
     /// Sends a BYTES event where something changed since the last one.
     pub(super) fn report_inspection(&mut self, slot: u32) {
         let connection = self.slots.get_mut(slot);
-        let length = connection.buffered();
-        let (eof, generation) = (connection.eof, connection.generation);
+        let length = connection.input.buffered();
+        let (eof, generation) = (connection.input.ended(), connection.generation);
         let extra = connection.extra();
         let mut flags = 0;
         if eof {
@@ -249,10 +207,7 @@ impl Worker {
         if nothing || extra.inspect_reported == Some((length, flags)) {
             return;
         }
-        let bytes = connection
-            .rx
-            .as_ref()
-            .map_or(&[][..], |buffer| buffer.bytes());
+        let bytes = connection.input.bytes();
         let epoch = connection
             .extra
             .as_ref()
@@ -290,7 +245,7 @@ impl Worker {
         let length = bytes.len();
         self.command_bytes = bytes;
         let (code, errno) = match written {
-            Ok(count) if count == length && connection.writable => {
+            Ok(count) if count == length && connection.ready.writes() => {
                 self.slots.mirror_bytes(slot);
                 return;
             }
@@ -298,16 +253,15 @@ impl Worker {
             Err(error) => data::explain(connection, error, &mut self.mover.buffers),
         };
         let phase = phase_of(connection);
-        connection.blame(reason(by::CLIENT, phase, code), errno);
-        self.end(slot);
+        self.end_with(slot, reason(by::CLIENT, phase, code), errno);
     }
 
     /// A client whose connection waits for something else: has it gone?
     pub(super) fn check_client(&mut self, slot: u32) {
         let connection = self.slots.get_mut(slot);
         // In a tarpit a FIN is a client that leaves: nobody will answer what it sent before.
-        let leaves = connection.mode == Mode::Tarpit && connection.read_closed;
-        if !connection.hangup && !leaves {
+        let leaves = connection.mode == Mode::Tarpit && connection.ready.has_fin();
+        if !connection.ready.has_hangup() && !leaves {
             return;
         }
         let error = connection.fd.as_ref().and_then(sys::take_error);
@@ -320,10 +274,8 @@ impl Worker {
             }
             _ => phase_of(connection),
         };
-        let connection = self.slots.get_mut(slot);
         let errno = error.map_or(0, Errno::raw_os_error);
-        connection.blame(reason(by::CLIENT, phase, code), errno);
-        self.end(slot);
+        self.end_with(slot, reason(by::CLIENT, phase, code), errno);
     }
 
     /// Sends `bytes`, then closes: `HH_SEND_LAST_CHUNK`.
@@ -333,7 +285,7 @@ impl Worker {
         connection.mode = Mode::LastChunk;
         connection.handshakes = handshake::SEND_LAST_CHUNK;
         connection.set_step(conn_flag::LAST_CHUNK_STARTED, step::STARTED);
-        self.mover.buffers.give_back(&mut connection.rx);
+        connection.input.release(&mut self.mover);
         let extra = connection.extra.get_or_insert_default();
         self.mover.buffers.give_back(&mut extra.out);
         if !bytes.is_empty() {
@@ -365,18 +317,16 @@ impl Worker {
     /// reset that overtakes the last chunk.
     pub(super) fn linger(&mut self, slot: u32) {
         let connection = self.slots.get_mut(slot);
-        while connection.readable && !connection.eof && connection.bytes_in < LINGER_LIMIT {
+        while connection.bytes_in < LINGER_LIMIT {
             match read(connection, &mut self.mover.scratch, &mut self.mover.buffers) {
-                Ok(_) => {}
-                Err(Errno::AGAIN) => return,
-                Err(_) => connection.eof = true,
+                Got::Bytes(_) | Got::Records => {}
+                Got::Nothing => return,
+                Got::End => break,
             }
         }
         // close_notify may have found no room.
         connection.run_close_steps(true, &mut self.mover.buffers);
-        if connection.eof || connection.bytes_in >= LINGER_LIMIT {
-            self.end(slot);
-        }
+        self.end(slot);
     }
 
     /// Writes what is in `extra.out`: bytes written now, and whether it is empty.
@@ -388,7 +338,7 @@ impl Worker {
         let mut total = 0;
         let mut outcome = Ok(());
         while let Some(buffer) = &extra.out {
-            if !connection.writable {
+            if !connection.ready.writes() {
                 break;
             }
             match write(connection, buffer.bytes(), false, &mut self.mover.buffers) {
@@ -396,7 +346,7 @@ impl Worker {
                     total += count;
                     self.mover.buffers.consume(&mut extra.out, count);
                 }
-                Err(Errno::AGAIN) => connection.writable = false,
+                Err(Errno::AGAIN) => {}
                 Err(error) => {
                     outcome = Err(error);
                     break;
@@ -413,7 +363,7 @@ impl Worker {
     }
 
     /// A CLOSE command.
-    pub(super) fn close(&mut self, slot: u32, reason: i32, mode: i32, hold: u64) {
+    pub(super) fn obey_close(&mut self, slot: u32, reason: i32, mode: i32, hold: u64) {
         let connection = self.slots.get_mut(slot);
         connection.reason = reason;
         match mode {

@@ -10,6 +10,7 @@
 mod accept;
 mod applet;
 mod commands;
+mod fill;
 mod incoming;
 mod outgoing;
 mod session;
@@ -392,11 +393,7 @@ impl Worker {
             return;
         };
         let connection = self.slots.get_mut(slot);
-        connection.readable |= readiness.readable;
-        connection.writable |= readiness.writable;
-        connection.read_closed |= readiness.read_closed;
-        connection.hangup |= readiness.hangup;
-        connection.urgent |= readiness.urgent;
+        connection.ready.hear(readiness);
         self.advance(slot);
     }
 

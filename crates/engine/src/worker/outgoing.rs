@@ -9,8 +9,10 @@ use sluice_wire::handshakes::handshake;
 use sluice_wire::states::conn_state;
 
 use super::Worker;
+use super::fill::Filled;
 use super::incoming::phase_of;
-use crate::connection::data::{self, read, write};
+use crate::connection::data::write;
+use crate::connection::ready::Ready;
 use crate::connection::{Deadline, Mode, NONE, Side, Watch};
 use crate::handshake::proxy_in::Endpoint;
 use crate::handshake::{proxy_out, socks};
@@ -34,7 +36,7 @@ impl Worker {
             return;
         }
         // Whoever speaks first lets its first segment acknowledge the handshake.
-        let speaks_first = self.slots.get(client).rx.is_some()
+        let speaks_first = self.slots.get(client).input.holds()
             || route.socks.is_some()
             || route.send_proxy != SendProxy::No
             || route.tls.is_some();
@@ -64,8 +66,7 @@ impl Worker {
         connection.connect_flags = flags;
         connection.opened_at = now;
         connection.last_io = now;
-        connection.readable = false;
-        connection.writable = false;
+        connection.ready = Ready::connecting();
         connection.peer = client;
         connection.nodelay = matches!(route.destination, crate::route::Destination::Unix(_));
         connection.handshakes = handshake::L4_CONNECT;
@@ -112,24 +113,15 @@ impl Worker {
     /// Reads what the client has sent already, so that it can follow the
     /// connect at once. False where the client is gone.
     fn read_early(&mut self, client: u32) -> bool {
-        let connection = self.slots.get_mut(client);
-        if connection.rx.is_some() || !connection.readable || connection.eof {
+        if self.slots.get(client).input.holds() {
             return true;
         }
-        match read(connection, &mut self.mover.scratch, &mut self.mover.buffers) {
-            Ok(0) | Err(Errno::AGAIN) => true,
-            Ok(count) => {
-                let bytes = self.mover.scratch.get(..count).unwrap_or(&[]);
-                connection.rx = Some(self.mover.buffers.lend(bytes));
-                true
-            }
-            Err(error) => {
-                let (code, errno) = data::explain(connection, error, &mut self.mover.buffers);
-                connection.blame(reason(by::CLIENT, phase::CONNECT, code), errno);
-                self.end(client);
-                false
-            }
+        self.fill(client, self.mover.scratch.len());
+        let failure = self.slots.get_mut(client).input.take_failure();
+        if let Some((code, errno)) = failure {
+            self.end_with(client, reason(by::CLIENT, phase::CONNECT, code), errno);
         }
+        failure.is_none()
     }
 
     /// A local connect is usually finished when it returns, so the first
@@ -137,13 +129,16 @@ impl Worker {
     /// less. True where that established the session (or ended it).
     fn send_early(&mut self, client: u32, server: u32) -> bool {
         let (source, target) = self.slots.pair(client, server);
-        let Some(buffer) = &source.rx else {
+        let Some(buffer) = &source.input.buffer else {
             return false;
         };
         match write(target, buffer.bytes(), false, &mut self.mover.buffers) {
             Ok(count) => {
-                target.writable = count == buffer.len();
-                self.mover.buffers.consume(&mut source.rx, count);
+                if count == buffer.len() {
+                    target.ready.write_went();
+                }
+                let waits = &mut source.input.buffer;
+                self.mover.buffers.consume(waits, count);
                 target.handshakes &= !handshake::L4_CONNECT;
                 self.establish(client);
                 true
@@ -165,10 +160,10 @@ impl Worker {
             match bit {
                 0 => return self.establish(client),
                 handshake::L4_CONNECT => {
-                    if !connection.writable {
+                    if !connection.ready.writes() {
                         return;
                     }
-                    let error = if connection.hangup {
+                    let error = if connection.ready.has_hangup() {
                         connection.fd.as_ref().and_then(sys::take_error)
                     } else {
                         None
@@ -213,10 +208,7 @@ impl Worker {
                 return false;
             };
             let mut out = Vec::new();
-            let input = connection
-                .rx
-                .as_ref()
-                .map_or(&[][..], |buffer| buffer.bytes());
+            let input = connection.input.bytes();
             let outcome = match &mut extra.socks {
                 Some(state) => state.step(config, input, &mut out),
                 None => return false,
@@ -228,7 +220,7 @@ impl Worker {
                     }
                     self.mover
                         .buffers
-                        .consume(&mut connection.rx, progress.consumed);
+                        .consume(&mut connection.input.buffer, progress.consumed);
                     connection.set_step(conn_flag::SOCKS_STARTED, step::STARTED);
                     if progress.done {
                         connection.handshakes &= !handshake::SOCKS;
@@ -256,28 +248,21 @@ impl Worker {
 
     /// Reads what the server answers in a handshake; false where it has to wait or failed.
     fn read_reply(&mut self, client: u32, server: u32) -> bool {
+        let before = self.slots.get(server).input.buffered();
+        let filled = self.fill(server, self.mover.scratch.len());
         let connection = self.slots.get_mut(server);
-        if connection.eof {
-            self.fail_connect(client, by::SERVER, code::ABORTED, 0);
-            return false;
+        if connection.input.buffered() > before {
+            return true;
         }
-        if !connection.readable {
-            return false;
-        }
-        match read(connection, &mut self.mover.scratch, &mut self.mover.buffers) {
-            Ok(0) => true,
-            Ok(count) => {
-                self.mover
-                    .buffers
-                    .append(&mut connection.rx, &self.mover.scratch[..count]);
-                true
-            }
-            Err(Errno::AGAIN) => false,
-            Err(error) => {
-                self.fail_connect_with(client, error);
-                false
+        if filled == Filled::Ended {
+            match connection.input.take_failure() {
+                Some((_, errno)) => {
+                    self.fail_connect_with(client, Errno::from_raw_os_error(errno));
+                }
+                None => self.fail_connect(client, by::SERVER, code::ABORTED, 0),
             }
         }
+        false
     }
 
     /// Sends the PROXY header; true once it is out.
@@ -344,7 +329,7 @@ impl Worker {
         let elapsed = (now - target.opened_at) as i32;
         let wanted = target.connect_flags & connect_flag::WANT_CONNECTED != 0;
         // The connect may have left bytes of a handshake's answer behind.
-        let answered = target.rx.is_some() || target.readable;
+        let answered = target.input.holds() || target.ready.reads();
         let probes = target.route.as_ref().is_some_and(|route| route.probes());
         target.unprobed = probes;
         self.set_idle_deadline(client);
@@ -359,7 +344,7 @@ impl Worker {
         self.watch(server, Watch::Read);
         self.watch(client, Watch::Read);
         let source = self.slots.get(client);
-        if answered || source.readable || source.pending() || source.eof {
+        if answered || source.ready.reads() || source.input.holds() || source.input.ended() {
             self.pump(client);
         } else {
             self.slots.mirror_bytes(client);
@@ -396,7 +381,7 @@ impl Worker {
         let connection = self.slots.get(server);
         let phase = phase_of(connection);
         let elapsed = (self.now - connection.opened_at) as i32;
-        self.discard(server);
+        self.detach(client);
         self.hold(client);
         let reason = reason(by, phase, code);
         self.emit(

@@ -23,7 +23,7 @@ impl Worker {
         let now = self.now;
         let (source, target) = self.slots.pair(client, server);
         let before = (moved(source), moved(target));
-        let held = (source.pending(), target.pending());
+        let held = (source.input.holds(), target.input.holds());
         let was_tunnel = is_tunnel(source, target);
         let (up, down) = loop {
             let up = direction(source, target, &mut self.mover);
@@ -35,7 +35,7 @@ impl Worker {
                 break (up, down);
             }
         };
-        let holds = (source.pending(), target.pending());
+        let holds = (source.input.holds(), target.input.holds());
         // While it was held back it could not be active: its time starts again.
         if moved(source) != before.0 || (held.0 && !holds.0) {
             source.last_io = now;
@@ -96,14 +96,13 @@ impl Worker {
                 connect_time = (connection.established_at - connection.opened_at) as i32;
             }
             self.slots.mirror_bytes(server);
-            self.discard(server);
+            self.detach(client);
         }
         let listener = self.listener_of(client).cloned();
         let connection = self.slots.get_mut(client);
         let (reason, errno) = (connection.reason, connection.errno);
         debug_assert_ne!(reason, 0, "every close explains itself");
-        release_payload(connection, &mut self.mover);
-        connection.close_now(&mut self.mover.buffers);
+        connection.close(&mut self.mover);
         self.timers.cancel(client);
         self.slots.mirror(client);
         if let Some(listener) = listener {
@@ -112,24 +111,32 @@ impl Worker {
         self.limits.open.fetch_sub(1, Ordering::Relaxed);
         let operands = [reason, errno, clock(self.now), connect_time, 0];
         let position = self.emit(event::CLOSED, client, operands);
-        self.slots.release(client, Some(position));
+        self.slots.free(client, Some(position));
     }
 
-    /// Closes a server's connection and frees its slot.
-    pub(super) fn discard(&mut self, server: u32) {
-        let connection = self.slots.get_mut(server);
-        release_payload(connection, &mut self.mover);
-        connection.close_now(&mut self.mover.buffers);
+    /// Ends a client's connection for this reason, unless it has one.
+    pub(super) fn end_with(&mut self, client: u32, reason: i32, errno: i32) {
+        self.slots.get_mut(client).blame(reason, errno);
+        self.end(client);
+    }
+
+    /// Takes the server's connection away from a client that has one, closes it
+    /// and frees its slot.
+    pub(super) fn detach(&mut self, client: u32) {
+        let server = std::mem::replace(&mut self.slots.get_mut(client).peer, NONE);
+        if server == NONE {
+            return;
+        }
+        self.slots.get_mut(server).close(&mut self.mover);
         self.slots.mirror(server);
-        self.slots.release(server, None);
+        self.slots.free(server, None);
     }
 }
 
 /// One direction; finished at once where the target takes nothing any more.
 fn direction(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> Flow {
-    if target.write_dead {
-        mover.buffers.give_back(&mut source.rx);
-        mover.pipes.give_back(&mut source.pipe);
+    if !target.output.is_open() {
+        source.input.release(mover);
         return Flow::Finished;
     }
     forward(source, target, mover)
@@ -142,19 +149,18 @@ fn absorb(
     target: &mut Connection,
     buffers: &mut BufferPool,
 ) -> bool {
-    let (failed, peer, error) = match flow {
-        Flow::ReadError(error) => (source, target, error),
-        Flow::WriteError(error) => (target, source, error),
-        _ => return false,
-    };
-    if matches!(flow, Flow::ReadError(_)) {
-        // What was read before the error is still delivered.
-        failed.eof = true;
+    let read = source.input.take_failure();
+    if let Some((code, errno)) = read {
+        // What was read before is still delivered.
+        source.output.shut();
+        blame(source, target, code, errno);
     }
-    let (code, errno) = data::explain(failed, error, buffers);
-    failed.write_dead = true;
-    blame(failed, peer, code, errno);
-    true
+    if let Flow::WriteError(error) = flow {
+        let (code, errno) = data::explain(target, error, buffers);
+        blame(target, source, code, errno);
+        return true;
+    }
+    read.is_some()
 }
 
 /// The client's connection carries the reason of both.
@@ -163,7 +169,7 @@ fn blame(failed: &mut Connection, peer: &mut Connection, code: i32, errno: i32) 
         Side::Client => by::CLIENT,
         Side::Server => by::SERVER,
     };
-    let phase = if peer.eof || peer.write_dead {
+    let phase = if peer.input.ended() || !peer.output.is_open() {
         phase::CLOSE
     } else {
         phase::DATA
@@ -183,8 +189,12 @@ fn blame(failed: &mut Connection, peer: &mut Connection, code: i32, errno: i32) 
 /// Remembers who sent the first FIN, as the reason of a clean end, and who
 /// ended without saying so.
 fn note_fin(client: &mut Connection, server: &Connection) {
-    if client.reason == 0 && (client.eof || server.eof) {
-        let side = if client.eof { by::CLIENT } else { by::SERVER };
+    if client.reason == 0 && (client.input.ended() || server.input.ended()) {
+        let side = if client.input.ended() {
+            by::CLIENT
+        } else {
+            by::SERVER
+        };
         client.reason = reason(side, phase::DATA, code::DONE);
     }
     if reason_code(client.reason) == code::DONE {
@@ -204,27 +214,25 @@ fn pass_fin(
     target: &mut Connection,
     buffers: &mut BufferPool,
 ) -> bool {
-    if source.eof {
+    if source.input.ended() {
         source.want_shutr();
         source.run_close_steps(true, buffers);
-        if source.is_truncated()
-            && let Some(tls) = &mut target.tls
-        {
+        if source.input.ended_broken() {
             // close_notify would vouch for payload that may be missing.
-            tls.mute = true;
+            target.output.disown();
         }
         target.want_shutw();
         target.run_close_steps(flow == Flow::Finished, buffers);
     }
-    target.write_dead
+    !target.output.is_open()
 }
 
 /// What to watch of a connection whose outgoing direction stands at `flow`.
 fn watch_of(connection: &Connection, flow: Flow) -> Watch {
-    if flow == Flow::Blocked && connection.pipe.is_some() {
+    if flow == Flow::Blocked && connection.input.pipe.is_some() {
         // A bulk sender keeps sending: each arrival would wake the worker in vain.
         Watch::Write
-    } else if connection.writable {
+    } else if connection.ready.writes() {
         Watch::Read
     } else {
         Watch::ReadWrite
@@ -239,12 +247,4 @@ fn is_tunnel(client: &Connection, server: &Connection) -> bool {
 
 fn moved(connection: &Connection) -> u64 {
     connection.bytes_in + connection.bytes_out
-}
-
-fn release_payload(connection: &mut Connection, mover: &mut Mover) {
-    mover.buffers.give_back(&mut connection.rx);
-    mover.pipes.give_back(&mut connection.pipe);
-    if let Some(extra) = &mut connection.extra {
-        mover.buffers.give_back(&mut extra.out);
-    }
 }

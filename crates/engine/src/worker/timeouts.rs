@@ -6,7 +6,7 @@ use sluice_wire::events::event;
 
 use super::Worker;
 use super::incoming::phase_of;
-use crate::connection::{Deadline, Mode, NONE};
+use crate::connection::{Connection, Deadline, Mode, NONE};
 
 impl Worker {
     pub(super) fn set_deadline(&mut self, slot: u32, kind: Deadline, at: u64) {
@@ -44,9 +44,8 @@ impl Worker {
         let connection = self.slots.get(client);
         let spec = &self.listener_of(client)?.spec;
         let server = (connection.peer != NONE).then(|| self.slots.get(connection.peer));
-        let half_closed = connection.eof
-            || connection.write_dead
-            || server.is_some_and(|server| server.eof || server.write_dead);
+        let half_closed =
+            connection.is_half_closed() || server.is_some_and(Connection::is_half_closed);
         let pick = |normal: u64, fin: u64| if half_closed && fin > 0 { fin } else { normal };
         let mut found = None;
         let mut consider = |timeout: u64, last_io: u64, code: i32| {
@@ -73,7 +72,7 @@ impl Worker {
             return found;
         }
         let bytes_for_client = match server {
-            Some(server) => server.pending(),
+            Some(server) => server.input.holds(),
             None => connection.sends(),
         };
         if bytes_for_client || connection.is_read() {
@@ -85,7 +84,7 @@ impl Worker {
             );
         }
         if let (Some(server), Some(route)) = (server, route)
-            && (connection.pending() || server.is_read())
+            && (connection.input.holds() || server.is_read())
         {
             let fin = route.server_fin_timeout;
             consider(
@@ -128,10 +127,8 @@ impl Worker {
             }
             Deadline::Connect => self.fail_connect(slot, by::TIMEOUT, code::CONNECT_TIMEOUT, 0),
             Deadline::Handshake => {
-                let connection = self.slots.get_mut(slot);
-                let phase = phase_of(connection);
-                connection.blame(reason(by::TIMEOUT, phase, code::HANDSHAKE_TIMEOUT), 0);
-                self.end(slot);
+                let phase = phase_of(self.slots.get(slot));
+                self.end_with(slot, reason(by::TIMEOUT, phase, code::HANDSHAKE_TIMEOUT), 0);
             }
             Deadline::Linger | Deadline::Tarpit => self.end(slot),
             Deadline::None | Deadline::Idle => {}
@@ -154,8 +151,7 @@ impl Worker {
             phase_of(connection)
         };
         connection.reason = 0;
-        connection.blame(reason(by::TIMEOUT, phase, code), 0);
-        self.end(slot);
+        self.end_with(slot, reason(by::TIMEOUT, phase, code), 0);
     }
 
     /// No answer: the default is taken, and a later answer finds the
@@ -190,7 +186,6 @@ impl Worker {
             self.set_handshake_deadline(slot);
             return self.run_incoming(slot);
         }
-        connection.blame(reason(by::TIMEOUT, phase, code::VERDICT_TIMEOUT), 0);
-        self.end(slot);
+        self.end_with(slot, reason(by::TIMEOUT, phase, code::VERDICT_TIMEOUT), 0);
     }
 }

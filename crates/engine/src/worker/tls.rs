@@ -53,12 +53,12 @@ impl Worker {
     fn look_at_hello(&mut self, slot: u32) {
         loop {
             let connection = self.slots.get_mut(slot);
-            if connection.rx.is_none() && connection.watch == Watch::No {
+            if connection.input.buffer.is_none() && connection.watch == Watch::No {
                 // A client rarely has sent it by now, and if so the poller says it.
                 connection.mode = Mode::Handshake;
                 return self.watch(slot, Watch::Read);
             }
-            if let Some(buffer) = &connection.rx {
+            if let Some(buffer) = &connection.input.buffer {
                 // It came behind a PROXY header and is read already.
                 match client_hello::frame(buffer.bytes(), &mut self.hello) {
                     Status::Partial => {
@@ -78,22 +78,22 @@ impl Worker {
                     return self.watch(slot, Watch::Read);
                 }
                 Err(error) => {
-                    return self.give_up(slot, sys::code_of(error), error.raw_os_error());
+                    return self.end_hello(slot, sys::code_of(error), error.raw_os_error());
                 }
             };
-            let ended = bytes == 0 || self.slots.get(slot).read_closed;
+            let ended = bytes == 0 || self.slots.get(slot).ready.has_fin();
             let seen = self.mover.scratch.get(..bytes).unwrap_or(&[]);
             match client_hello::frame(seen, &mut self.hello) {
                 Status::Partial if ended => {
                     // What came before a reset is still there to be read.
                     let error = self.slots.get(slot).fd.as_ref().and_then(sys::take_error);
                     let code = error.map_or(code::ABORTED, sys::code_of);
-                    return self.give_up(slot, code, error.map_or(0, Errno::raw_os_error));
+                    return self.end_hello(slot, code, error.map_or(0, Errno::raw_os_error));
                 }
                 Status::Partial => {
                     // The next arrival is told, although these bytes stay unread.
                     let connection = self.slots.get_mut(slot);
-                    connection.readable = false;
+                    connection.ready.read_blocks();
                     connection.mode = Mode::Handshake;
                     return self.watch(slot, Watch::Read);
                 }
@@ -105,7 +105,7 @@ impl Worker {
     /// Reads into the scratch memory and leaves everything in the socket.
     fn peek(&mut self, slot: u32) -> Result<usize, Errno> {
         let connection = self.slots.get_mut(slot);
-        let Some(fd) = connection.fd.as_ref().filter(|_| connection.readable) else {
+        let Some(fd) = connection.fd.as_ref().filter(|_| connection.ready.reads()) else {
             return Err(Errno::AGAIN);
         };
         loop {
@@ -113,7 +113,7 @@ impl Worker {
                 Ok((_, count)) => return Ok(count),
                 Err(Errno::INTR) => {}
                 Err(error) => {
-                    connection.readable = false;
+                    connection.ready.read_blocks();
                     return Err(error);
                 }
             }
@@ -131,7 +131,8 @@ impl Worker {
             // Policy sees what came instead: a little of it tells what it is.
             let connection = self.slots.get(slot);
             let bytes = connection
-                .rx
+                .input
+                .buffer
                 .as_ref()
                 .map_or(&self.mover.scratch[..], |buffer| buffer.bytes());
             self.hello.clear();
@@ -166,7 +167,7 @@ impl Worker {
         let connection = self.slots.get_mut(slot);
         match accepted {
             Ok(mut tls) => {
-                tls.prepend(connection.rx.take());
+                tls.prepend(connection.input.buffer.take());
                 connection.tls = Some(Box::new(tls));
                 connection.set_step(conn_flag::DATA_OPEN_STARTED, step::STARTED);
                 if let Some(fd) = connection.fd.as_ref().filter(|_| !connection.nodelay) {
@@ -216,7 +217,7 @@ impl Worker {
         let connection = self.slots.get_mut(slot);
         match data::handshake(connection, &mut self.mover.buffers) {
             Handshaking::Waiting => {
-                let watch = if connection.writable {
+                let watch = if connection.ready.writes() {
                     Watch::Read
                 } else {
                     Watch::ReadWrite
@@ -234,9 +235,9 @@ impl Worker {
                 self.slots.mirror(slot);
                 self.run_incoming(slot);
             }
-            Handshaking::Aborted => self.give_up(slot, code::ABORTED, 0),
+            Handshaking::Aborted => self.end_hello(slot, code::ABORTED, 0),
             Handshaking::Broken(error) => {
-                self.give_up(slot, sys::code_of(error), error.raw_os_error());
+                self.end_hello(slot, sys::code_of(error), error.raw_os_error());
             }
             Handshaking::Failed(failure) => {
                 let by = if failure.by_peer {
@@ -262,10 +263,8 @@ impl Worker {
         }
     }
 
-    fn give_up(&mut self, slot: u32, code: i32, errno: i32) {
-        let connection = self.slots.get_mut(slot);
-        connection.blame(reason(by::CLIENT, phase::TLS, code), errno);
-        self.end(slot);
+    fn end_hello(&mut self, slot: u32, code: i32, errno: i32) {
+        self.end_with(slot, reason(by::CLIENT, phase::TLS, code), errno);
     }
 
     /// The TLS client of a server's connection; true once it is complete.
@@ -279,7 +278,7 @@ impl Worker {
             };
             match Tls::connect(target.config, target.name, target.verify) {
                 Ok(mut tls) => {
-                    tls.prepend(connection.rx.take());
+                    tls.prepend(connection.input.buffer.take());
                     connection.tls = Some(Box::new(tls));
                 }
                 Err(failure) => {

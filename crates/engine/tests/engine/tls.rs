@@ -19,8 +19,8 @@ use sluice_wire::events::{event, hello_status};
 use sluice_wire::handshakes::handshake;
 
 use crate::support::{
-    Echo, Harness, Pattern, accept, assert_reason, dial, expect, listen_spec, lock, reset,
-    route_to, shared,
+    Echo, Harness, Pattern, accept, assert_reason, byte_counts, dial, expect, listen_spec, lock,
+    reset, route_to, shared,
 };
 
 const CHAIN: &str = include_str!("../fixtures/localhost.crt");
@@ -176,6 +176,7 @@ fn echoes(version: Version) {
     assert_eq!(finish(stream), b"");
     let closed = s.h.next(event::CLOSED);
     assert_reason(closed.reason(), by::CLIENT, phase::DATA, code::DONE);
+    assert_eq!(byte_counts(&s.h, &closed), (5, 5), "payload, not records");
     s.h.settle();
 }
 

@@ -1,0 +1,58 @@
+//! Reading into a connection's buffer: the one loop that does it, for whoever
+//! looks at payload before it is forwarded.
+
+use super::Worker;
+use crate::connection::data::{self, Got};
+use crate::stream::forward::BUDGET;
+
+/// How far [`Worker::fill`] came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// Nothing more is there now.
+    Waits,
+    /// The limit is reached.
+    Full,
+    /// The peer's end was read; `input` says which.
+    Ended,
+    /// A lot was read, and the connection will be run again for more.
+    More,
+}
+
+impl Worker {
+    /// Reads payload into the connection's buffer, up to `limit` bytes in all.
+    pub(super) fn fill(&mut self, slot: u32, limit: usize) -> Filled {
+        let connection = self.slots.get_mut(slot);
+        let (buffers, scratch) = (&mut self.mover.buffers, &mut self.mover.scratch);
+        let mut spent = 0;
+        while spent < BUDGET {
+            let room = limit.saturating_sub(connection.input.buffered());
+            if room == 0 {
+                return Filled::Full;
+            }
+            let room = room.min(scratch.len());
+            let before = connection.traffic;
+            match data::read(connection, &mut scratch[..room], buffers) {
+                Got::Bytes(count) => {
+                    buffers.append(&mut connection.input.buffer, &scratch[..count]);
+                }
+                Got::Records => {}
+                Got::Nothing => return Filled::Waits,
+                Got::End => return Filled::Ended,
+            }
+            spent += data::cost(connection, before);
+        }
+        self.run_again(slot);
+        Filled::More
+    }
+
+    /// Ends a client whose input has ended in `phase`, where more was needed.
+    pub(super) fn end_early(&mut self, slot: u32, phase: i32) {
+        use sluice_wire::errors::{by, code, reason};
+        let connection = self.slots.get_mut(slot);
+        let (code, errno) = connection
+            .input
+            .take_failure()
+            .unwrap_or((code::ABORTED, 0));
+        self.end_with(slot, reason(by::CLIENT, phase, code), errno);
+    }
+}
