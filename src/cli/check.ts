@@ -3,8 +3,10 @@
 import { loadConfig } from '../config/load.js'
 import { resolveConfig } from '../config/resolve.js'
 import type { ResolvedConfig } from '../config/resolved.js'
+import { ConfigError } from '../errors.js'
 import { inspectCertificates } from '../tls/inspect.js'
 import { certificateError } from '../tls/library.js'
+import { checkMachine } from './machine.js'
 import { modules } from './modules.js'
 
 export interface CheckOptions {
@@ -20,6 +22,8 @@ export async function check(options: CheckOptions): Promise<void> {
   const resolved = resolveConfig(config, { file: displayName, allowNoSockets: true })
   for (const { path, message } of resolved.warnings)
     process.stderr.write(`${displayName}: warning: ${path}: ${message}\n`)
+  const missing = checkMachine(resolved)
+  if (missing.length > 0) throw new ConfigError(missing, displayName)
   const found = await inspectCertificates(resolved, Date.now())
   for (const line of found.warnings) process.stderr.write(`${displayName}: warning: ${line}\n`)
   if (found.errors.length > 0) throw certificateError(found.errors, displayName)

@@ -48,7 +48,8 @@ Examples:
   $ sluice run --live 2>live.txt >sessions.json`
 
 const checkHelp = `
-Nothing is started or bound. Sockets from systemd need not be there.
+Nothing is started or bound. Sockets from systemd need not be there. The log's
+file must be writable, and the folders of unix sockets there.
 
 Every certificate is read: key and certificate match, the chain is in order,
 nothing has expired. Warnings (less than 30 days left, weak keys, certificates

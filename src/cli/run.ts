@@ -5,6 +5,7 @@ import { loadConfig } from '../config/load.js'
 import { resolveConfig } from '../config/resolve.js'
 import type { Config, LogConfig } from '../config/types.js'
 import { formatDuration } from '../config/units.js'
+import { ConfigError } from '../errors.js'
 import { createProxy, type SluiceProxy } from '../proxy.js'
 import { banner } from './banner.js'
 import { describeError, ExitCode, signalExitCode } from './exit.js'
@@ -35,12 +36,21 @@ export async function run(options: RunOptions): Promise<void> {
   // A terminal gets text; a file or pipe gets the proxy's own asynchronous JSON log.
   const asText = process.stdout.isTTY === true && resolved.log.file === undefined
   const logger = asText ? createTerminalLog(resolved.log.level, terminal) : undefined
-  const proxy = createProxy(config, logger ? { logger } : {})
+  const proxy = named(loaded.displayName, () => createProxy(config, logger ? { logger } : {}))
   guardProcess(proxy, terminal)
   stopOnSignals(proxy, terminal)
   await proxy.start()
   for (const line of banner(proxy, resolved, loaded.displayName, loaded.tryIt)) terminal.line(line)
   showLive(proxy, terminal, options.live)
+}
+
+/** Errors of the configuration say which one. */
+function named<T>(file: string, make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    throw error instanceof ConfigError ? new ConfigError(error.issues, file) : error
+  }
 }
 
 /** The command line wins over the file. */

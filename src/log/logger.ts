@@ -6,6 +6,7 @@
 
 import { writeSync } from 'node:fs'
 import pino, { type Logger } from 'pino'
+import { makeLogFile } from './file.js'
 
 /** Bytes of log lines that may wait for a slow reader. */
 const MAX_WAITING = 16 * 1024 * 1024
@@ -26,12 +27,13 @@ export interface ProxyLog {
   close(): Promise<void>
 }
 
-/** `file`: path; stdout where undefined. Throws where the file cannot be opened. */
+/** `file`: path; stdout where undefined. Throws a ConfigError where the file cannot be written. */
 export function createLog(level: string, file: string | undefined): ProxyLog {
+  // The destination opens it later, and would tell nobody.
+  if (file !== undefined) makeLogFile(file)
   const destination = pino.destination({
     dest: file ?? 1,
     sync: false,
-    mkdir: true,
     minLength: CHUNK,
     maxLength: MAX_WAITING,
     periodicFlush: FLUSH_INTERVAL,
