@@ -306,8 +306,8 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     const { config } = this
     const chosen = this.#options.engine ?? config.engine
     if (typeof chosen !== 'string') return Promise.resolve(chosen)
-    const { workers, maxconn } = config
-    return selectEngine(chosen, { workers, slots: 2 * maxconn }, this.logger)
+    const { workers, maxconn, maxpipes } = config
+    return selectEngine(chosen, { workers, slots: 2 * maxconn, maxpipes }, this.logger)
   }
 
   /** Every certificate is right, or nothing starts. */

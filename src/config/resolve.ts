@@ -7,7 +7,7 @@ import { ConfigError } from '../errors.js'
 import { type Checked, type Context, checkNames, entries, ms } from './context.js'
 import { defaults } from './defaults.js'
 import { checkShape, Issues } from './issues.js'
-import { defaultMaxconn } from './nofile.js'
+import { shareDescriptors } from './nofile.js'
 import { resolveBackend } from './resolve-backend.js'
 import { checkOverlaps } from './resolve-bind.js'
 import { resolveFrontend } from './resolve-frontend.js'
@@ -25,6 +25,8 @@ export interface ResolveOptions {
   env?: NodeJS.ProcessEnv
   /** Accept 'systemd' binds where systemd passed no socket; they resolve to nothing. For checking only. */
   allowNoSockets?: boolean
+  /** Descriptors that the process may have. Default: as the system says. */
+  fileLimit?: number
 }
 
 /** Checks a configuration and applies the defaults. Throws a ConfigError that holds every issue. */
@@ -44,7 +46,7 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
     config: checked,
     env: options.env ?? process.env,
     allowNoSockets: options.allowNoSockets ?? false,
-    maxconn: global.maxconn ?? defaultMaxconn(),
+    maxconn: shareDescriptors(global, options.fileLimit).maxconn,
   }
   const verdictTimeout = ms(global.verdictTimeout, defaults.verdictTimeout) as number
   const { tlsHandshakes: handshakes = {} } = global
@@ -72,9 +74,11 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
     frontends.flatMap((frontend) => frontend.binds),
   )
   if (issues.list.length > 0) throw new ConfigError(issues.list, options.file)
+  const workers = global.workers ?? defaults.workers
+  const binds = frontends.flatMap((frontend) => frontend.binds)
   const resolved: Omit<ResolvedConfig, 'warnings'> = {
-    maxconn: context.maxconn,
-    workers: global.workers ?? defaults.workers,
+    ...resolveDescriptors(binds.length * workers, context, options.fileLimit),
+    workers,
     engine: global.engine ?? defaults.engine,
     verdictTimeout,
     drainTimeout: ms(global.drainTimeout, defaults.drainTimeout) as number,
@@ -96,6 +100,26 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
   }
   addWarnings(resolved, context)
   return { ...resolved, warnings: context.warnings.list }
+}
+
+/** Limits that the descriptors of the process allow; those that are lowered are told. */
+function resolveDescriptors(
+  sockets: number,
+  { config, warnings }: Context,
+  limit?: number,
+): { maxconn: number; maxpipes: number } {
+  const wanted = config.global ?? {}
+  const { maxconn, maxpipes, missing } = shareDescriptors({ ...wanted, sockets }, limit)
+  if (missing) {
+    const { needed, limit } = missing
+    const lowered = wanted.maxconn !== undefined && wanted.maxconn > maxconn
+    warnings.add(
+      ['global', lowered ? 'maxconn' : 'maxpipes'],
+      `needs ${needed} file descriptors, and this process may have ${limit}: ${lowered ? `${maxconn} sessions` : `${maxpipes} pipes`} at once it is. ` +
+        "Raise the limit (ulimit -n, systemd's LimitNOFILE), or lower it.",
+    )
+  }
+  return { maxconn, maxpipes }
 }
 
 /** A section that is there and wrong as a whole has unknown names; one that is missing has none. */

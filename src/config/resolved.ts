@@ -14,6 +14,8 @@ import type { Cidr, TableKeyType, TlsVersion } from './types.js'
 
 export interface ResolvedConfig {
   maxconn: number
+  /** Pipes for bulk payload at once. */
+  maxpipes: number
   workers: number
   engine: 'native' | 'js' | 'auto'
   verdictTimeout: number

@@ -16,9 +16,15 @@ import type { Config, GlobalConfig, LogConfig } from './types.js'
 const global = object<GlobalConfig>({
   maxconn: optional(
     connections,
-    'Connections at once in the process; accepting pauses at the limit.',
-    'half of the fd limit less 64, at most 65536',
+    'Connections at once in the process; accepting pauses at the limit. More than the fd limit allows is lowered, with a warning.',
+    'from the fd limit (two descriptors a session, half of one for its share of a pipe, 64 others), at most 65536',
     '20_000',
+  ),
+  maxpipes: optional(
+    integer(0, MAX),
+    'Pipes for bulk payload at once (splice), two descriptors each; beyond them payload is copied. 0 is off.',
+    'a quarter of maxconn',
+    '1000',
   ),
   workers: optional(integer(1, 256), 'Engine threads.', defaults.workers),
   engine: optional(

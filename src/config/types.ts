@@ -50,8 +50,10 @@ export interface LivenessConfig {
 }
 
 export interface GlobalConfig {
-  /** Connections at once in the process; accepting pauses at the limit. Default: from the fd limit. */
+  /** Connections at once in the process; accepting pauses at the limit. Default: from the fd limit, which also bounds it. */
   maxconn?: number
+  /** Pipes for bulk payload at once, two descriptors each; beyond them payload is copied. 0 is off. Default: a quarter of maxconn. */
+  maxpipes?: number
   /** Engine threads. Default 1. */
   workers?: number
   /** 'auto' (default) takes native where the addon loads. */

@@ -8,6 +8,8 @@ export interface EngineOptions {
   workers: number
   /** Connections at once in all workers together; both sides of a session count. */
   slots: number
+  /** Pipes for bulk payload at once; the js engine has none. */
+  maxpipes?: number
 }
 
 /** Makes the native engine. Rejects where the addon does not load. */

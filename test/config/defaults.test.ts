@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { defaultMaxconn, fileLimit } from '#sluice/config/nofile.js'
+import { fileLimit, shareDescriptors } from '#sluice/config/nofile.js'
 import { resolveConfig } from '#sluice/config/resolve.js'
 import type { Config } from '#sluice/config/types.js'
 import type { Connection } from '#sluice/rules/types.js'
@@ -14,6 +14,7 @@ test('defaults of everything', () => {
   const config = resolveConfig({ ...minimal, global: { maxconn: 1000 } })
   assert.deepEqual(config, {
     maxconn: 1000,
+    maxpipes: 250,
     workers: 1,
     engine: 'auto',
     verdictTimeout: 5_000,
@@ -276,10 +277,26 @@ test('everything that can be set is taken over', () => {
 })
 
 test('connections by default follow from the fd limit', () => {
-  assert.equal(defaultMaxconn(1024), 480)
-  assert.equal(defaultMaxconn(1_048_576), 65_536)
-  assert.equal(defaultMaxconn(Number.POSITIVE_INFINITY), 65_536)
-  assert.equal(defaultMaxconn(64), 1)
+  const share = (wanted: Parameters<typeof shareDescriptors>[0], limit: number) => {
+    const { maxconn, maxpipes, missing } = shareDescriptors(wanted, limit)
+    return [maxconn, maxpipes, missing?.needed]
+  }
+  assert.deepEqual(share({}, 1024), [384, 96, undefined])
+  assert.deepEqual(share({ sockets: 100 }, 1024), [344, 86, undefined])
+  assert.deepEqual(share({}, 1_048_576), [65_536, 16_384, undefined])
+  assert.deepEqual(share({}, Number.POSITIVE_INFINITY), [65_536, 16_384, undefined])
+  assert.deepEqual(share({}, 64), [1, 0, undefined])
+  // What is configured is kept where it fits, sessions before pipes.
+  assert.deepEqual(share({ maxpipes: 80 }, 1024), [400, 80, undefined])
+  assert.deepEqual(share({ maxconn: 480 }, 1024), [480, 0, undefined])
+  assert.deepEqual(share({ maxconn: 400, maxpipes: 80 }, 1024), [400, 80, undefined])
+  assert.deepEqual(share({ maxconn: 400, maxpipes: 81 }, 1024), [400, 80, 1026])
+  assert.deepEqual(share({ maxconn: 481 }, 1024), [384, 96, 1026])
+  assert.deepEqual(share({ maxconn: 10_000_000 }, Number.POSITIVE_INFINITY), [
+    10_000_000,
+    2_500_000,
+    undefined,
+  ])
   const limits =
     'Limit   Soft Limit   Hard Limit   Units\nMax open files            2048                 4096                 files\n'
   assert.equal(
@@ -298,7 +315,33 @@ test('connections by default follow from the fd limit', () => {
     fileLimit(() => assert.fail('no such file')),
     undefined,
   )
-  assert.equal(resolveConfig(minimal).maxconn, defaultMaxconn())
+  const { maxconn } = shareDescriptors({ sockets: 1 })
+  assert.equal(resolveConfig(minimal).maxconn, maxconn)
+})
+
+test('a maxconn beyond the fd limit is lowered, and told with the numbers', () => {
+  const of = (global: Config['global']) => {
+    const { maxconn, maxpipes, warnings } = resolveConfig(
+      { ...minimal, global },
+      { fileLimit: 1025 },
+    )
+    return {
+      maxconn,
+      maxpipes,
+      warnings: warnings.map(({ path, message }) => `${path} ${message}`),
+    }
+  }
+  assert.deepEqual(of({ maxconn: 480 }), { maxconn: 480, maxpipes: 0, warnings: [] })
+  assert.deepEqual(of({ maxconn: 2000 }), {
+    maxconn: 384,
+    maxpipes: 96,
+    warnings: [
+      "global.maxconn needs 4065 file descriptors, and this process may have 1025: 384 sessions at once it is. Raise the limit (ulimit -n, systemd's LimitNOFILE), or lower it.",
+    ],
+  })
+  assert.deepEqual(of({ maxconn: 400, maxpipes: 100 }).warnings, [
+    "global.maxpipes needs 1065 file descriptors, and this process may have 1025: 80 pipes at once it is. Raise the limit (ulimit -n, systemd's LimitNOFILE), or lower it.",
+  ])
 })
 
 test('systemd sockets become binds, and may be missing where only checking', () => {

@@ -1,6 +1,6 @@
 /** A proxy in a process of its own, as the test sees it. */
 
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -19,20 +19,20 @@ export class ProxyProcess {
     this.port = port
   }
 
-  /** `fileLimit`: most descriptors of the process. */
+  /** `fileLimit`: most descriptors of the process; lowered once it runs, as it would stay below one it knew. */
   static async start(
     kind: EngineKind,
     upstream: number,
-    { fileLimit = 4096 } = {},
+    { fileLimit }: { fileLimit?: number } = {},
   ): Promise<ProxyProcess> {
-    const command = `ulimit -n ${fileLimit}; exec "$0" "$@"`
-    const args = ['-c', command, process.execPath, '--expose-gc', program, kind, `${upstream}`]
-    const child = spawn('/bin/sh', args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    const args = ['--expose-gc', program, kind, `${upstream}`]
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     const died = once(child, 'exit').then(() => {
       throw new Error('the program ended before it listened')
     })
     const [port] = (await Promise.race([once(child, 'message'), died])) as [number]
     died.catch(() => {})
+    if (fileLimit) execFileSync('prlimit', ['--pid', `${child.pid}`, `--nofile=${fileLimit}`])
     return new ProxyProcess(child, port)
   }
 

@@ -47,6 +47,8 @@ type Shared = Rc<RefCell<Option<Running>>>;
 pub struct NativeOptions {
     /// Ring by a ThreadsafeFunction instead of a handle on the event loop.
     pub queue: Option<bool>,
+    /// Pipes for bulk payload at once, in all workers; a quarter of `maxconn` where it is missing.
+    pub maxpipes: Option<u32>,
 }
 
 /// A running engine. Lives until `stop()`, the end of its environment, or its
@@ -78,6 +80,7 @@ impl NativeEngine {
             memories: memories.iter().map(words).collect(),
             table: words(&table),
             maxconn: maxconn as usize,
+            maxpipes: options.maxpipes.unwrap_or(maxconn / 4) as usize,
             doorbell: ring,
         };
         let engine = Engine::start(parts)

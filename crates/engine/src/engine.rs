@@ -30,6 +30,8 @@ pub struct EngineParts {
     pub table: Words,
     /// Accepted connections at once, in all workers.
     pub maxconn: usize,
+    /// Pipes for bulk payload at once, in all workers; 0: it is copied.
+    pub maxpipes: usize,
     /// Tells TypeScript that there are events.
     pub doorbell: Doorbell,
 }
@@ -72,6 +74,7 @@ impl Engine {
             maxconn: parts.maxconn,
             open: AtomicUsize::new(0),
         });
+        let pipes = Arc::new(AtomicUsize::new(parts.maxpipes));
         let started = Instant::now();
         let mut engine = Self {
             mailboxes: Vec::new(),
@@ -98,6 +101,7 @@ impl Engine {
                 poller,
                 mailbox: mailbox.clone(),
                 limits: limits.clone(),
+                pipes: pipes.clone(),
                 contexts: engine.contexts.clone(),
                 doorbell: parts.doorbell.clone(),
                 started,

@@ -33,8 +33,12 @@ const LONGEST_TIMER = 2 ** 31 - 1
  * Makes a native engine. `slots`: connections at once, both sides of a session
  * counted. Throws ERR_SLUICE_ENGINE where the addon does not load.
  */
-export function createNativeEngine(options: { workers: number; slots: number }): NativeEngine {
-  return new NativeEngine(options.workers, options.slots)
+export function createNativeEngine(options: {
+  workers: number
+  slots: number
+  maxpipes?: number
+}): NativeEngine {
+  return new NativeEngine(options.workers, options.slots, options.maxpipes)
 }
 
 /**
@@ -71,7 +75,7 @@ export class NativeEngine implements Engine {
   #stopped = false
   #final: EngineStats | undefined
 
-  constructor(workers: number, slots: number) {
+  constructor(workers: number, slots: number, maxpipes?: number) {
     const binding = loadBinding()
     this.workers = workers
     this.#slots = slots
@@ -90,7 +94,7 @@ export class NativeEngine implements Engine {
       this.table.words,
       Math.floor(slots / 2),
       () => this.#drain(),
-      { queue: withoutLoop() },
+      { queue: withoutLoop(), ...(maxpipes === undefined ? {} : { maxpipes }) },
     )
     // Threads outlive nothing: cleanup hooks do not run on process.exit().
     process.once('exit', this.#onExit)

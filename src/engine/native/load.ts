@@ -65,6 +65,8 @@ export interface NativeHandle {
 export interface NativeOptions {
   /** Ring by a ThreadsafeFunction instead of a handle on the event loop. */
   queue?: boolean
+  /** Pipes for bulk payload at once, in all workers; a quarter of `maxconn` where it is missing. */
+  maxpipes?: number
 }
 
 export interface Binding {

@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn a_double_shutdown_is_harmless_and_both_directions_allow_the_close() {
         let (mut connection, _theirs) = pair();
-        let mut mover = Mover::default();
+        let mut mover = Mover::new(std::sync::Arc::default());
         connection.want_shutw();
         connection.want_shutw();
         assert!(!connection.run_close_steps(true, &mut mover.buffers));

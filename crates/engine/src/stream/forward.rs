@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use crate::connection::Connection;
 use crate::connection::data::{self, Got, read, write};
 use crate::stream::buffer::BufferPool;
-use crate::stream::pipe::PipePool;
+use crate::stream::pipe::{PipeBudget, PipePool};
 use crate::tls::layer::SEAL_MAX;
 
 /// Bytes of one read; a read that fills it switches to splice.
@@ -38,11 +38,13 @@ pub struct Mover {
     wide: Vec<u8>,
 }
 
-impl Default for Mover {
-    fn default() -> Self {
+impl Mover {
+    /// With pipes from this budget.
+    #[must_use]
+    pub fn new(pipes: PipeBudget) -> Self {
         Self {
             buffers: BufferPool::default(),
-            pipes: PipePool::default(),
+            pipes: PipePool::new(pipes),
             scratch: vec![0; SCRATCH_SIZE].into_boxed_slice(),
             wide: Vec::new(),
         }

@@ -36,6 +36,7 @@ use crate::ring::{Commands, Doorbell, Events, Record};
 use crate::route::Route;
 use crate::stats::WorkerStats;
 use crate::stream::forward::Mover;
+use crate::stream::pipe::PipeBudget;
 use crate::timer::Timers;
 use crate::tls::contexts::Contexts;
 
@@ -156,6 +157,8 @@ pub struct WorkerParts {
     pub mailbox: Arc<Mailbox>,
     /// Limits of the process.
     pub limits: Arc<Limits>,
+    /// Pipes that may still be made.
+    pub pipes: PipeBudget,
     /// TLS contexts of the process.
     pub contexts: Arc<Contexts>,
     /// Rung when there are events for TypeScript.
@@ -179,7 +182,7 @@ impl Worker {
             commands: Commands::new(parts.memory),
             slots: Slots::new(parts.table, parts.first_word, parts.slots),
             timers: Timers::new(0),
-            mover: Mover::default(),
+            mover: Mover::new(parts.pipes),
             listeners: Vec::new(),
             specs: Vec::new(),
             routes: Vec::new(),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
 use sluice_engine::listener::{self, ListenAddress, ListenSpec};
+use sluice_engine::route::Destination;
 use sluice_engine::sys::{self, KeepAlive, Liveness};
 
 use crate::support::*;
@@ -100,4 +101,41 @@ fn a_server_of_a_session_that_lasts_is_probed() {
         .until("the server's connection has its options", |_| {
             ask(ours, liveness_of) == LIVENESS
         });
+}
+
+#[test]
+fn pipes_are_a_budget_beyond_which_payload_is_copied() {
+    let _shared = shared();
+    const PIPES: usize = 2;
+    const BYTES: usize = 24 << 20;
+    let h = Harness::with_pipes(1, PIPES, Box::new(|told, commands| commands.pass(told)));
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("upstream");
+    let destination = Destination::Tcp(upstream.local_addr().expect("address"));
+    h.route(route_to(destination));
+    let (_, address) = h.listen(listen_spec());
+    // Nobody reads yet: every direction blocks.
+    let sessions: Vec<(TcpStream, TcpStream)> = (0..6)
+        .map(|_| {
+            let client = dial(address);
+            (client, accept(&upstream))
+        })
+        .collect();
+    let payload = Pattern::new();
+    std::thread::scope(|scope| {
+        for (_, server) in &sessions {
+            let (mut server, payload) = (server, &payload);
+            scope.spawn(move || {
+                payload.write(&mut server, BYTES);
+                server.shutdown(std::net::Shutdown::Write).expect("FIN");
+            });
+        }
+        h.until("the pipes are used up", |h| h.stats().pipes == PIPES as u64);
+        for (client, _) in &sessions {
+            let mut client = client;
+            payload.read(&mut client, BYTES);
+            assert!(h.stats().pipes <= PIPES as u64);
+        }
+    });
+    drop(sessions);
+    h.settle();
 }

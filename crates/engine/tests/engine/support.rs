@@ -223,6 +223,12 @@ impl Harness {
     /// `workers` workers with a policy.
     #[must_use]
     pub fn with(workers: usize, answer: Answer) -> Self {
+        Self::with_pipes(workers, SLOTS, answer)
+    }
+
+    /// The same with a budget of pipes.
+    #[must_use]
+    pub fn with_pipes(workers: usize, maxpipes: usize, answer: Answer) -> Self {
         let mut backing: Vec<Box<[i32]>> = (0..workers)
             .map(|_| vec![0; WORKER_WORDS].into_boxed_slice())
             .collect();
@@ -250,6 +256,7 @@ impl Harness {
             memories: memories.clone(),
             table,
             maxconn: SLOTS / 2,
+            maxpipes,
             doorbell,
         })
         .expect("engine");
