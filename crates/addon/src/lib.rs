@@ -7,6 +7,7 @@
 mod bench;
 mod doorbell;
 mod engine;
+mod notify;
 mod specs;
 mod tls;
 

@@ -10,6 +10,7 @@ pub mod engine;
 pub mod handshake;
 pub mod listener;
 pub mod memory;
+pub mod notify;
 pub mod poller;
 pub mod ring;
 pub mod route;
