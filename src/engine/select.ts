@@ -3,6 +3,7 @@
 import type { Logger } from 'pino'
 import { SluiceError } from '../errors.js'
 import type { Engine } from './engine.js'
+import { loadBinding } from './native/load.js'
 
 export interface EngineOptions {
   workers: number
@@ -39,8 +40,7 @@ export async function selectEngine(
       { err: error },
       `RUNNING ON THE SLOW ENGINE: the native addon did not load (${why}). ` +
         'Sluice runs on the js engine, which carries a fraction of the traffic per core. ' +
-        "To fix it, install Rust (https://rustup.rs) and run 'npm run build:addon'; " +
-        "to choose the js engine on purpose, set global.engine to 'js'.",
+        "To choose the js engine on purpose, set global.engine to 'js'.",
     )
     return makeJs(options)
   }
@@ -54,4 +54,14 @@ async function makeJs({ slots }: EngineOptions): Promise<Engine> {
 async function makeNative(options: EngineOptions): Promise<Engine> {
   const { createNativeEngine } = await import('./native/engine.js')
   return createNativeEngine(options)
+}
+
+/** Sends a message to a service manager; undefined where the addon does not load. */
+export function addonNotify(): ((socket: string, message: string) => void) | undefined {
+  try {
+    return loadBinding().notify
+  } catch {
+    // What is wrong with it is told where an engine is chosen.
+    return undefined
+  }
 }

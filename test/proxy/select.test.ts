@@ -16,7 +16,7 @@ test('auto falls back to js with one loud warning that says why and how to fix i
   assert.equal(engine.kind, 'js')
   assert.equal(lines.length, 1)
   assert.equal(lines[0]?.level, 40)
-  assert.match(String(lines[0]?.msg), /it has not been built.*rustup\.rs.*npm run build:addon/s)
+  assert.match(String(lines[0]?.msg), /SLOW ENGINE.*it has not been built.*global\.engine/s)
 })
 
 test('auto takes native where it loads, without a word', async () => {

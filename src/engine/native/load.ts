@@ -1,6 +1,7 @@
 /** Loads the addon that was built beside this file, and checks that it speaks the same contract. */
 
 import { createRequire } from 'node:module'
+import { resolve } from 'node:path'
 import { SluiceError } from '../../errors.js'
 import type {
   ListenResult,
@@ -72,6 +73,9 @@ export interface NativeOptions {
 export interface Binding {
   wireVersion(): number
   testPanic(): void
+  /** Sends a message to a service manager: `socket` is a path or '@name'. Throws where it cannot. */
+  notify(socket: string, message: string): void
+  TestDatagrams: new (path: string) => { take(): string[] }
   NativeEngine: new (
     memories: Int32Array[],
     table: Int32Array,
@@ -83,19 +87,34 @@ export interface Binding {
   benchCalls(count: number, callback: (...event: number[]) => void): void
 }
 
+const here: string | undefined = import.meta.url
+
+/** Beside the compiled TypeScript, where the build puts it. */
+const BESIDE = './binding.cjs'
+
 /**
- * The addon. Throws ERR_SLUICE_ENGINE where it does not load and
- * ERR_SLUICE_ABI_MISMATCH where it was built from another contract.
- * `path` is for tests.
+ * The addon: the file of SLUICE_ADDON, or the one that was built beside this module. Throws
+ * ERR_SLUICE_ENGINE where it does not load and ERR_SLUICE_ABI_MISMATCH where it was built from
+ * another contract. `path` is for tests.
  */
-export function loadBinding(path = './binding.cjs'): Binding {
-  let binding: Binding
+export function loadBinding(path = process.env.SLUICE_ADDON || BESIDE): Binding {
+  let binding: Partial<Binding>
   try {
-    binding = createRequire(import.meta.url)(path) as Binding
+    // From the working directory, as a person means a path in the environment.
+    const file = path === BESIDE ? path : resolve(path)
+    // Undefined where a bundler has made CommonJS of this module.
+    binding = createRequire(here ?? `${process.cwd()}/`)(file) as Partial<Binding>
   } catch (error) {
-    throw new SluiceError('ERR_SLUICE_ENGINE', `the native addon does not load: ${why(error)}`, {
-      cause: error,
-    })
+    throw new SluiceError(
+      'ERR_SLUICE_ENGINE',
+      `the native addon does not load: ${why(error, path)}`,
+      {
+        cause: error,
+      },
+    )
+  }
+  if (typeof binding.wireVersion !== 'function') {
+    throw new SluiceError('ERR_SLUICE_ENGINE', `${path} is not the addon of Sluice`)
   }
   const version = binding.wireVersion()
   if (version !== WIRE_VERSION) {
@@ -104,13 +123,21 @@ export function loadBinding(path = './binding.cjs'): Binding {
       `the native addon speaks contract ${version}, this package speaks ${WIRE_VERSION}: rebuild it with 'npm run build:addon'`,
     )
   }
-  return binding
+  return binding as Binding
 }
 
-function why(error: unknown): string {
+function why(error: unknown, path: string): string {
   const { code, message } = error as NodeJS.ErrnoException
-  if (code === 'MODULE_NOT_FOUND') return 'it has not been built'
-  return (message ?? String(error)).split('\n', 1)[0] as string
+  if (code !== 'MODULE_NOT_FOUND') {
+    const [first] = (message ?? String(error)).split('\n', 1)
+    return `${first} (built for another machine? 'npm run build:addon' builds it for this one)`
+  }
+  if (path !== BESIDE) return `there is no ${resolve(path)}`
+  return here?.endsWith('/dist/engine/native/load.js')
+    ? "it has not been built (install Rust from https://rustup.rs, then 'npm run build:addon')"
+    : `${here ?? 'this program'} is no file of the package 'sluice': a bundler has put it there, without the addon. ` +
+        "Leave the package out of the bundle (esbuild: --external:sluice, 'external: ['sluice']' in " +
+        'others), or name the file: SLUICE_ADDON=/path/to/sluice.*.node'
 }
 
 /** Family of an address that listen() reports. */
