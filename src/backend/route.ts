@@ -83,6 +83,12 @@ function unroutable(server: ResolvedServer, why: string): SluiceError {
   return new SluiceError('ERR_SLUICE_ARGUMENT', `server '${server.name}' ${why}`)
 }
 
+function formatRouteAddress(address: RouteSpec['address']): string {
+  if (address.kind === 'unix') return `unix:${address.path}`
+  const host = address.ip.includes(':') ? `[${address.ip}]` : address.ip
+  return `${host}:${address.port}`
+}
+
 type Router = Pick<Engine, 'route' | 'unroute'>
 
 /**
@@ -108,6 +114,12 @@ export class ServerRoute {
   /** Engine route, -1 while there is none. */
   get id(): number {
     return this.#id
+  }
+
+  /** Where it leads: '127.0.0.1:80', '[::1]:80', 'unix:/path'; behind a SOCKS proxy that of the proxy. */
+  get address(): string | undefined {
+    const address = this.#spec?.address
+    return address && formatRouteAddress(address)
   }
 
   /** Registers a new route; the old one, and those with other names, are kept for a moment. */

@@ -35,6 +35,8 @@ export interface Server {
    * the choice throws, and SluiceError (ERR_SLUICE_ARGUMENT) for what is no name.
    */
   route(conn?: Connection): number
+  /** Where the next connect goes: '127.0.0.1:80', 'unix:/path'; undefined for applets. */
+  readonly endpoint: string | undefined
   /** Whether an engine route leads to this server. */
   hasRoute(route: number): boolean
   setState(state: ServerState): void
@@ -92,6 +94,10 @@ export class BackendServer implements Server {
 
   get state(): ServerState {
     return this.#state
+  }
+
+  get endpoint(): string | undefined {
+    return this.routes.address
   }
 
   get wantsOutcome(): boolean {

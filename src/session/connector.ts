@@ -103,6 +103,7 @@ export class Connector {
     client.answered = true
     if (session.serverState === SiState.EST) return
     session.server = undefined
+    session.endpoint = undefined
     if (session.transition(SERVER, SiState.ASS)) session.transition(SERVER, SiState.CON)
   }
 
@@ -113,13 +114,11 @@ export class Connector {
     session.server?.backend.succeeded(session.server)
   }
 
-  /** An attempt failed with `reason`; the client is still there. */
-  failed(session: Session, reason: number): void {
+  /** An attempt failed with `reason` and `errno`, or 0; the client is still there. */
+  failed(session: Session, reason: number, errno: number): void {
     if (!session.transition(SERVER, SiState.CER)) return
     const { backend, server } = session
-    session.failures++
-    session.serverFailures++
-    session.lastFailure = reason
+    session.attemptFailed(reason, errno)
     if (server === undefined || backend === undefined) {
       this.#fail(session, reason)
       return
@@ -205,6 +204,7 @@ export class Connector {
     client.phase = Phase.CONNECT
     client.answered = true
     session.attempts++
+    session.endpoint = server.endpoint
     if (server.applet !== undefined) {
       if (!session.transition(SERVER, SiState.EST)) return
       client.phase = Phase.DATA
@@ -216,7 +216,7 @@ export class Connector {
     const route = this.#routeOf(session, server)
     if (route === undefined) return
     if (route < 0) {
-      this.failed(session, packReason(By.PROXY, Phase.CONNECT, Code.RESOLVE))
+      this.failed(session, packReason(By.PROXY, Phase.CONNECT, Code.RESOLVE), 0)
       return
     }
     if (!session.transition(SERVER, SiState.CON)) return

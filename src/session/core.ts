@@ -78,6 +78,8 @@ export class Core implements EngineEvents, Hosts {
   readonly #limits: Limits
   #onIdle: (() => void) | undefined
   tracing = false
+  /** The proxy is about to stop: the monitor says no. */
+  leaving = false
 
   constructor(options: CoreOptions) {
     const { engine, clock } = options
@@ -210,9 +212,8 @@ export class Core implements EngineEvents, Hosts {
   ): void {
     const conn = this.#find(slot, generation)
     if (conn?.session === undefined || conn.decided !== 0) return
-    conn.errno = errno
     try {
-      this.#connector.failed(conn.session, reason)
+      this.#connector.failed(conn.session, reason, errno)
     } catch (error) {
       this.#defect(conn, error)
     }
@@ -331,7 +332,9 @@ export class Core implements EngineEvents, Hosts {
     const { frontend } = conn.listener
     const { monitor } = frontend.config
     if (monitor !== undefined && frontend.monitorSources?.has(conn.src)) {
-      this.reply(conn, monitor.reply, packReason(By.PROXY, Phase.MONITOR_IN, Code.MONITOR))
+      const reason = packReason(By.PROXY, Phase.MONITOR_IN, Code.SHUTDOWN)
+      if (this.leaving) this.close(conn, reason, CloseMode.RESET)
+      else this.reply(conn, monitor.reply, packReason(By.PROXY, Phase.MONITOR_IN, Code.MONITOR))
     } else {
       this.#engine.proceed(conn.slot, conn.generation, Handshake.MONITOR_IN, 0, 0)
     }

@@ -40,6 +40,8 @@ export class Listener {
   /** Number in the engine, -1 before it listens. */
   id = -1
   address: ListenResult['address'] | undefined
+  /** It listens no more. */
+  closed = false
   /** The actual address, as logs show it; as configured before it listens. */
   name: string
   /** Sources whose PROXY headers are accepted; undefined: everybody's. */

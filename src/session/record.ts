@@ -1,13 +1,16 @@
 /** The record of an ended session: the log line, and what the 'session' event tells. */
 
+import { getSystemErrorName } from 'node:util'
 import type { Logger } from 'pino'
 import { reasonBy, reasonCode, reasonPhase, unpackReason } from '../connection/reason.js'
+import { reasonText } from '../connection/reason-text.js'
 import { alertName } from '../connection/tls-names.js'
 import { By, type ByLabel, Code, type CodeLabel, Phase, type PhaseLabel } from '../engine/wire.js'
 import { knownJa4 } from '../handshake/client-hello.js'
 import type { TlsInfo } from '../rules/types.js'
 import type { ClientTls } from './client-tls.js'
 import type { ClientConnection } from './connection.js'
+import type { FailedAttempt } from './session.js'
 
 export interface SessionRecord {
   id: string
@@ -20,6 +23,8 @@ export interface SessionRecord {
   dstPort: number
   backend: string | undefined
   server: string | undefined
+  /** Where the last connect went: '127.0.0.1:9001', '[::1]:9001', 'unix:/path'. */
+  serverAddress: string | undefined
   /** ms. `queue`: waiting for a slot; `connect`: -1 where it never connected; `total`: from accept. */
   timers: { queue: number; connect: number; total: number }
   /** Bytes from and to the client. */
@@ -28,8 +33,9 @@ export interface SessionRecord {
   by: ByLabel
   phase: PhaseLabel
   code: CodeLabel
-  /** Of the socket error behind the code, where there is one. */
+  /** Of the socket error behind the code, where there is one, and its name ('ECONNREFUSED'). */
   errno: number | undefined
+  error: string | undefined
   /** Name of the alert (RFC 8446 section 6) that the peer sent, for 'tls-alert'. */
   alert: string | undefined
   /** With the client: what there was of TLS, also where its handshake failed. */
@@ -40,8 +46,22 @@ export interface SessionRecord {
   rule: string | undefined
   /** Connect attempts after the first. */
   retries: number
+  /** Connects that failed, in order, 16 at most; undefined where none did. */
+  attempts: AttemptRecord[] | undefined
   /** Opened past policy, because the verdict was late. */
   opened: true | undefined
+}
+
+/** A connect that failed: where it went, and why it failed. */
+export interface AttemptRecord {
+  server: string | undefined
+  address: string | undefined
+  by: ByLabel
+  phase: PhaseLabel
+  code: CodeLabel
+  errno: number | undefined
+  error: string | undefined
+  alert: string | undefined
 }
 
 /** TLS of a client. Where its handshake was not completed there is no more than what it asked for. */
@@ -72,8 +92,6 @@ export function buildRecord(
   const { session } = conn
   const { by, phase, code } = unpackReason(reason)
   const backend = session?.backend ?? conn.backend
-  const number = lastErrno(conn, reason, errno)
-  const isAlert = reasonCode(reason) === Code.TLS_ALERT
   return {
     id: conn.id,
     frontend: conn.frontend,
@@ -84,20 +102,39 @@ export function buildRecord(
     dstPort: conn.dstPort,
     backend: backend?.name,
     server: session?.server?.name,
+    serverAddress: session?.endpoint,
     timers: { queue: Math.round(session?.queueTime ?? 0), connect: connectTime, total },
     bytesIn: conn.bytesIn,
     bytesOut: conn.bytesOut,
     by,
     phase,
     code,
-    errno: isAlert ? undefined : number,
-    alert: isAlert ? alertName(number ?? 0) : undefined,
+    ...errorOf(reason, lastErrno(conn, reason, errno)),
     tls: conn.secure && tlsRecord(conn.secure),
     serverTls: session?.serverTls && serverTlsRecord(session.serverTls),
     rule: conn.rule,
     retries: Math.max((session?.attempts ?? 0) - 1, 0),
+    attempts: session?.failed?.map(attemptRecord),
     opened: session?.opened ? true : undefined,
   }
+}
+
+/** For an alert, the engine's errno is its number. */
+function errorOf(reason: number, errno: number): Pick<SessionRecord, 'errno' | 'error' | 'alert'> {
+  if (reasonCode(reason) === Code.TLS_ALERT) {
+    return { errno: undefined, error: undefined, alert: alertName(errno) }
+  }
+  if (errno === 0) return { errno: undefined, error: undefined, alert: undefined }
+  return { errno, error: errnoName(errno), alert: undefined }
+}
+
+function errnoName(errno: number): string | undefined {
+  const name = getSystemErrorName(-errno)
+  return name.startsWith('E') ? name : undefined
+}
+
+function attemptRecord({ server, endpoint, reason, errno }: FailedAttempt): AttemptRecord {
+  return { server, address: endpoint, ...unpackReason(reason), ...errorOf(reason, errno) }
 }
 
 function tlsRecord({ hello, info, passes }: ClientTls): TlsRecord | undefined {
@@ -122,9 +159,9 @@ function serverTlsRecord({ version, cipher, resumed }: TlsInfo): SessionRecord['
 }
 
 /** A session that ends for a failed connect has that connect's errno. */
-function lastErrno(conn: ClientConnection, reason: number, errno: number): number | undefined {
+function lastErrno(conn: ClientConnection, reason: number, errno: number): number {
   if (errno !== 0) return errno
-  return conn.errno !== 0 && conn.session?.lastFailure === reason ? conn.errno : undefined
+  return conn.session?.lastFailure === reason ? conn.errno : 0
 }
 
 /** Whether the end is one that somebody should look at: always logged, as a warning. */
@@ -151,8 +188,10 @@ export function isTrouble(reason: number): boolean {
   }
 }
 
+/** The line of a session; `logger` has what all of them have in common. */
 export function writeRecord(logger: Logger, record: SessionRecord, reason: number): void {
-  if (reasonCode(reason) === Code.INTERNAL) logger.error(record, 'session')
-  else if (isTrouble(reason)) logger.warn(record, 'session')
-  else logger.info(record, 'session')
+  const text = reasonText(reason)
+  if (reasonCode(reason) === Code.INTERNAL) logger.error(record, text)
+  else if (isTrouble(reason)) logger.warn(record, text)
+  else logger.info(record, text)
 }

@@ -22,12 +22,16 @@ const PAUSE_LOG_INTERVAL = 10_000
 
 export class Reporter {
   readonly #logger: Logger
+  /** What tells lines of sessions from others, made once. */
+  readonly #sessions: Logger
   readonly #table: ConnectionTable
   readonly #events: ReporterEvents
   readonly #pauseLogged = new Map<number, number>()
 
   constructor(logger: Logger, table: ConnectionTable, events: ReporterEvents) {
     this.#logger = logger
+    // Whether a line is written is asked of the other one, whose level may change.
+    this.#sessions = logger.child({ event: 'session' }, { level: 'trace' })
     this.#table = table
     this.#events = events
   }
@@ -44,7 +48,7 @@ export class Reporter {
     const logged = this.#isLogged(conn.listener.frontend, reason)
     if (!wanted && !logged) return
     const record = buildRecord(conn, reason, errno, connectTime, total)
-    if (logged) writeRecord(this.#logger, record, reason)
+    if (logged) writeRecord(this.#sessions, record, reason)
     if (wanted) this.#events.sessionEnded(record)
   }
 

@@ -23,6 +23,18 @@ export interface SessionOwner {
   queueExpired(session: Session): void
 }
 
+/** A connect that failed. */
+export interface FailedAttempt {
+  readonly server: string | undefined
+  readonly endpoint: string | undefined
+  /** Reason word. */
+  readonly reason: number
+  readonly errno: number
+}
+
+/** Failed attempts that a session remembers for its log line. */
+const MOST_ATTEMPTS = 16
+
 export class Session implements BackendClient {
   readonly client: ClientConnection
   readonly #owner: SessionOwner
@@ -39,6 +51,10 @@ export class Session implements BackendClient {
   failures = 0
   /** Failures on `server` since it was chosen. */
   serverFailures = 0
+  /** Where the last attempt went; undefined for an applet. */
+  endpoint: string | undefined = undefined
+  /** Attempts that failed, the first ones where there are many. */
+  failed: FailedAttempt[] | undefined = undefined
   /** Reason word of the last failed attempt. */
   lastFailure = 0
   /** Opened by the engine, past policy, because the verdict was late. */
@@ -88,6 +104,17 @@ export class Session implements BackendClient {
     if (server === undefined) return undefined
     const { applet } = server
     return applet === undefined ? { kind: 'server', server } : { kind: 'applet', applet, server }
+  }
+
+  /** An attempt failed; `errno` or 0. */
+  attemptFailed(reason: number, errno: number): void {
+    this.failures++
+    this.serverFailures++
+    this.lastFailure = reason
+    this.client.errno = errno
+    this.failed ??= []
+    if (this.failed.length === MOST_ATTEMPTS) return
+    this.failed.push({ server: this.server?.name, endpoint: this.endpoint, reason, errno })
   }
 
   /** False where the transition is illegal; the session is then closed. */

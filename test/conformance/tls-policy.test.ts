@@ -337,7 +337,7 @@ tlsTest(
       clientCert: 'Ada',
     })
     assert.match(ja4 ?? '', /^t13d/)
-    const line = stage.site.lines.find(({ msg }) => msg === 'session')
+    const line = stage.site.lines.find(({ event }) => event === 'session')
     assert.deepEqual(line?.tls, record.tls)
   },
 )

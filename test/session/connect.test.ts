@@ -32,8 +32,9 @@ test('one session: slot, states and the log line', async () => {
   const { id, level, msg, ...line } = logged
   assert.match(String(id), /^[0-9a-f]{16}$/)
   assert.equal(level, 30)
-  assert.equal(msg, 'session')
+  assert.equal(msg, 'session ended')
   assert.deepEqual(line, {
+    event: 'session',
     time: line.time,
     frontend: 'web',
     bind: '127.0.0.1:40000',
@@ -43,6 +44,7 @@ test('one session: slot, states and the log line', async () => {
     dstPort: 80,
     backend: 'app',
     server: 'a',
+    serverAddress: '127.0.0.1:9001',
     timers: { queue: 0, connect: 0, total: 25 },
     bytesIn: 4,
     bytesOut: 5,

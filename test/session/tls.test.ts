@@ -47,7 +47,7 @@ describe('a client with TLS', () => {
       clientCert: 'none',
     })
     assert.equal(result.tls?.info?.version, 'TLSv1.3')
-    const line = result.logs.find(({ msg }) => msg === 'session')
+    const line = result.logs.find(({ event }) => event === 'session')
     assert.deepEqual(line?.tls, {
       version: 'TLSv1.3',
       cipher: 'TLS_AES_128_GCM_SHA256',

@@ -53,7 +53,7 @@ export async function harness(
     engine,
     clock,
     lines,
-    sessions: () => lines.filter(({ msg }) => msg === 'session'),
+    sessions: () => lines.filter(({ event }) => event === 'session'),
   }
 }
 

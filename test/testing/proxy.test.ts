@@ -253,7 +253,7 @@ test('transitions, timers, logs and the record of the end', async () => {
   assert.equal(result.transitions.at(-1)?.at, 5025)
   assert.equal(result.logs.length, 1)
   const { level, time, msg, id, src, dst, bytesIn, bytesOut } = result.logs[0] as LogRecord
-  assert.deepEqual([level, time, msg, id], ['info', 5025, 'session', result.id])
+  assert.deepEqual([level, time, msg, id], ['info', 5025, 'session ended', result.id])
   assert.deepEqual([src, dst, bytesIn, bytesOut], ['2001:db8::7', '2001:db8::fe', 4, 5])
   assert.ok(proxy.logs.includes(result.logs[0] as (typeof proxy.logs)[number]))
   assert.match(inspect(result), /verdict: 'accepted'/)
