@@ -43,6 +43,11 @@ export interface ProxyOptions {
 export interface StopOptions {
   /** How long sessions may take to end, in ms or as '30s'. Default: `global.drainTimeout`. */
   deadline?: number | Duration
+  /**
+   * How long connections are accepted before that, while health and monitor say no already, in
+   * ms or as '5s'. Default: `global.grace`.
+   */
+  grace?: number | Duration
 }
 
 export interface StopResult {
@@ -155,7 +160,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     this.config = config
     this.#options = options
     this.#clock = options.clock ?? systemClock
-    this.#log = options.logger ? undefined : createLog(config.log.level, config.log.file)
+    this.#log = options.logger ? undefined : createLog(config.log)
     this.logger = options.logger ?? (this.#log as ProxyLog).logger
     this.tables = new Map(
       config.tables.map((table) => [table.name, new StickTable(table, this.#clock)]),
@@ -197,11 +202,17 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   /**
-   * Stops accepting, lets sessions end until the deadline, then closes the
-   * rest. Called again, it answers with the first call's result.
+   * Stops accepting (after the grace), lets sessions end until the deadline, then
+   * closes the rest. Called again, it answers with the first call's result.
    */
   stop(options: StopOptions = {}): Promise<StopResult> {
-    this.#stopped ??= this.#stop(options)
+    if (this.#stopped !== undefined) return this.#stopped
+    const { deadline = this.config.drainTimeout, grace = this.config.grace } = options
+    try {
+      this.#stopped = this.#stop(milliseconds(grace, 'grace'), milliseconds(deadline, 'deadline'))
+    } catch (error) {
+      return Promise.reject(error)
+    }
     return this.#stopped
   }
 
@@ -214,6 +225,15 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     if (this.#state === 'running' && this.#tls) return this.#tls.reload()
     const message = `Certificates reload while a proxy runs; this one is ${this.#state}.`
     return Promise.reject(new SluiceError('ERR_SLUICE_STATE', message))
+  }
+
+  /**
+   * Opens the name of `log.file` anew, where the file was moved away, and goes on there with
+   * whole lines. Rejects where that fails, and goes on in the old file. Nothing happens where
+   * the log is on stdout, or a logger was given.
+   */
+  async reopenLog(): Promise<void> {
+    await this.#log?.reopen()
   }
 
   /** Certificates that are in use; none before the start. */
@@ -271,6 +291,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     try {
       signal?.throwIfAborted()
       signal?.addEventListener('abort', this.#onAbort, { once: true })
+      this.#log?.open()
       for (const { path, message } of this.config.warnings)
         this.logger.warn({ path }, `${path}: ${message}`)
       const engine = await this.#makeEngine()
@@ -293,12 +314,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     this.#tls?.watch()
     ;(this as EventEmitter).on('newListener', this.#onListener)
     this.#core.refreshTracing()
-    try {
-      this.emit('listening', this.addresses)
-    } catch (error) {
-      // A listener of the caller's: the proxy runs all the same.
-      this.logger.error({ err: error }, "a listener of 'listening' threw")
-    }
+    this.#tell('listening', () => this.emit('listening', this.addresses))
     return this
   }
 
@@ -324,13 +340,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
         onServers: () => {
           for (const backend of this.#backends.values()) backend.renewTls()
         },
-        onReload: (report) => {
-          try {
-            this.emit('certificates', report)
-          } catch (error) {
-            this.logger.error({ err: error }, "a listener of 'certificates' threw")
-          }
-        },
+        onReload: (report) => this.#tell('certificates', () => this.emit('certificates', report)),
       })
     this.#tls = store
     await store.load(
@@ -398,35 +408,52 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     }
   }
 
-  async #stop(options: StopOptions): Promise<StopResult> {
-    const { deadline = this.config.drainTimeout } = options
-    const ms = typeof deadline === 'number' ? deadline : parseDuration(deadline)
+  async #stop(grace: number, deadline: number): Promise<StopResult> {
     // The clock's timers do not hold the process, and the listeners are about to go.
     const keepAlive = setInterval(() => {}, 1 << 30)
     try {
       if (this.#state === 'starting') await this.#starting?.catch(() => {})
-      const result = this.#state === 'running' ? await this.#drain(ms) : NOTHING_TO_DO
+      const result = this.#state === 'running' ? await this.#drain(grace, deadline) : NOTHING_TO_DO
       await this.#release()
-      this.emit('stopped', result)
+      this.#tell('stopped', () => this.emit('stopped', result))
       return result
     } finally {
       clearInterval(keepAlive)
     }
   }
 
-  async #drain(ms: number): Promise<StopResult> {
+  /** Times in ms. */
+  async #drain(grace: number, ms: number): Promise<StopResult> {
     this.#state = 'stopping'
     const engine = this.#engine as Engine
     const core = this.#core as Core
     const open = () => core.current > 0 || engine.stats().connections > 0
-    const ids = [...this.#frontends.values()].flatMap(({ listeners }) => listeners)
-    await Promise.all(ids.map(({ id }) => engine.unlisten(id)))
+    const listeners = [...this.#frontends.values()].flatMap((frontend) => frontend.listeners)
+    core.leaving = true
+    if (grace > 0) {
+      // Nobody there is as clear a no as there is, to every kind of health check.
+      await this.#unlisten(listeners.filter(({ bind }) => bind.health))
+      await this.#until(() => this.#state !== 'stopping', grace)
+    }
+    await this.#unlisten(listeners)
     if (!(await this.#until(() => !open(), ms))) {
       const closed = core.closeAll(Code.SHUTDOWN)
       await this.#until(() => core.current === 0, CLOSE_GRACE)
       return { drained: false, closed }
     }
     return { drained: true, closed: 0 }
+  }
+
+  /** A listener that does not close must not hold up the others, or the end. */
+  async #unlisten(listeners: Listener[]): Promise<void> {
+    const open = listeners.filter(({ closed }) => !closed)
+    for (const listener of open) listener.closed = true
+    const closing = open.map(({ id }) => (this.#engine as Engine).unlisten(id))
+    for (const result of await Promise.allSettled(closing)) {
+      if (result.status === 'rejected') {
+        this.logger.error({ err: result.reason as unknown }, 'a listener did not close')
+      }
+    }
   }
 
   /** Waits until `done`, at most `ms`; returns whether it is. */
@@ -453,9 +480,21 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     ;(this as EventEmitter).off('newListener', this.#onListener)
     this.#tls?.close()
-    await this.#engine?.stop()
-    for (const backend of this.#backends.values()) backend.stop()
-    await this.#log?.close()
+    try {
+      await this.#engine?.stop()
+    } finally {
+      for (const backend of this.#backends.values()) backend.stop()
+      await this.#log?.close()
+    }
+  }
+
+  /** A listener of the caller's that throws: the proxy goes on all the same. */
+  #tell(event: string, emit: () => void): void {
+    try {
+      emit()
+    } catch (error) {
+      this.logger.error({ err: error }, `a listener of '${event}' threw`)
+    }
   }
 
   readonly #onListener = (name: string | symbol) => {
@@ -481,6 +520,12 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     // Nothing can be drained: no worker may be there to answer.
     this.#stopped ??= this.#release().then(done, done)
   }
+}
+
+function milliseconds(value: number | Duration, name: string): number {
+  const ms = typeof value === 'number' ? value : parseDuration(value)
+  if (ms >= 0) return ms
+  throw new SluiceError('ERR_SLUICE_ARGUMENT', `${name} is ${ms}, not a time of 0 ms or more`)
 }
 
 const NOTHING_TO_DO: StopResult = Object.freeze({ drained: true, closed: 0 })

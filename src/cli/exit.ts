@@ -2,6 +2,7 @@
 
 import { constants } from 'node:os'
 import { SluiceError } from '../errors.js'
+import { escapeText } from '../log/escape.js'
 
 /** Documented in `sluice --help`. */
 export const ExitCode = {
@@ -42,7 +43,9 @@ export function exitCodeOf(error: unknown): number {
 export function describeError(error: unknown, debug = Boolean(process.env.DEBUG)): string {
   if (!(error instanceof Error)) return String(error)
   if (debug) return withCauses(error)
-  return error instanceof SluiceError ? error.message : `${error.name}: ${error.message}`
+  if (error instanceof SluiceError) return error.message
+  // It may have anybody's text in it: one line.
+  return escapeText(`${error.name}: ${error.message}`)
 }
 
 function withCauses(error: Error): string {

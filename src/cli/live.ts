@@ -1,5 +1,6 @@
 /** The line that says what the proxy is doing, from the differences of its statistics. */
 
+import { formatBytes } from '../log/format.js'
 import type { ProxyStats } from '../proxy.js'
 
 /** The part of the statistics that is used. */
@@ -74,16 +75,4 @@ function formatEnds(ended: [string, number][]): string {
 export function formatCount(value: number): string {
   if (value >= 999.5) return `${Number((value / 1000).toPrecision(3))} k`
   return String(Number(value.toPrecision(3)))
-}
-
-/** '0 B', '1.5 kB', '12 MB'; 1 kB is 1024 bytes. */
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB']
-  let value = bytes
-  let unit = 0
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1024
-    unit++
-  }
-  return `${Number(value.toPrecision(3))} ${units[unit]}`
 }

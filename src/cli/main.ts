@@ -1,7 +1,10 @@
 #!/usr/bin/env node
 /** The program `sluice`. */
 
+// First: see there.
+import './no-debugger.js'
 import { CommanderError } from 'commander'
+import { escapeLines } from '../log/escape.js'
 import { describeError, ExitCode, exitCodeOf } from './exit.js'
 import { createProgram } from './program.js'
 import { versionText } from './version.js'
@@ -23,7 +26,7 @@ async function main(argv: string[]): Promise<number> {
   } catch (error) {
     // Commander has printed its own message.
     if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.OK : ExitCode.USAGE
-    process.stderr.write(`${describeError(error)}\n`)
+    process.stderr.write(`${escapeLines(describeError(error))}\n`)
     return exitCodeOf(error)
   }
 }

@@ -33,19 +33,25 @@ With DEBUG=1 errors come with their stack.`
 
 const runHelp = `
 It prints where it listens, and on a terminal one line a second of what it does.
-Log lines are JSON on stdout (or in log.file); a terminal gets them as text.
+Log lines are JSON on stdout (or in log.file); a terminal gets them as text,
+in colours (NO_COLOR, FORCE_COLOR).
 
-SIGTERM and SIGINT stop accepting and let sessions end, at most for
-global.drainTimeout (30s). A second signal stops at once.
+Signals:
+  SIGTERM, SIGINT  stop accepting (after global.grace) and let sessions end, at
+                   most for global.drainTimeout (30s); a second one stops at once
+  SIGHUP           read certificates, keys and lists of authorities again now.
+                   It happens by itself when files change (global.tlsReload);
+                   what is broken changes nothing, and the log says why
+  SIGUSR1          open log.file anew, after it was moved away
+  SIGUSR2          refused: a new configuration needs a new process
 
-Certificates, keys and lists of authorities are read again when their files
-change (global.tlsReload), and at once on SIGHUP. Connections go on, and what
-is broken changes nothing: the old one stays and the log says why.
+With Type=notify, systemd hears of the start, reloads and the stop.
 
 Examples:
   $ sluice run
   $ sluice run -c /etc/sluice/proxy.config.ts --log-level warn
-  $ sluice run --live 2>live.txt >sessions.json`
+  $ sluice run --live 2>live.txt >sessions.json
+  $ sluice run --log-format pretty | less`
 
 const checkHelp = `
 Nothing is started or bound. Sockets from systemd need not be there. The log's
@@ -67,6 +73,7 @@ Examples:
   $ sluice init proxy.config.mjs`
 
 const engines = ['native', 'js', 'auto']
+const formats = ['json', 'pretty']
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'silent']
 
 export function createProgram(): Command {
@@ -90,6 +97,11 @@ export function createProgram(): Command {
     )
     .option('--workers <n>', 'engine threads; overrides global.workers', positiveInteger)
     .addOption(new Option('--log-level <level>', 'overrides log.level').choices(levels))
+    .addOption(
+      new Option('--log-format <format>', 'overrides log.format; a terminal gets pretty').choices(
+        formats,
+      ),
+    )
     .option('--live', 'print what it does, also where there is no terminal (every 10 s)')
     .option('--no-live', 'do not, not even on a terminal')
     .addHelpText('after', runHelp)

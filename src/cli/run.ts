@@ -1,17 +1,19 @@
 /** `sluice run`: the proxy in the foreground, until a signal. */
 
-import { isatty } from 'node:tty'
 import { loadConfig } from '../config/load.js'
 import { resolveConfig } from '../config/resolve.js'
+import type { ResolvedConfig } from '../config/resolved.js'
 import type { Config, LogConfig } from '../config/types.js'
-import { formatDuration } from '../config/units.js'
+import { addonNotify } from '../engine/select.js'
 import { ConfigError } from '../errors.js'
-import { createProxy, type SluiceProxy } from '../proxy.js'
+import { createProxy, type ProxyOptions, type SluiceProxy } from '../proxy.js'
 import { banner } from './banner.js'
-import { describeError, ExitCode, signalExitCode } from './exit.js'
+import { describeError, ExitCode } from './exit.js'
 import { LiveMeter } from './live.js'
 import { modules } from './modules.js'
-import { Terminal } from './terminal.js'
+import { Notifier } from './notify.js'
+import { Signals } from './signals.js'
+import { Terminal, wantsColours } from './terminal.js'
 import { createTerminalLog } from './terminal-log.js'
 
 export interface RunOptions {
@@ -19,6 +21,7 @@ export interface RunOptions {
   engine?: 'native' | 'js' | 'auto'
   workers?: number
   logLevel?: LogConfig['level']
+  logFormat?: LogConfig['format']
   /** Undefined: on a terminal only. */
   live?: boolean
 }
@@ -29,18 +32,27 @@ const PLAIN_INTERVAL = 10_000
 
 /** Resolves once the proxy listens; the process then lives until a signal. */
 export async function run(options: RunOptions): Promise<void> {
+  const terminal = new Terminal(process.stderr, process.stdout)
+  const notifier = makeNotifier(terminal)
+  // Before anything that takes time: the first process of a container has no other way to end.
+  const signals = new Signals(terminal, notifier)
   const loaded = await loadConfig(options.config, { modules })
   const config = override(loaded.config, options)
   const resolved = resolveConfig(config, { file: loaded.displayName })
-  const terminal = new Terminal(process.stderr, process.stdout)
-  // A terminal gets text; a file or pipe gets the proxy's own asynchronous JSON log.
-  const asText = process.stdout.isTTY === true && resolved.log.file === undefined
-  const logger = asText ? createTerminalLog(resolved.log.level, terminal) : undefined
-  const proxy = named(loaded.displayName, () => createProxy(config, logger ? { logger } : {}))
+  const logger = terminalLogger(resolved, terminal)
+  const proxy = named(loaded.displayName, () => createProxy(config, logger))
+  signals.proxy = proxy
   guardProcess(proxy, terminal)
-  stopOnSignals(proxy, terminal)
-  await proxy.start()
-  for (const line of banner(proxy, resolved, loaded.displayName, loaded.tryIt)) terminal.line(line)
+  try {
+    await proxy.start()
+  } catch (error) {
+    // A signal that came meanwhile ends the process in its own way.
+    if (signals.stopping) return
+    throw error
+  }
+  const lines = banner(proxy, resolved, loaded.displayName, loaded.tryIt)
+  for (const line of lines) terminal.line(line)
+  notifier.ready(lines.slice(0, 2).join(', ').replace(/ +/g, ' '))
   showLive(proxy, terminal, options.live)
 }
 
@@ -53,13 +65,33 @@ function named<T>(file: string, make: () => T): T {
   }
 }
 
+/** A terminal gets text above its live line; a file or pipe gets the proxy's own asynchronous log. */
+function terminalLogger({ log }: ResolvedConfig, terminal: Terminal): ProxyOptions {
+  if (process.stdout.isTTY !== true || log.file !== undefined) return {}
+  const { level, format = 'pretty' } = log
+  const colours = wantsColours(process.stdout, process.env)
+  return { logger: createTerminalLog({ level, format, colours }, terminal) }
+}
+
+function makeNotifier(terminal: Terminal): Notifier {
+  let told = false
+  const send = process.env.NOTIFY_SOCKET ? addonNotify() : undefined
+  return new Notifier(process.env, send, (error) => {
+    if (told) return
+    told = true
+    terminal.line(`systemd could not be told (NOTIFY_SOCKET): ${describeError(error)}`)
+  })
+}
+
 /** The command line wins over the file. */
-function override(config: Config, { engine, workers, logLevel }: RunOptions): Config {
+function override(config: Config, options: RunOptions): Config {
+  const { engine, workers, logLevel: level, logFormat: format } = options
   const global = { ...(engine && { engine }), ...(workers && { workers }) }
+  const log = { ...(level && { level }), ...(format && { format }) }
   return {
     ...config,
     ...(Object.keys(global).length > 0 && { global: { ...config.global, ...global } }),
-    ...(logLevel && { log: { ...config.log, level: logLevel } }),
+    ...(Object.keys(log).length > 0 && { log: { ...config.log, ...log } }),
   }
 }
 
@@ -74,61 +106,6 @@ function showLive(proxy: SluiceProxy, terminal: Terminal, wanted: boolean | unde
     clearInterval(timer)
     terminal.live('')
   })
-}
-
-/** The first signal drains, the second one ends the process at once. SIGHUP reads certificates again. */
-function stopOnSignals(proxy: SluiceProxy, terminal: Terminal): void {
-  let stopping = false
-  const onSignal = (signal: 'SIGHUP' | 'SIGINT' | 'SIGTERM') => {
-    if (stopping) {
-      terminal.live('')
-      terminal.line(`${signal} again: stopping at once`)
-      process.exit(signalExitCode(signal))
-    }
-    stopping = true
-    const open = proxy.stats().connections
-    const wait = `waiting at most ${formatDuration(proxy.config.drainTimeout)} for ${open} open`
-    terminal.line(`${signal}: stopping${open > 0 ? `, ${wait}; again stops at once` : ''}`)
-    proxy.stop().then(
-      ({ closed }) => {
-        if (closed > 0) terminal.line(`${closed} closed at the deadline`)
-        // Without its terminal Node cannot exit cleanly; the signal's own action ends it.
-        if (signal === 'SIGHUP') hangUp()
-        // Explicitly: a configuration may hold timers and watchers of its own.
-        else process.exit(ExitCode.OK)
-      },
-      (error: unknown) => {
-        terminal.line(describeError(error))
-        process.exit(ExitCode.FATAL)
-      },
-    )
-  }
-  process.on('SIGINT', onSignal)
-  process.on('SIGTERM', onSignal)
-  // A terminal that was closed sends the signal too.
-  process.on('SIGHUP', () => {
-    if (process.stderr.isTTY && !isatty(process.stderr.fd)) onSignal('SIGHUP')
-    else reload(proxy, terminal)
-  })
-}
-
-function hangUp(): void {
-  process.removeAllListeners('SIGHUP')
-  process.kill(process.pid, 'SIGHUP')
-}
-
-function reload(proxy: SluiceProxy, terminal: Terminal): void {
-  // Before the start and while it stops there is nothing to reload, and no reason to end.
-  if (!proxy.running) return
-  const say = (text: string) => terminal.line(`SIGHUP: ${text}`)
-  proxy.reloadCertificates().then(
-    ({ changed, errors }) => {
-      const files = changed.length === 1 ? '1 file is' : `${changed.length} files are`
-      say(`certificates: ${changed.length === 0 ? 'nothing is' : files} new`)
-      for (const error of errors) terminal.line(`  ${error}`)
-    },
-    (error: unknown) => say(describeError(error)),
-  )
 }
 
 /**

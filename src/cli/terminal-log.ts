@@ -1,73 +1,79 @@
-/** Log lines as text, for a terminal. Everything else gets pino's JSON. */
+/** Log lines on a terminal, above its live line. */
 
 import { type Logger, pino } from 'pino'
-import { formatBytes } from './live.js'
+import { escapeJsonLine } from '../log/escape.js'
+import { formatRecord, isSession, type LogFields } from '../log/format.js'
 import type { Terminal } from './terminal.js'
 
-/** Lines of ended sessions in a second; a busy proxy would fill the terminal otherwise. */
-const SESSIONS_PER_SECOND = 10
-const INFO = 30
-const ERROR = 50
+/** Lines of one kind in a second; a busy proxy would fill the terminal otherwise. */
+const LINES_PER_SECOND = 10
+/** And of everything that is no session: messages may have a client's text in them. */
+const OTHERS_PER_SECOND = 50
 
-/** pino's fields that say nothing to a reader at a terminal. */
-const HIDDEN = new Set(['level', 'time', 'msg', 'name', 'pid', 'hostname', 'err', 'id'])
+export interface TerminalLogOptions {
+  level: string
+  format: 'json' | 'pretty'
+  colours: boolean
+}
 
-type Fields = Record<string, unknown>
-
-/** A logger that writes to `terminal`. Sessions beyond a few a second are counted, not shown. */
-export function createTerminalLog(level: string, terminal: Terminal): Logger {
-  let second = 0
-  let shown = 0
-  let hidden = 0
+/**
+ * A logger that writes to `terminal`. As text, lines beyond a few a second are counted and
+ * not shown: of sessions, and of each other message at its level. JSON is whole.
+ */
+export function createTerminalLog(options: TerminalLogOptions, terminal: Terminal): Logger {
+  const { level, format, colours } = options
+  const burst = new Burst(terminal)
   const write = (line: string) => {
-    const fields = JSON.parse(line) as Fields
-    if (fields.msg === 'session' && Number(fields.level) <= INFO) {
-      const now = Math.floor(Number(fields.time) / 1000)
-      if (now !== second) {
-        if (hidden > 0) terminal.logLine(`         ... and ${hidden} more sessions`)
-        second = now
-        shown = 0
-        hidden = 0
-      }
-      if (++shown > SESSIONS_PER_SECOND) {
-        hidden++
-        return
-      }
+    if (format === 'json') {
+      terminal.logLine(escapeJsonLine(line).trimEnd())
+      return
     }
-    terminal.logLine(formatLogLine(fields))
+    const fields = JSON.parse(line) as LogFields
+    if (burst.takes(fields)) terminal.logLine(formatRecord(fields, { colours, date: false }))
   }
   return pino({ level, base: null }, { write })
 }
 
-/** One record of the log as text. */
-export function formatLogLine(fields: Fields): string {
-  const time = new Date(Number(fields.time)).toTimeString().slice(0, 8)
-  const label = pino.levels.labels[Number(fields.level)] ?? String(fields.level)
-  const level = label === 'info' ? '' : `${label.toUpperCase()} `
-  const text = fields.msg === 'session' ? formatSession(fields) : formatOther(fields)
-  return `${time} ${level}${text}`
-}
+/** Which lines of the second at hand are shown. */
+class Burst {
+  readonly #terminal: Terminal
+  readonly #kinds = new Map<string, number>()
+  #second = 0
+  #shown = 0
+  #sessions = 0
+  #others = 0
 
-function formatSession(fields: Fields): string {
-  const { frontend, src, srcPort, backend, server, by, phase, code, rule } = fields
-  const timers = (fields.timers ?? {}) as { total?: number }
-  const from = src === '' ? 'unix' : `${src}:${srcPort}`
-  const to = [backend, server].filter((name) => name !== undefined).join('/')
-  return [
-    `${from} ${[frontend, to].filter((name) => name !== '').join(' > ')}`,
-    `${Math.round(timers.total ?? 0)} ms`,
-    `in ${formatBytes(Number(fields.bytesIn))} out ${formatBytes(Number(fields.bytesOut))}`,
-    `${by}/${phase}/${code}`,
-    ...(rule === undefined ? [] : [`rule ${rule}`]),
-  ].join('  ')
-}
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal
+  }
 
-function formatOther(fields: Fields): string {
-  const rest = Object.entries(fields)
-    .filter(([key]) => !HIDDEN.has(key))
-    .map(([key, value]) => `${key}=${typeof value === 'object' ? JSON.stringify(value) : value}`)
-  const error = fields.err as { message?: string; stack?: string } | undefined
-  const cause =
-    error && Number(fields.level) >= ERROR ? [`\n  ${error.stack ?? error.message}`] : []
-  return [String(fields.msg ?? ''), ...rest, ...cause].join(' ').trimEnd()
+  takes(fields: LogFields): boolean {
+    const second = Math.floor(Number(fields.time) / 1000)
+    if (second !== this.#second) this.#next(second)
+    const session = isSession(fields)
+    // What somebody should look at is not hidden among what nobody has to.
+    const kind = `${fields.level} ${session || String(fields.msg)}`
+    const seen = (this.#kinds.get(kind) ?? 0) + 1
+    if (seen > LINES_PER_SECOND || (!session && this.#shown >= OTHERS_PER_SECOND)) {
+      if (session) this.#sessions++
+      else this.#others++
+      return false
+    }
+    this.#kinds.set(kind, seen)
+    if (!session) this.#shown++
+    return true
+  }
+
+  #next(second: number): void {
+    const hidden = [
+      ...(this.#sessions > 0 ? [`${this.#sessions} more sessions`] : []),
+      ...(this.#others > 0 ? [`${this.#others} more lines`] : []),
+    ]
+    if (hidden.length > 0) this.#terminal.logLine(`         ... and ${hidden.join(', ')}`)
+    this.#second = second
+    this.#kinds.clear()
+    this.#shown = 0
+    this.#sessions = 0
+    this.#others = 0
+  }
 }

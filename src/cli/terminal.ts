@@ -1,5 +1,7 @@
 /** A terminal with one line at the bottom that is written anew; everything else scrolls above it. */
 
+import { escapeLines, escapeText } from '../log/escape.js'
+
 /** The part of a stream that is used. */
 export interface Output {
   isTTY?: boolean
@@ -20,12 +22,12 @@ export class Terminal {
     this.#log = log
   }
 
-  /** A line for people. */
+  /** A line for people, or several. */
   line(text: string): void {
-    this.#above(this.#output, text)
+    this.#above(this.#output, escapeLines(text))
   }
 
-  /** A line of the log. */
+  /** A line of the log, escaped already: it may have colours. */
   logLine(text: string): void {
     this.#above(this.#log, text)
   }
@@ -38,7 +40,7 @@ export class Terminal {
     }
     if (text === this.#live) return
     // One row only: a wrapped line could not be erased.
-    this.#live = text.slice(0, Math.max(0, (this.#output.columns || 80) - 1))
+    this.#live = escapeText(text).slice(0, Math.max(0, (this.#output.columns || 80) - 1))
     this.#output.write(`${ERASE_LINE}${this.#live}`)
   }
 
@@ -47,4 +49,15 @@ export class Terminal {
     stream.write(`${text}\n`)
     if (this.#live !== '') this.#output.write(this.#live)
   }
+}
+
+/**
+ * Whether to write escape sequences for colours to `stream`. FORCE_COLOR (not 0 or false) wins
+ * over NO_COLOR (not empty), as in Node; then a terminal that is not dumb has them.
+ */
+export function wantsColours(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv): boolean {
+  const { FORCE_COLOR: force, NO_COLOR: no, TERM: term } = env
+  if (force !== undefined) return force !== '0' && force.toLowerCase() !== 'false'
+  if (no !== undefined && no !== '') return false
+  return stream.isTTY === true && term !== 'dumb'
 }

@@ -5,6 +5,7 @@ export const defaults = {
   engine: 'auto',
   verdictTimeout: '5s',
   drainTimeout: '30s',
+  grace: '0s',
   resolveInterval: '30s',
   tlsHandshakes: { concurrent: 1024, queue: 4096, queueTimeout: '3s' },
   tlsReload: '10s',

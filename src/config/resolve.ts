@@ -82,6 +82,7 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
     engine: global.engine ?? defaults.engine,
     verdictTimeout,
     drainTimeout: ms(global.drainTimeout, defaults.drainTimeout) as number,
+    grace: ms(global.grace, defaults.grace) as number,
     resolveInterval: ms(global.resolveInterval, defaults.resolveInterval) as number,
     tlsHandshakes: {
       concurrent: handshakes.concurrent ?? defaults.tlsHandshakes.concurrent,
@@ -96,7 +97,7 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
     tables,
     frontends,
     backends,
-    log: { level: log.level ?? defaults.logLevel, file: log.file },
+    log: { level: log.level ?? defaults.logLevel, file: log.file, format: log.format },
   }
   addWarnings(resolved, context)
   return { ...resolved, warnings: context.warnings.list }

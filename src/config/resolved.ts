@@ -20,6 +20,8 @@ export interface ResolvedConfig {
   engine: 'native' | 'js' | 'auto'
   verdictTimeout: number
   drainTimeout: number
+  /** ms of accepting before the drain. */
+  grace: number
   resolveInterval: number
   /** 0: no limit. Times in ms. */
   tlsHandshakes: { concurrent: number; total: number; queue: number; queueTimeout: number }
@@ -28,7 +30,8 @@ export interface ResolvedConfig {
   tables: ResolvedTable[]
   frontends: ResolvedFrontend[]
   backends: ResolvedBackend[]
-  log: { level: string; file: string | undefined }
+  /** `format`: undefined where it is not configured. */
+  log: { level: string; file: string | undefined; format: 'json' | 'pretty' | undefined }
   /** What is allowed and probably not meant; logged at the start. */
   warnings: readonly ConfigIssue[]
 }

@@ -68,6 +68,11 @@ const global = object<GlobalConfig>({
     'How long `stop()` and SIGTERM wait for sessions to end.',
     `'${defaults.drainTimeout}'`,
   ),
+  grace: optional(
+    duration(),
+    'How long `stop()` and SIGTERM go on accepting while health and monitor say no already, so that who balances in front sends nobody any more. Then sessions drain.',
+    `'${defaults.grace}'`,
+  ),
   resolveInterval: optional(
     duration(1),
     'How often host names of servers are resolved again.',
@@ -81,7 +86,16 @@ const log = object<LogConfig>({
     "Least level that is written. 'trace' shows every state transition.",
     `'${defaults.logLevel}'`,
   ),
-  file: optional(text('a file name'), 'File to write to, asynchronously.', 'stdout'),
+  file: optional(
+    text('a file name'),
+    'File to append to, asynchronously. SIGUSR1 opens its name anew.',
+    'stdout',
+  ),
+  format: optional(
+    oneOf('json', 'pretty'),
+    "'json': a line for programs. 'pretty': text for people.",
+    "'json'; `sluice run` on a terminal: 'pretty'",
+  ),
 })
 
 /** The whole configuration. */

@@ -75,6 +75,8 @@ export interface GlobalConfig {
   tlsReload?: Duration
   /** How long `stop()` and SIGTERM wait for sessions to end. Default '30s'. */
   drainTimeout?: Duration
+  /** How long `stop()` and SIGTERM go on accepting while health and monitor say no. Default '0s'. */
+  grace?: Duration
   /** DNS re-resolution of server host names. Default '30s'. */
   resolveInterval?: Duration
 }
@@ -360,8 +362,10 @@ export interface TableConfig {
 export interface LogConfig {
   /** pino level. Default 'info'. 'trace' shows every state transition. */
   level?: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
-  /** File to write to; default stdout. Written asynchronously. */
+  /** File to append to; default stdout. Written asynchronously. */
   file?: string
+  /** 'json' for programs, 'pretty' for people. Default 'json'; `sluice run` on a terminal: 'pretty'. */
+  format?: 'json' | 'pretty'
 }
 
 export interface FrontendLogConfig {

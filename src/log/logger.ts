@@ -1,106 +1,106 @@
 /**
- * The logger: pino on an asynchronous destination. Policy never waits for the
- * disk or a slow terminal; what a reader does not take within the bound is
- * dropped and counted.
+ * The logger: pino on a sink that never makes policy wait for the disk or a slow
+ * reader. What a reader does not take within the bound is dropped and counted.
  */
 
 import { writeSync } from 'node:fs'
+import { resolve } from 'node:path'
 import pino, { type Logger } from 'pino'
+import { escapeJsonLine, escapeText } from './escape.js'
 import { makeLogFile } from './file.js'
+import { formatRecord, type LogFields } from './format.js'
+import { LineSink } from './sink.js'
 
-/** Bytes of log lines that may wait for a slow reader. */
-const MAX_WAITING = 16 * 1024 * 1024
-/** Lines are written in chunks of this size, or after the interval. */
-const CHUNK = 4096
-const FLUSH_INTERVAL = 100
-/** ms that `close` waits for the reader. */
-const CLOSE_DEADLINE = 500
-/** ms that the end of the process waits for the reader, and the pauses in between. */
-const EXIT_DEADLINE = 500
-const EXIT_PAUSE = 10
+export interface LogOptions {
+  level: string
+  /** Path; stdout where undefined. */
+  file: string | undefined
+  /** Default 'json'. */
+  format?: 'json' | 'pretty' | undefined
+  /** Escape sequences in 'pretty'. Default false. */
+  colours?: boolean
+  /** Hears of the log's own trouble. Default: a line on stderr, now and then. */
+  onTrouble?: (text: string) => void
+}
 
 export interface ProxyLog {
   readonly logger: Logger
-  /** Lines that were dropped because nobody read them. */
+  /** Path; undefined for stdout. */
+  readonly file: string | undefined
+  /** Opens the file now, so that it can be moved away. Throws what the system says. */
+  open(): void
+  /** Lines that were given up: nobody read them, or they could not be written. */
   dropped(): number
+  /**
+   * Opens the file's name again, for rotation. Rejects with a ConfigError, and goes on as before,
+   * where it cannot be written.
+   */
+  reopen(): Promise<void>
   /** Writes what waits. The logger still works afterwards. */
   close(): Promise<void>
 }
 
-/** `file`: path; stdout where undefined. Throws a ConfigError where the file cannot be written. */
-export function createLog(level: string, file: string | undefined): ProxyLog {
-  // The destination opens it later, and would tell nobody.
+/** ms between two lines on stderr about a log that fails. */
+const TROUBLE_INTERVAL = 10_000
+
+/** Throws a ConfigError where the file cannot be written; it is made, and opened by `open` or the first line. */
+export function createLog(options: LogOptions): ProxyLog {
+  const { level, format = 'json', colours = false } = options
+  // The working directory may change.
+  const file = options.file === undefined ? undefined : resolve(options.file)
   if (file !== undefined) makeLogFile(file)
-  const destination = pino.destination({
-    dest: file ?? 1,
-    sync: false,
-    minLength: CHUNK,
-    maxLength: MAX_WAITING,
-    periodicFlush: FLUSH_INTERVAL,
+  const name = file ?? 'stdout'
+  const say = options.onTrouble ?? toStderr
+  let toldAt = Number.NEGATIVE_INFINITY
+  let lostBefore = 0
+  const sink = new LineSink(file, {
+    failing(error) {
+      const now = performance.now()
+      if (now - toldAt < TROUBLE_INTERVAL) return
+      toldAt = now
+      say(
+        `the log (${name}) cannot be written: ${error.message}; lines wait (16 MB at most), then they are dropped and counted`,
+      )
+    },
+    recovered(lost) {
+      lostBefore += lost
+      logger.warn({ lost, lostInAll: lostBefore }, 'log lines were lost')
+    },
   })
-  let dropped = 0
-  destination.on('drop', () => {
-    dropped++
-  })
-  // A closed pipe behind stdout must not end the proxy.
-  destination.on('error', () => {
-    dropped++
-  })
-  // pino calls this when the process ends.
-  destination.flushSync = () => {
-    dropped += writeRest(destination as unknown as Waiting)
-  }
+  const text = { colours, date: true }
+  const stream =
+    format === 'json'
+      ? { write: (line: string) => sink.write(escapeJsonLine(line)) }
+      : {
+          write: (line: string) =>
+            sink.write(`${formatRecord(JSON.parse(line) as LogFields, text)}\n`),
+        }
+  const logger = pino({ level, base: { name: 'sluice' } }, stream)
   return {
-    logger: pino({ level, base: { name: 'sluice' } }, destination),
-    dropped: () => dropped,
-    close() {
-      return new Promise((resolve) => {
-        // A reader that does not read must not hold the end back.
-        const timer = setTimeout(resolve, CLOSE_DEADLINE)
-        destination.flush(() => {
-          clearTimeout(timer)
-          resolve()
-        })
-      })
+    logger,
+    file,
+    open: () => sink.open(),
+    dropped: () => sink.dropped,
+    async reopen() {
+      if (file !== undefined) makeLogFile(file)
+      await sink.reopen()
+    },
+    async close() {
+      await sink.close()
+      const lost = sink.dropped - lostBefore
+      if (lost === 0) return
+      lostBefore = sink.dropped
+      say(`the log (${name}) has lost ${lost} lines`)
     },
   }
 }
 
-/** Lines that wait in sonic-boom 4, which pino writes through. */
-interface Waiting {
-  /** Below 0: not open yet. */
-  readonly fd: number
-  /** A write of `_writingBuf` is under way. */
-  readonly _writing: boolean
-  _writingBuf: string
-  _bufs: string[]
-}
-
-/**
- * Writes what waits without the event loop. sonic-boom's own flushSync tries
- * again for ever, and keeps the process, where the reader is gone or does not
- * read. Returns how many chunks were given up.
- */
-function writeRest(waiting: Waiting): number {
-  const rest = waiting._bufs.map((text) => Buffer.from(text))
-  waiting._bufs = []
-  if (!waiting._writing && waiting._writingBuf.length > 0) {
-    rest.unshift(Buffer.from(waiting._writingBuf))
-    waiting._writingBuf = ''
+/** Whoever reads stderr, if anybody does. */
+function toStderr(text: string): void {
+  try {
+    // At once: the process may be about to end.
+    writeSync(2, `sluice: ${escapeText(text)}\n`)
+  } catch {
+    // Then nobody reads it.
   }
-  if (waiting.fd < 0) return rest.length
-  const pause = new Int32Array(new SharedArrayBuffer(4))
-  const end = performance.now() + EXIT_DEADLINE
-  for (let chunk = rest[0]; chunk; chunk = rest[0]) {
-    try {
-      const left = chunk.subarray(writeSync(waiting.fd, chunk))
-      if (left.length > 0) rest[0] = left
-      else rest.shift()
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (code !== 'EAGAIN' || performance.now() > end) return rest.length
-      Atomics.wait(pause, 0, 0, EXIT_PAUSE)
-    }
-  }
-  return 0
 }

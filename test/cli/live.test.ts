@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { formatAddresses } from '#sluice/cli/banner.js'
 import { describeError, ExitCode, exitCodeOf } from '#sluice/cli/exit.js'
-import { formatBytes, formatCount, LiveMeter } from '#sluice/cli/live.js'
-import { type Output, Terminal } from '#sluice/cli/terminal.js'
-import { createTerminalLog, formatLogLine } from '#sluice/cli/terminal-log.js'
+import { formatCount, LiveMeter } from '#sluice/cli/live.js'
+import { type Output, Terminal, wantsColours } from '#sluice/cli/terminal.js'
+import { createTerminalLog } from '#sluice/cli/terminal-log.js'
 import { SluiceError } from '#sluice/errors.js'
+import { formatBytes } from '#sluice/log/format.js'
 
 const frontend = (connections: number, bytes: number, ends: Record<string, number> = {}) => ({
   connections,
@@ -105,9 +106,7 @@ test('without a terminal, live lines are lines and the log is left alone', () =>
 })
 
 const session = {
-  level: 30,
-  time: new Date(2026, 0, 1, 12, 34, 56).getTime(),
-  msg: 'session',
+  event: 'session',
   id: 'a1',
   frontend: 'web',
   src: '127.0.0.1',
@@ -122,52 +121,73 @@ const session = {
   code: 'done',
 }
 
-test('log lines as text', () => {
-  assert.equal(
-    formatLogLine(session),
-    '12:34:56 127.0.0.1:4711 web > app/a  12 ms  in 78 B out 2 kB  server/data/done',
-  )
-  const rejected = {
-    ...session,
-    src: '',
-    backend: undefined,
-    server: undefined,
-    rule: 'tooFast',
-    level: 40,
+test('a terminal gets a few lines of a kind in a second, and the number of the others', () => {
+  const screen = output(true)
+  const terminal = new Terminal(screen, screen)
+  const logger = createTerminalLog({ level: 'info', format: 'pretty', colours: false }, terminal)
+  const log = (level: 'info' | 'warn') => {
+    for (let i = 0; i < 5000; i++) logger[level](session, 'session ended')
   }
-  assert.equal(
-    formatLogLine(rejected),
-    '12:34:56 WARN unix web  12 ms  in 78 B out 2 kB  server/data/done  rule tooFast',
-  )
-  const { time } = session
-  assert.equal(
-    formatLogLine({ level: 40, time, msg: 'server is down', server: 'a', last: { code: 1 } }),
-    '12:34:56 WARN server is down server=a last={"code":1}',
-  )
-  assert.equal(
-    formatLogLine({
-      level: 50,
-      time,
-      msg: 'rule x failed',
-      err: { message: 'no', stack: 'Error: no\n    at x' },
-    }),
-    '12:34:56 ERROR rule x failed \n  Error: no\n    at x',
-  )
+  log('info')
+  // Those of a rule are held as sessions are.
+  for (let i = 0; i < 5000; i++) logger.warn({ i }, 'too many')
+  for (let i = 0; i < 5000; i++) logger.info({ i }, `message ${i}`)
+  log('warn')
+  const lines = screen.text.split('\n')
+  const told = [...screen.text.matchAll(/\.\.\. and .*/g)].length
+  // However many seconds that took.
+  const count = (what: RegExp) => lines.filter((line) => what.test(line)).length
+  const most = (n: number) => n * (told + 1)
+  for (const what of [/:\d\d 127.*web > app\/a/, /WARN 127.*web > app\/a/, /too many/]) {
+    assert.ok(count(what) >= 10 && count(what) <= most(10), `${what}: ${count(what)}`)
+  }
+  assert.ok(count(/message/) >= 40 && count(/message/) <= most(50), `${count(/message/)}`)
 })
 
-test('a terminal gets a few sessions a second, and the number of the others', () => {
+test('what a terminal did not show is counted in the next second', (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_000_000 })
   const screen = output(true)
-  const logger = createTerminalLog('info', new Terminal(screen, screen))
-  const { level: _level, time: _time, msg: _msg, ...fields } = session
-  for (let i = 0; i < 5000; i++) logger.info(fields, 'session')
-  logger.warn(fields, 'session')
-  const shown = screen.text.split('\n').filter((line) => line.includes('web > app/a'))
-  const hidden = [...screen.text.matchAll(/and (\d+) more sessions/g)].map((match) =>
-    Number(match[1]),
-  )
-  // However many seconds that took: nobody is lost but the ones that are not told yet.
-  assert.ok(shown.length <= 11 + 10 * hidden.length, `${shown.length} shown`)
-  assert.equal(shown.filter((line) => line.includes('WARN')).length, 1)
+  const terminal = new Terminal(screen, screen)
+  const logger = createTerminalLog({ level: 'info', format: 'pretty', colours: false }, terminal)
+  for (let i = 0; i < 25; i++) logger.info(session, 'session ended')
+  for (let i = 0; i < 11; i++) logger.warn('too many')
+  t.mock.timers.tick(1000)
+  logger.info('next')
+  assert.match(screen.text, /\n {9}\.\.\. and 15 more sessions, 1 more lines\n.*next\n$/)
+})
+
+test('JSON on a terminal is whole', () => {
+  const screen = output(true)
+  const terminal = new Terminal(screen, screen)
+  const logger = createTerminalLog({ level: 'info', format: 'json', colours: true }, terminal)
+  for (let i = 0; i < 100; i++) logger.info({ i, text: 'a\u009b\x1b' }, 'line')
+  const lines = screen.text.trimEnd().split('\n')
+  assert.equal(lines.length, 100)
+  assert.equal((JSON.parse(lines[99] ?? '') as { text: string }).text, 'a\u009b\x1b')
+  assert.ok(!lines[99]?.includes('\u009b'))
+})
+
+test('lines for people cannot be forged or move the cursor', () => {
+  const screen = output(true)
+  const terminal = new Terminal(screen, screen)
+  terminal.line('SIGHUP: bad\x1b[2J\n  second line')
+  terminal.live('a\x1bb')
+  assert.equal(screen.text, 'SIGHUP: bad\\x1b[2J\n  second line\n\r\x1b[2Ka\\x1bb')
+})
+
+test('colours: a terminal, and what the environment says', () => {
+  const terminal = { isTTY: true }
+  assert.equal(wantsColours(terminal, {}), true)
+  assert.equal(wantsColours({}, {}), false)
+  assert.equal(wantsColours(terminal, { NO_COLOR: '1' }), false)
+  assert.equal(wantsColours(terminal, { NO_COLOR: '' }), true)
+  assert.equal(wantsColours(terminal, { TERM: 'dumb' }), false)
+  for (const force of ['', '1', '3', 'true']) {
+    assert.equal(wantsColours({}, { FORCE_COLOR: force, NO_COLOR: '1' }), true)
+  }
+  for (const force of ['0', 'false']) {
+    assert.equal(wantsColours(terminal, { FORCE_COLOR: force }), false)
+  }
 })
 
 test('exit codes and messages of errors', () => {

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { folder, repository, sluice, start } from './spawn.js'
 
 const quickstart = readFileSync(
@@ -49,8 +50,8 @@ for (const engine of ['js', 'native']) {
       const sessions = stdout
         .trim()
         .split('\n')
-        .map((line) => JSON.parse(line) as { msg: string; server?: string })
-        .filter(({ msg }) => msg === 'session')
+        .map((line) => JSON.parse(line) as { event?: string; server?: string })
+        .filter(({ event }) => event === 'session')
       assert.equal(sessions.length, 55)
       assert.deepEqual([sessions[0]?.server, sessions[1]?.server], ['a', 'b'])
     } finally {
@@ -84,6 +85,8 @@ test('the first signal waits for sessions, a second one stops at once', async ()
       await once(socket, 'data')
       running.child.kill(signal)
       await running.sees(/stopping, waiting at most 30s for 1 open; again stops at once\n/)
+      // Signals of one moment are one.
+      await sleep(200)
       running.child.kill(signal)
       const { code, stdout, stderr } = await running.ended
       assert.equal(code, signal === 'SIGINT' ? 130 : 143)

@@ -19,6 +19,7 @@ test('defaults of everything', () => {
     engine: 'auto',
     verdictTimeout: 5_000,
     drainTimeout: 30_000,
+    grace: 0,
     resolveInterval: 30_000,
     tlsHandshakes: { concurrent: 1024, total: 0, queue: 4096, queueTimeout: 3_000 },
     tlsReload: 10_000,
@@ -91,7 +92,7 @@ test('defaults of everything', () => {
         timeouts: { server: 60_000, serverFin: 60_000, connect: 5_000, queue: 5_000, tunnel: 0 },
       },
     ],
-    log: { level: 'info', file: undefined },
+    log: { level: 'info', file: undefined, format: undefined },
     warnings: [],
   })
 })

@@ -54,7 +54,7 @@ for (const kind of engineKinds) {
 /** Logs when told to, and ends at once. */
 const program = `
 import { createLog } from '${import.meta.resolve('#sluice/log/logger.js')}'
-const log = createLog('info', undefined)
+const log = createLog({ level: 'info', file: undefined })
 process.stdin.once('data', () => {
   log.logger.info('last words')
   process.exit(0)
@@ -82,3 +82,38 @@ for (const reader of ['is there', 'is gone'] as const) {
     }
   })
 }
+
+test('a closed stdout: every line is counted, and one line says so', {
+  timeout: 30_000,
+}, async () => {
+  const source = `
+    import { createLog } from '${import.meta.resolve('#sluice/log/logger.js')}'
+    const log = createLog({ level: 'info', file: undefined })
+    process.stdout.on('error', () => {})
+    process.stdin.once('data', async () => {
+      for (let i = 0; i < 3000; i++) log.logger.info({ i }, 'line')
+      await log.close()
+      for (let i = 0; i < 7; i++) log.logger.info({ i }, 'line')
+      await log.close()
+      process.stderr.write('dropped ' + log.dropped())
+      process.exit(0)
+    })
+    process.stderr.write('ready')
+  `
+  const child = spawn(process.execPath, ['--input-type=module', '-e', source])
+  const exited = once(child, 'close')
+  try {
+    let stderr = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text
+    })
+    await once(child.stderr, 'data')
+    child.stdout.destroy()
+    child.stdin.write('now')
+    assert.deepEqual(await exited, [0, null])
+    assert.match(stderr, /dropped 3007$/)
+    assert.equal(stderr.match(/cannot be written/g)?.length, 1, stderr)
+  } finally {
+    child.kill('SIGKILL')
+  }
+})
