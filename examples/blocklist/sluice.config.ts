@@ -12,7 +12,7 @@ import { type Connection, cidrFile, reject } from 'sluice/policy'
 const blocklist = cidrFile(fileURLToPath(new URL('blocked.txt', import.meta.url)), {
   interval: 500,
   onReload: ({ path, size }) => process.stderr.write(`${path}: ${size} blocks\n`),
-  onError: ({ message }) => process.stderr.write(`${message}; the old list stays\n`),
+  onError: ({ message }) => process.stderr.write(`${message} The old list stays.\n`),
 })
 
 function blocked({ src }: Connection) {

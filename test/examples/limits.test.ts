@@ -71,7 +71,7 @@ for (const kind of engineKinds) {
     assert.equal(await visit(running, '127.0.0.1'), 'app:')
     writeFileSync(list, '127.0.0.1\nnonsense\n')
     await eventually('a complaint', () => told.length === 2)
-    assert.match(told[1] ?? '', /blocked\.txt:2: 'nonsense'.*the old list stays/)
+    assert.match(told[1] ?? '', /blocked\.txt:2: .*got 'nonsense'\. The old list stays\./)
     assert.equal(await visit(running, '127.0.0.1'), 'app:')
     assert.equal(await visit(running, '127.0.0.2'), '')
   })

@@ -315,7 +315,8 @@ describe('ClientHello rules', () => {
   })
 
   it('that demand what the bind cannot do end that connection, as an error of policy', async () => {
-    const web = { tlsRequest: { clientHello: [clientCert('required')] } }
+    // Where the verdict is constant, the configuration is refused instead.
+    const web = { tlsRequest: { clientHello: [() => clientCert('required')] } }
     await using proxy = await createTestProxy(config(web))
     const result = await proxy.connect({ tls: hello })
     assert.deepEqual(result.reason, { by: 'policy', phase: 'tls', code: 'policy-error' })
