@@ -10,13 +10,14 @@ import type { ResolvedBackend, ResolvedServer } from '../config/resolved.js'
 import type { Engine, RouteSpec } from '../engine/engine.js'
 import type { Connection } from '../rules/types.js'
 import type { StickTable } from '../tables/stick-table.js'
-import type { Balancer } from './balance/balancer.js'
+import { ServerAddresses } from './addresses.js'
+import { type Balancer, isFree } from './balance/balancer.js'
 import { createBalancer } from './balance/index.js'
 import { isLocalFailure, PassiveMark } from './passive.js'
 import { type BackendClient, FULL, NONE, type Pick, QUEUED } from './pick.js'
 import { WaitQueue } from './queue.js'
 import { NameWatch, type Resolver } from './resolve.js'
-import { routeSpec, ServerRoute } from './route.js'
+import { routeSpec } from './route.js'
 import { BackendServer, type Server } from './server.js'
 import { Stickiness } from './stickiness.js'
 
@@ -97,7 +98,7 @@ export class Backend {
       const { address, socks } = server.config
       if (address.kind === 'applet') continue
       if (address.kind === 'host' && !socks) pending.push(this.#watch(server, address.host))
-      else server.routes.set(this.#spec(server))
+      else server.routes.use([''], () => this.#spec(server))
     }
     await Promise.all(pending)
     for (const server of this.#servers) server.reported = server.status
@@ -107,23 +108,33 @@ export class Backend {
 
   /**
    * Chooses a server and takes a slot there, or puts the client into the
-   * queue. Another server than `avoid` is chosen where any has a free slot.
-   * Precondition: the client holds no slot of this backend and is not queued.
+   * queue. Servers that are not among `avoid` are chosen where any has a free
+   * slot, also where they are marked as down. Precondition: the client holds no
+   * slot of this backend and is not queued.
    */
-  pick(client: BackendClient, avoid?: Server): Pick {
+  pick(client: BackendClient, avoid?: readonly Server[]): Pick {
     if (this.#stopped) return NONE
     const conn = client.connection
-    const avoided = avoid as BackendServer | undefined
+    const avoided = avoid as readonly BackendServer[] | undefined
     let server = this.#stuck(conn, avoided) ?? this.#balancer.pick(conn, avoided)
+    if (server === undefined && avoided !== undefined) {
+      server = this.#leastBad(avoided) ?? this.#balancer.pick(conn)
+    }
     if (server === undefined) {
-      if (avoided?.active && avoided.sessions < avoided.limit) server = avoided
-      else if (this.#active.length === 0 && !this.#servers.some(({ onTrial }) => onTrial))
-        return NONE
-      else return this.#enqueue(client, undefined)
+      return this.#active.length === 0 ? NONE : this.#enqueue(client, undefined)
     }
     if (server.sessions >= server.limit) return this.#enqueue(client, server)
     this.#take(server, conn)
     return server.picked
+  }
+
+  /** Whether a server that is not among `avoid` has a free slot. */
+  offers(avoid: readonly Server[]): boolean {
+    const avoided = avoid as readonly BackendServer[]
+    return (
+      this.#active.some((server) => isFree(server, avoided)) ||
+      this.#leastBad(avoided) !== undefined
+    )
   }
 
   /** The client leaves the queue; nothing happens where it is not in it. */
@@ -144,17 +155,29 @@ export class Backend {
     if (this.#queue.size > 0) this.#serveSlot(freed)
   }
 
-  /** A connect to the server failed; said before its slot is given back. `code`: of `Code`. */
-  failed(server: Server, code: number): void {
+  /**
+   * A connect to the server by `route` failed; said before its slot is given back. `code`: of
+   * `Code`. Where its name has several addresses the next one is used from now on, and the server
+   * has failed once all of them have.
+   */
+  failed(server: Server, code: number, route = -1): void {
     if (this.#stopped) return
-    const { passive } = server as BackendServer
-    if (isLocalFailure(code)) passive?.endTrial()
-    else passive?.failed()
+    const { passive, routes, name } = server as BackendServer
+    if (isLocalFailure(code)) {
+      passive?.endTrial()
+      return
+    }
+    const before = routes.ip
+    if (routes.failed(route)) passive?.failed(code)
+    const address = routes.ip
+    if (address !== before) this.#log.debug({ server: name, address }, 'the next address is used')
   }
 
-  /** A connect to the server succeeded. */
-  succeeded(server: Server): void {
-    ;(server as BackendServer).passive?.succeeded()
+  /** A connect to the server by `route` succeeded. */
+  succeeded(server: Server, route = -1): void {
+    const { passive, routes } = server as BackendServer
+    routes.succeeded(route)
+    passive?.succeeded()
   }
 
   /** The TLS contexts of servers may be other ones now: new connects take those. */
@@ -187,7 +210,7 @@ export class Backend {
         ? new PassiveMark(passive, clock, trialTime, () => this.#changed(server))
         : undefined
     const changed = () => this.#changed(server)
-    const routes = new ServerRoute(engine, clock)
+    const routes = new ServerAddresses(engine, clock)
     const server: BackendServer = new BackendServer(this, config, routes, mark, changed)
     return server
   }
@@ -210,17 +233,19 @@ export class Backend {
       interval: resolveInterval,
       family: typeof source === 'object' ? (isIPv6(source.ip) ? 6 : 4) : undefined,
       log: this.#log.child({ server: server.name }),
-      onAddress: (ip) => this.#useAddress(server, ip),
+      onAddresses: (ips) => this.#useAddresses(server, ips),
     })
     this.#watches.push(watch)
     return watch.start()
   }
 
-  #useAddress(server: BackendServer, ip: string): void {
-    const moved = server.routes.id >= 0
-    server.routes.set(this.#spec(server, ip))
-    if (moved) {
-      this.#log.info({ server: server.name, address: ip }, 'the server has a new address')
+  #useAddresses(server: BackendServer, ips: readonly string[]): void {
+    const { routes } = server
+    const before = routes.id
+    routes.use(ips, (ip) => this.#spec(server, ip))
+    if (routes.id === before) return
+    if (before >= 0) {
+      this.#log.info({ server: server.name, address: routes.ip }, 'the server has a new address')
       // Failures were those of the old address.
       server.passive?.succeeded()
     }
@@ -228,10 +253,26 @@ export class Backend {
   }
 
   /** The server that the connection sticks to, where it can be used. */
-  #stuck(conn: Connection, avoid: BackendServer | undefined): BackendServer | undefined {
+  #stuck(conn: Connection, avoid?: readonly BackendServer[]): BackendServer | undefined {
     if (this.#stickiness === undefined) return undefined
     const server = this.#byId.get(this.#stickiness.match(conn))
-    return server?.takesSticky && server !== avoid ? server : undefined
+    if (server === undefined || avoid?.includes(server)) return undefined
+    return serves(server) ? server : undefined
+  }
+
+  /**
+   * The marked server with a free slot whose failure is longest ago, for a session that has tried
+   * those without a mark. Backup servers only where they serve.
+   */
+  #leastBad(avoid: readonly BackendServer[]): BackendServer | undefined {
+    const backups = this.#active[0]?.config.backup ?? true
+    let best: BackendServer | undefined
+    for (const server of this.#servers) {
+      const { active, enabled, config } = server
+      if (active || !enabled || (config.backup && !backups) || !isFree(server, avoid)) continue
+      if (server.marked && (!best || server.markedAt < best.markedAt)) best = server
+    }
+    return best
   }
 
   #take(server: BackendServer, conn: Connection): void {
@@ -252,7 +293,7 @@ export class Backend {
     if (this.#stopped) return
     if (this.#started) this.#report(server)
     this.#activate()
-    if (!server.takesSticky) this.#queue.disown(server)
+    for (const each of this.#servers) if (!serves(each)) this.#queue.disown(each)
     this.#serve()
   }
 
@@ -270,18 +311,31 @@ export class Backend {
         ? { failures: server.passive?.failures, backoff: server.passive?.backoff }
         : {}),
     }
-    if (to === 'down') this.#log.warn(bindings, 'server is down')
+    // A server that stays away has a trial every now and then: no news.
+    if (to === 'half-open' || (from === 'half-open' && to === 'down')) {
+      this.#log.debug(bindings, `server is ${to}`)
+    } else if (to === 'down') this.#log.warn(bindings, 'server is down')
     else this.#log.info(bindings, `server is ${to}`)
     this.#call('onServerState', () => this.#deps.onServerState?.(server, from, to))
   }
 
-  /** Whom to balance over: the usable servers, or the usable backup servers where there are none. */
+  /**
+   * Whom to balance over: the usable servers, or the usable backup where there are none. Where
+   * nobody is left marks do not count: a server that may be there is better than none.
+   */
   #activate(): void {
-    const usable = this.#servers.filter(({ takesNew }) => takesNew)
-    const regular = usable.filter(({ config }) => !config.backup)
-    this.#active = regular.length > 0 ? regular : usable
+    const enabled = this.#servers.filter((server) => server.enabled)
+    const usable = enabled.filter(({ takesNew }) => takesNew)
+    this.#active = this.#inFront(usable.length > 0 ? usable : enabled)
     for (const server of this.#servers) server.active = this.#active.includes(server)
     this.#balancer.update(this.#active)
+  }
+
+  /** The servers that go first: regular ones, else the first backup, or all where they share. */
+  #inFront(servers: readonly BackendServer[]): readonly BackendServer[] {
+    const regular = servers.filter(({ config }) => !config.backup)
+    if (regular.length > 0) return regular
+    return this.config.allBackups ? servers : servers.slice(0, 1)
   }
 
   /** Gives the free slots of one server to those who wait. */
@@ -305,7 +359,7 @@ export class Backend {
       this.#again = false
       for (const server of this.#servers) this.#drain(server, false)
       for (let client = this.#queue.nextCommon(); client; client = this.#queue.nextCommon()) {
-        const server = this.#balancer.pick(client.connection, undefined)
+        const server = this.#balancer.pick(client.connection)
         if (server === undefined) break
         if (server.sessions >= server.limit) this.#queue.move(client, server)
         else this.#hand(server, client)
@@ -316,7 +370,7 @@ export class Backend {
 
   /** `common`: also to those who wait for any server. */
   #drain(server: BackendServer, common: boolean): void {
-    while (server.sessions < server.limit && server.takesSticky) {
+    while (server.sessions < server.limit && serves(server)) {
       const client = this.#queue.next(server, common && server.active)
       if (client === undefined) return
       this.#hand(server, client)
@@ -337,4 +391,9 @@ export class Backend {
       this.#log.error({ err }, `internal error: ${what} threw`)
     }
   }
+}
+
+/** Whether sessions may be given to the server: those that stick to it, or all. */
+function serves(server: BackendServer): boolean {
+  return server.active || server.takesSticky
 }

@@ -1,15 +1,19 @@
 /**
- * Passive failure marking: connect failures in a row take a server out, for a
- * time that doubles with each failed trial. After it one session is let
- * through as the trial; its success brings the server back.
+ * Passive failure marking: connect failures in a row mark a server, so that
+ * traffic goes where it is served better. After a back-off one session is let
+ * through as the trial; its success takes the mark away.
  *
  * ```text
  *        failures in a row            backoff is over
  *   up ────────────────────▶ down ─────────────────────▶ half-open
- *   ▲                         ▲        failure, backoff x 2   │
+ *   ▲                         ▲             failure           │
  *   │                         └───────────────────────────────┤
  *   └─────────────────────────────── success ─────────────────┘
  * ```
+ *
+ * A trial that is refused costs its session nothing, so the next one may come
+ * as soon; one that times out costs it the connect time-out, and the back-off
+ * doubles.
  */
 
 import type { Clock } from '../clock.js'
@@ -22,7 +26,7 @@ export interface PassiveConfig {
   failures: number
   /** ms. */
   backoff: number
-  /** ms. */
+  /** ms; the back-off doubles up to this after trials that time out. */
   maxBackoff: number
 }
 
@@ -35,6 +39,7 @@ export class PassiveMark {
   #failures = 0
   #backoff: number
   #trial = false
+  #markedAt = 0
   #cancelTimer: (() => void) | undefined
 
   /**
@@ -74,20 +79,28 @@ export class PassiveMark {
     return this.#backoff
   }
 
+  /** Clock when the mark was made or made again; the longer ago, the likelier is a recovery. */
+  get markedAt(): number {
+    return this.#markedAt
+  }
+
   /**
-   * A failure while down comes from an attempt of before and changes nothing:
-   * it must not lengthen the back-off.
+   * `code`: of `Code`. A failure while down comes from an attempt of before, or of a session that
+   * had nowhere else to go, and changes nothing: it must not lengthen the back-off.
    */
-  failed(): void {
+  failed(code: number): void {
     if (this.#state === 'down') return
     this.#failures++
     if (this.#state === 'up') {
       if (this.#failures < this.#config.failures) return
-    } else {
+    } else if (code === Code.CONNECT_TIMEOUT) {
       this.#backoff = Math.min(this.#backoff * 2, this.#config.maxBackoff)
+    } else {
+      this.#backoff = this.#config.backoff
     }
     this.#state = 'down'
     this.#trial = false
+    this.#markedAt = this.#clock.now()
     this.#timer(this.#backoff, () => {
       this.#state = 'half-open'
       this.#changed()

@@ -34,18 +34,17 @@ export interface NameWatchOptions {
   family: 4 | 6 | undefined
   /** With the server's bindings. */
   log: Logger
-  /** Called with the first address, and with each new one. May throw: the old one is then kept. */
-  onAddress: (ip: string) => void
+  /**
+   * Called with the addresses that can be used, at least one, in the resolver's order, after each
+   * look-up that found any. May throw: the old ones are then kept.
+   */
+  onAddresses: (ips: readonly string[]) => void
 }
 
-/**
- * Keeps the address of one name. An address stays as long as the name has it:
- * the order of answers rotates, and following it would move the server back
- * and forth. A failure keeps the last good address and is logged once.
- */
+/** Keeps the addresses of one name. A failure keeps the last good ones and is logged once. */
 export class NameWatch {
   readonly #options: NameWatchOptions
-  #address: string | undefined
+  #resolved = false
   #failing = false
   #retry: number
   #stopped = false
@@ -54,10 +53,6 @@ export class NameWatch {
   constructor(options: NameWatchOptions) {
     this.#options = options
     this.#retry = Math.min(FIRST_RETRY, options.interval)
-  }
-
-  get address(): string | undefined {
-    return this.#address
   }
 
   /** Resolves after the first look-up, whatever it brought. */
@@ -86,38 +81,37 @@ export class NameWatch {
   }
 
   #use(found: readonly string[]): void {
-    const { host, family, onAddress } = this.#options
-    if (this.#address !== undefined && found.includes(this.#address)) return
-    const usable = found.find((ip) => family === undefined || isIPv6(ip) === (family === 6))
-    if (usable === undefined) {
+    const { host, family, onAddresses } = this.#options
+    const ofFamily = (ip: string) => family === undefined || isIPv6(ip) === (family === 6)
+    const usable = [...new Set(found)].filter(ofFamily)
+    if (usable.length === 0) {
       const kind = family === undefined ? '' : ` for IPv${family}, the family of its source address`
       throw new Error(`${host} has no address${kind}`)
     }
-    onAddress(usable)
-    this.#address = usable
+    onAddresses(usable)
+    this.#resolved = true
   }
 
   #succeeded(): void {
     const { host, log } = this.#options
-    if (this.#failing) log.info({ host, address: this.#address }, 'the server name resolves again')
+    if (this.#failing) log.info({ host }, 'the server name resolves again')
     this.#failing = false
   }
 
   #failed(err: unknown): void {
     const { host, log } = this.#options
     if (!this.#failing) {
-      const message =
-        this.#address === undefined
-          ? 'the server name does not resolve: the server is out until it does'
-          : 'the server name does not resolve: its last address is kept'
-      log.error({ err, host, address: this.#address }, message)
+      const message = this.#resolved
+        ? 'the server name does not resolve: its last addresses are kept'
+        : 'the server name does not resolve: the server is out until it does'
+      log.error({ err, host }, message)
     }
     this.#failing = true
   }
 
   #delay(): number {
     const { interval } = this.#options
-    if (this.#address !== undefined) return interval
+    if (this.#resolved) return interval
     const delay = this.#retry
     this.#retry = Math.min(this.#retry * 2, interval)
     return delay

@@ -89,7 +89,7 @@ function formatRouteAddress(address: RouteSpec['address']): string {
   return `${host}:${address.port}`
 }
 
-type Router = Pick<Engine, 'route' | 'unroute'>
+export type Router = Pick<Engine, 'route' | 'unroute'>
 
 /**
  * The current route of one server, those to the same address with TLS server
@@ -103,6 +103,8 @@ export class ServerRoute {
   readonly #named = new Map<string, number>()
   readonly #mostNames: number
   #spec: RouteSpec | undefined
+  #address: string | undefined
+  #cancelRetirement: (() => void) | undefined
   #id = -1
 
   constructor(engine: Router, clock: Clock, mostNames = MOST_NAMES) {
@@ -118,8 +120,7 @@ export class ServerRoute {
 
   /** Where it leads: '127.0.0.1:80', '[::1]:80', 'unix:/path'; behind a SOCKS proxy that of the proxy. */
   get address(): string | undefined {
-    const address = this.#spec?.address
-    return address && formatRouteAddress(address)
+    return this.#address
   }
 
   /** Registers a new route; the old one, and those with other names, are kept for a moment. */
@@ -127,6 +128,7 @@ export class ServerRoute {
     const old = this.#id
     this.#id = this.#engine.route(spec)
     this.#spec = spec
+    this.#address = formatRouteAddress(spec.address)
     if (old >= 0) this.#replaced(old)
     for (const route of this.#named.values()) this.#replaced(route)
     this.#named.clear()
@@ -163,8 +165,17 @@ export class ServerRoute {
     return false
   }
 
+  /** The routes are kept for a moment, and then taken back; `gone` is called then. */
+  retire(gone: () => void): void {
+    this.#cancelRetirement = this.#clock.after(LINGER, () => {
+      this.close()
+      gone()
+    })
+  }
+
   /** Takes every route back at once. */
   close(): void {
+    this.#cancelRetirement?.()
     for (const [route, cancel] of this.#lingering) {
       cancel()
       this.#engine.unroute(route)

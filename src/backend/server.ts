@@ -1,15 +1,18 @@
 /** One server of a backend: its slots, its weight and whether it may be used. */
 
+import { inspect } from 'node:util'
 import type { Applet } from '../applet/applet.js'
 import type { ResolvedServer } from '../config/resolved.js'
 import { SluiceError } from '../errors.js'
 import type { Connection } from '../rules/types.js'
+import type { ServerAddresses } from './addresses.js'
 import type { Backend } from './backend.js'
 import type { PassiveMark } from './passive.js'
-import type { ServerRoute } from './route.js'
 
 /** What an operator asks of a server. */
 export type ServerState = 'ready' | 'drain' | 'maint'
+
+const STATES: readonly ServerState[] = ['ready', 'drain', 'maint']
 
 /** What a server is in effect. `drain` also where its weight is 0. */
 export type ServerStatus = 'up' | 'drain' | 'maint' | 'down' | 'half-open' | 'unresolved'
@@ -27,7 +30,7 @@ export interface Server {
   readonly weight: number
   readonly state: ServerState
   readonly status: ServerStatus
-  /** Outcomes of connects must be reported: failures are counted, or this is the trial. */
+  /** Outcomes of connects must be reported: failures are counted, or an address is tried out. */
   readonly wantsOutcome: boolean
   /**
    * Engine route, -1 while there is none: an applet, or a name that is not resolved. With a
@@ -39,6 +42,9 @@ export interface Server {
   readonly endpoint: string | undefined
   /** Whether an engine route leads to this server. */
   hasRoute(route: number): boolean
+  /** Whether its current address is none of those that these routes led to. */
+  hasUntried(routes: readonly number[]): boolean
+  /** @throws SluiceError (ERR_SLUICE_ARGUMENT) for what is no state. */
   setState(state: ServerState): void
   /** 0 to 256; 0 drains. @throws SluiceError (ERR_SLUICE_ARGUMENT) */
   setWeight(weight: number): void
@@ -50,7 +56,7 @@ export class BackendServer implements Server {
   readonly backend: Backend
   readonly config: ResolvedServer
   readonly applet: Applet | undefined
-  readonly routes: ServerRoute
+  readonly routes: ServerAddresses
   /** Undefined where passive marking is off or there is nothing to connect to. */
   readonly passive: PassiveMark | undefined
   /** Most sessions at once; Infinity where there is no limit. */
@@ -70,7 +76,7 @@ export class BackendServer implements Server {
   constructor(
     backend: Backend,
     config: ResolvedServer,
-    routes: ServerRoute,
+    routes: ServerAddresses,
     passive: PassiveMark | undefined,
     changed: (server: BackendServer) => void,
   ) {
@@ -101,7 +107,7 @@ export class BackendServer implements Server {
   }
 
   get wantsOutcome(): boolean {
-    return this.passive?.counting ?? false
+    return (this.passive?.counting ?? false) || this.routes.searching
   }
 
   get status(): ServerStatus {
@@ -112,21 +118,30 @@ export class BackendServer implements Server {
     return this.#state === 'drain' || this.#weight === 0 ? 'drain' : 'up'
   }
 
-  /** Sessions that stick to it may come. */
+  /** Sessions that stick to it may come: nobody took it out, and it is not marked. */
   get takesSticky(): boolean {
-    if (this.#state === 'maint' || !this.#reachable) return false
-    const passive = this.passive
-    return passive === undefined || passive.state === 'up' || this.#awaitsTrial
+    return this.#state !== 'maint' && this.#reachable && !this.marked
+  }
+
+  /** New sessions may come, whatever its passive mark says. */
+  get enabled(): boolean {
+    return this.#state === 'ready' && this.#weight > 0 && this.#reachable
   }
 
   /** New sessions may come. */
   get takesNew(): boolean {
-    return this.#state === 'ready' && this.#weight > 0 && this.takesSticky
+    return this.enabled && !this.marked
   }
 
-  /** It would take new sessions, but for the trial that is under way. */
-  get onTrial(): boolean {
-    return this.#state === 'ready' && this.#weight > 0 && this.passive?.trial === true
+  /** It failed, and there is no trial to be had. */
+  get marked(): boolean {
+    const { passive } = this
+    return passive !== undefined && passive.state !== 'up' && !this.#awaitsTrial
+  }
+
+  /** Clock of the last mark. */
+  get markedAt(): number {
+    return this.passive?.markedAt ?? 0
   }
 
   get #reachable(): boolean {
@@ -157,8 +172,19 @@ export class BackendServer implements Server {
     return this.routes.has(route)
   }
 
+  hasUntried(routes: readonly number[]): boolean {
+    return this.routes.hasUntried(routes)
+  }
+
   /** `ready` also forgets the failures: the operator says that it works. */
   setState(state: ServerState): void {
+    if (!STATES.includes(state)) {
+      const states = STATES.map((each) => `'${each}'`).join(', ')
+      throw new SluiceError(
+        'ERR_SLUICE_ARGUMENT',
+        `state of server '${this.name}' must be one of ${states}, not ${inspect(state)}`,
+      )
+    }
     this.#state = state
     if (state === 'ready') this.passive?.succeeded()
     this.#changed(this)
@@ -168,7 +194,7 @@ export class BackendServer implements Server {
     if (!Number.isInteger(weight) || weight < 0 || weight > 256) {
       throw new SluiceError(
         'ERR_SLUICE_ARGUMENT',
-        `weight of server '${this.name}' must be a whole number from 0 to 256, not ${weight}`,
+        `weight of server '${this.name}' must be a whole number from 0 to 256, not ${inspect(weight)}`,
       )
     }
     this.#weight = weight

@@ -47,6 +47,11 @@ export function ms(...values: (string | undefined)[]): number | undefined {
   return text === undefined ? undefined : parseDuration(text)
 }
 
+/** Default of a FIN time-out, in ms: `fallback`, at most the side's other time-out, and off where that is. */
+export function finTimeout(idle: number, fallback: string): number {
+  return Math.min(idle, parseDuration(fallback))
+}
+
 /** Names end up in logs, metrics and file names. */
 export function checkNames(issues: Issues, section: string[], names: string[]): void {
   for (const name of names) {

@@ -11,8 +11,11 @@ export const defaults = {
   tlsReload: '10s',
   tls: { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', ticketRotation: '6h', sessionCache: 4096 },
   timeouts: {
-    client: '1m',
-    server: '1m',
+    // Idle SSH, MQTT and database pools are what TCP proxies carry: keep-alive finds dead peers, not this.
+    client: '1h',
+    server: '1h',
+    clientFin: '1m',
+    serverFin: '1m',
     connect: '5s',
     handshake: '5s',
   },
@@ -26,7 +29,7 @@ export const defaults = {
   maxqueue: 1024,
   retries: 3,
   retryDelay: '1s',
-  passive: { failures: 3, backoff: '1s', maxBackoff: '1m' },
+  passive: { failures: 3, backoff: '1s', maxBackoff: '10s' },
   keyLength: 32,
   logLevel: 'info',
   logSample: 1,

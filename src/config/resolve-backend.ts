@@ -1,6 +1,6 @@
 /** Backends: balance, retries, stickiness, time-outs. Servers are in resolve-server.ts. */
 
-import { type Checked, type Context, checkNames, ms } from './context.js'
+import { type Checked, type Context, checkNames, finTimeout, ms } from './context.js'
 import { defaults } from './defaults.js'
 import type { Path } from './issues.js'
 import { resolveServer } from './resolve-server.js'
@@ -36,13 +36,16 @@ export function resolveBackend(
     servers: resolveServers([...path, 'servers'], backend.servers, context),
     maxqueue: backend.maxqueue ?? defaults.maxqueue,
     retries,
-    redispatch: resolveRedispatch([...path, 'redispatch'], backend.redispatch, retries, context),
+    redispatch: resolveRedispatch([...path, 'redispatch'], backend, retries, context),
     retryDelay: Math.min(retryDelay, connect),
+    allBackups: backend.allBackups ?? false,
     passive: resolvePassive([...path, 'passive'], backend.passive, context),
     stick: resolveStick([...path, 'stick'], backend.stick, context),
     timeouts: {
       server,
-      serverFin: ms(timeouts.serverFin, config.timeouts?.serverFin) ?? server,
+      serverFin:
+        ms(timeouts.serverFin, config.timeouts?.serverFin) ??
+        finTimeout(server, defaults.timeouts.serverFin),
       connect,
       queue: ms(timeouts.queue, config.timeouts?.queue) ?? connect,
       tunnel: ms(timeouts.tunnel, config.timeouts?.tunnel) ?? 0,
@@ -108,12 +111,14 @@ function resolveBalance(
 
 function resolveRedispatch(
   path: Path,
-  redispatch: boolean | number | undefined,
+  { redispatch, stick }: Checked<BackendConfig>,
   retries: number,
   context: Context,
 ): number {
   if (redispatch === false) return 0
-  if (redispatch === undefined || redispatch === true) return retries
+  if (redispatch === true) return 1
+  // Who sticks to a server is better served by it a moment later than by another one.
+  if (redispatch === undefined) return stick ? retries : 1
   if (redispatch > retries) {
     context.issues.add(path, `happens after ${redispatch} failures, but retries is ${retries}.`)
   }

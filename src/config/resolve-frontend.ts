@@ -1,7 +1,7 @@
 /** Frontends: defaults, references from rules, and whether anybody chooses a backend. */
 
 import type { Rule } from '../rules/types.js'
-import { type Checked, type Context, ms } from './context.js'
+import { type Checked, type Context, finTimeout, ms } from './context.js'
 import { defaults } from './defaults.js'
 import type { Issues, Path } from './issues.js'
 import { checkCidrs, resolveBinds } from './resolve-bind.js'
@@ -58,7 +58,9 @@ export function resolveFrontend(
     defaultVerdict: frontend.defaultVerdict ?? defaults.defaultVerdict,
     timeouts: {
       client,
-      clientFin: ms(timeouts.clientFin, config.timeouts?.clientFin) ?? client,
+      clientFin:
+        ms(timeouts.clientFin, config.timeouts?.clientFin) ??
+        finTimeout(client, defaults.timeouts.clientFin),
       handshake: ms(
         timeouts.handshake,
         config.timeouts?.handshake,

@@ -177,9 +177,11 @@ export interface ResolvedBackend {
   servers: ResolvedServer[]
   maxqueue: number
   retries: number
-  /** Failures on one server before another is chosen; 0 never. true in the input means: on the last retry, given as `retries`. */
+  /** Failures on one server before another is chosen; 0 never. */
   redispatch: number
   retryDelay: number
+  /** Every backup is used once no other server is usable, not the first one alone. */
+  allBackups: boolean
   passive: { failures: number; backoff: number; maxBackoff: number } | undefined
   stick:
     | {

@@ -71,7 +71,11 @@ const serverConfig = object<ServerConfig>({
   applet: optional(applet, 'An applet instead of an address.'),
   weight: optional(integer(0, 256), 'Share of the load; 0 drains.', defaults.weight),
   maxconn: optional(connections, 'Connections at once; more wait in the queue.', 'no limit'),
-  backup: optional(flag, 'Used only when every other server is down.', false),
+  backup: optional(
+    flag,
+    'Used only when every other server is down; of several the first one, unless `allBackups`.',
+    false,
+  ),
   state: optional(
     oneOf('ready', 'drain', 'maint'),
     "'drain' takes no new sessions but sticky ones, 'maint' none.",
@@ -146,7 +150,11 @@ export const backend = object<BackendConfig>({
     'Sessions waiting for a slot; more are refused.',
     defaults.maxqueue,
   ),
-  retries: optional(integer(0, 100), 'Connect attempts after the first.', defaults.retries),
+  retries: optional(
+    integer(0, 100),
+    'Connect attempts after the first, each after `retryDelay`; and as many again at once, on servers and addresses that the session has not tried.',
+    defaults.retries,
+  ),
   redispatch: optional(
     leaf(
       ['boolean', 'number'],
@@ -156,13 +164,18 @@ export const backend = object<BackendConfig>({
           ? undefined
           : { message: `expected true, false or a number of failures, got ${show(value)}.` },
     ),
-    'Choose another server for the last retry (true) or after N failures.',
-    true,
+    'Go on with another server: at once (true) or after N failures on one.',
+    'true; with `stick` after as many as there are retries',
   ),
   retryDelay: optional(
     duration(),
-    'Wait before the same server is tried again; at most the connect time-out.',
+    'From the beginning of an attempt to the next, where nobody else is to be tried; at most the connect time-out.',
     `'${defaults.retryDelay}'`,
+  ),
+  allBackups: optional(
+    flag,
+    'Use every backup server once no other is usable, not the first alone.',
+    false,
   ),
   passive: optional(
     either(
@@ -175,18 +188,22 @@ export const backend = object<BackendConfig>({
       object<Exclude<NonNullable<BackendConfig['passive']>, false>>({
         failures: optional(
           integer(1, 1_000_000),
-          'Consecutive connect failures that take a server out.',
+          'Connect failures in a row that mark a server.',
           defaults.passive.failures,
         ),
-        backoff: optional(duration(1), 'How long it stays out.', `'${defaults.passive.backoff}'`),
+        backoff: optional(
+          duration(1),
+          'Until a session is let through as a trial; its success takes the mark away.',
+          `'${defaults.passive.backoff}'`,
+        ),
         maxBackoff: optional(
           duration(1),
-          'The time doubles with every further failure, up to this.',
+          'The time doubles with each trial that times out, up to this.',
           `'${defaults.passive.maxBackoff}'`,
         ),
       }),
     ),
-    'Passive failure marking; false is off.',
+    'Passive failure marking: traffic goes to the servers without a mark, where there are any; false is off.',
     'on',
   ),
   stick: optional(

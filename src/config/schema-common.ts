@@ -16,8 +16,16 @@ const timeoutFields: Record<keyof TimeoutsConfig, z.ZodType> = {
     'From the first connect to the end of the outgoing handshakes.',
     `'${defaults.timeouts.connect}'`,
   ),
-  clientFin: optional(duration(), 'Client inactivity once one side is shut.', 'client'),
-  serverFin: optional(duration(), 'Server inactivity once one side is shut.', 'server'),
+  clientFin: optional(
+    duration(),
+    'Client inactivity once one side is shut.',
+    `'${defaults.timeouts.clientFin}', at most client`,
+  ),
+  serverFin: optional(
+    duration(),
+    'Server inactivity once one side is shut.',
+    `'${defaults.timeouts.serverFin}', at most server`,
+  ),
   tunnel: optional(
     duration(),
     'Inactivity once both sides have sent payload; replaces client and server.',

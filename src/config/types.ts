@@ -82,15 +82,15 @@ export interface GlobalConfig {
 }
 
 export interface TimeoutsConfig {
-  /** Client inactivity. Default '1m'. */
+  /** Client inactivity. Default '1h'. */
   client?: Duration
-  /** Server inactivity. Default '1m'. */
+  /** Server inactivity. Default '1h'. */
   server?: Duration
   /** From the first connect to the end of the outgoing handshakes. Default '5s'. */
   connect?: Duration
-  /** Client inactivity once one side is shut. Default: client. */
+  /** Client inactivity once one side is shut. Default '1m', at most client. */
   clientFin?: Duration
-  /** Server inactivity once one side is shut. Default: server. */
+  /** Server inactivity once one side is shut. Default '1m', at most server. */
   serverFin?: Duration
   /** Inactivity once both sides have sent payload; replaces client and server. Default: off. */
   tunnel?: Duration
@@ -279,7 +279,7 @@ export interface ServerConfig extends LivenessConfig {
   weight?: number
   /** Connections at once; more wait in the queue. Default: no limit. */
   maxconn?: number
-  /** Used only when every other server is down. */
+  /** Used only when every other server is down; of several the first one, unless `allBackups`. */
   backup?: boolean
   /** 'ready' (default), 'drain' (no new sessions but sticky ones) or 'maint' (none). */
   state?: 'ready' | 'drain' | 'maint'
@@ -311,13 +311,25 @@ export interface BackendConfig {
   servers: Record<string, string | ServerConfig | Applet>
   /** Sessions waiting for a slot; more are refused. Default 1024. */
   maxqueue?: number
-  /** Connect attempts after the first. Default 3. */
+  /**
+   * Connect attempts after the first, each after `retryDelay`; and as many again at once, on
+   * servers and addresses that the session has not tried. Default 3.
+   */
   retries?: number
-  /** Choose another server for the last retry (true) or after N failures. Default true. */
+  /**
+   * Go on with another server: at once (true) or after N failures on one. Default true, with
+   * `stick` after as many as there are retries.
+   */
   redispatch?: boolean | number
-  /** Wait before retrying the same server (TAR). Default '1s', at most the connect time-out. */
+  /** From the beginning of an attempt to the next, where there is nobody else to try (TAR). Default '1s', at most the connect time-out. */
   retryDelay?: Duration
-  /** Passive failure marking: `failures` consecutive connect failures take a server out, for `backoff`, doubled up to `maxBackoff`. */
+  /** Use every backup server once no other is usable, not the first alone. Default false. */
+  allBackups?: boolean
+  /**
+   * Passive failure marking: after `failures` connect failures in a row traffic goes to the other
+   * servers, where there are any, but for a trial each `backoff`; which doubles up to `maxBackoff`
+   * after trials that time out.
+   */
   passive?: { failures?: number; backoff?: Duration; maxBackoff?: Duration } | false
   /** Stickiness over a table with the `serverId` data type. */
   stick?: {

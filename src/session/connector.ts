@@ -5,6 +5,7 @@
 
 import { AppletRuntime } from '../applet/runtime.js'
 import type { Server } from '../backend/backend.js'
+import { isLocalFailure } from '../backend/passive.js'
 import type { Clock } from '../clock.js'
 import { encodeProxySsl } from '../connection/proxy-ssl.js'
 import { packReason, reasonCode } from '../connection/reason.js'
@@ -72,7 +73,7 @@ export class Connector {
       return
     }
     session.backend = backend
-    if (session.transition(SERVER, SiState.REQ)) this.#request(session, undefined)
+    if (session.transition(SERVER, SiState.REQ)) this.#request(session)
   }
 
   /** A slot came free for a queued session; the slot is taken already. */
@@ -111,7 +112,7 @@ export class Connector {
   connected(session: Session): void {
     if (session.serverState !== SiState.CON || !session.transition(SERVER, SiState.EST)) return
     session.client.phase = Phase.DATA
-    session.server?.backend.succeeded(session.server)
+    session.server?.backend.succeeded(session.server, session.route)
   }
 
   /** An attempt failed with `reason` and `errno`, or 0; the client is still there. */
@@ -124,36 +125,46 @@ export class Connector {
       return
     }
     const code = reasonCode(reason)
-    backend.failed(server, code)
+    backend.failed(server, code, session.route)
     const { retries, redispatch } = backend.config
-    if (session.failures > retries || code === Code.INTERNAL) {
-      this.#fail(session, reason)
-      return
-    }
     const retrySame = worthRetrying(code)
-    const elsewhere = redispatch > 0 && (session.serverFailures >= redispatch || !retrySame)
-    if (elsewhere) {
-      // Leaving CER for REQ gives the slot back.
-      if (session.transition(SERVER, SiState.REQ)) this.#request(session, server)
-    } else if (retrySame) {
+    session.tried = [...session.tried, server]
+    session.triedRoutes = [...session.triedRoutes, session.route]
+    session.leaves = redispatch > 0 && (session.serverFailures >= redispatch || !retrySame)
+    // Lack of something on this machine is not mended by asking another server.
+    const mayMove = session.moves < retries && !isLocalFailure(code)
+    if (code === Code.INTERNAL) {
+      this.#fail(session, reason)
+    } else if (mayMove && server.hasUntried(session.triedRoutes)) {
+      session.moves++
+      if (session.transition(SERVER, SiState.ASS)) this.#connect(session, server)
+    } else if (mayMove && session.leaves && backend.offers(session.tried)) {
+      session.moves++
+      this.#leave(session)
+    } else if (session.pauses < retries && (retrySame || this.#mayLeave(session, server))) {
+      session.pauses++
       this.#turnAround(session)
     } else {
       this.#fail(session, reason)
     }
   }
 
-  #request(session: Session, avoid: Server | undefined): void {
+  /** Whether another server could be asked after a pause. */
+  #mayLeave({ leaves, backend }: Session, server: Server): boolean {
+    return leaves && backend?.offers([server]) === true
+  }
+
+  /** Gives the slot back, by leaving its states for REQ, and asks for another server. */
+  #leave(session: Session): void {
+    if (session.transition(SERVER, SiState.REQ)) this.#request(session, session.tried)
+  }
+
+  #request(session: Session, avoid?: readonly Server[]): void {
     const backend = session.backend as NonNullable<Session['backend']>
     const choice = backend.pick(session, avoid)
     switch (choice.kind) {
       case 'server':
-        if (choice.server !== avoid) {
-          this.#take(session, choice.server)
-          return
-        }
-        // Nobody else is left: the one that just failed, after the pause.
-        session.serverFailures = 0
-        this.#turnAround(session)
+        this.#take(session, choice.server)
         return
       case 'queued':
         this.#queued(session)
@@ -205,6 +216,7 @@ export class Connector {
     client.answered = true
     session.attempts++
     session.endpoint = server.endpoint
+    session.attemptedAt = this.#clock.now()
     if (server.applet !== undefined) {
       if (!session.transition(SERVER, SiState.EST)) return
       client.phase = Phase.DATA
@@ -220,6 +232,7 @@ export class Connector {
       return
     }
     if (!session.transition(SERVER, SiState.CON)) return
+    session.route = route
     const flags = server.wantsOutcome ? ConnectFlag.WANT_CONNECTED : 0
     const tlvs = tlvsFor(client, server)
     this.#engine.connect(client.slot, client.generation, route, flags, 0, tlvs)
@@ -240,21 +253,31 @@ export class Connector {
     }
   }
 
-  /** Waits in TAR, the slot in hand, and tries the same server again. */
+  /**
+   * Waits in TAR, the slot in hand. Attempts begin `retryDelay` after each other at least: one
+   * that took longer, to its time-out, is followed by the next at once.
+   */
   #turnAround(session: Session): void {
     if (!session.transition(SERVER, SiState.TAR)) return
     const { config } = session.backend as NonNullable<Session['backend']>
-    const { client } = session
-    const limit = config.timeouts.connect
-    const delay = limit > 0 ? Math.min(config.retryDelay, limit) : config.retryDelay
+    const passed = this.#clock.now() - session.attemptedAt
+    const delay = Math.max(config.retryDelay - passed, 0)
     session.cancelTimer = this.#clock.after(delay, () =>
-      this.#host.guard(client, () => {
+      this.#host.guard(session.client, () => {
         session.cancelTimer = undefined
-        const { server } = session
-        if (server === undefined || session.serverState !== SiState.TAR) return
-        if (session.transition(SERVER, SiState.ASS)) this.#connect(session, server)
+        if (session.serverState === SiState.TAR) this.#afterPause(session)
       }),
     )
+  }
+
+  /** The same server again or, where the session is to leave it, any other that there is. */
+  #afterPause(session: Session): void {
+    const { server } = session
+    if (server === undefined) return
+    session.tried = [server]
+    session.triedRoutes = [session.route]
+    if (session.leaves) this.#leave(session)
+    else if (session.transition(SERVER, SiState.ASS)) this.#connect(session, server)
   }
 
   /** No server: CLO gives back what is held. */

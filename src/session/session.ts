@@ -35,6 +35,9 @@ export interface FailedAttempt {
 /** Failed attempts that a session remembers for its log line. */
 const MOST_ATTEMPTS = 16
 
+const NOBODY: readonly Server[] = []
+const NO_ROUTES: readonly number[] = []
+
 export class Session implements BackendClient {
   readonly client: ClientConnection
   readonly #owner: SessionOwner
@@ -47,8 +50,19 @@ export class Session implements BackendClient {
   server: Server | undefined = undefined
   /** Connect attempts. */
   attempts = 0
-  /** Connect attempts that failed. */
-  failures = 0
+  /** Attempts that followed a failed one at once, on another server or address. */
+  moves = 0
+  /** Attempts that followed a failed one after a pause. */
+  pauses = 0
+  /** Servers that failed since the last pause, and the routes to them. */
+  tried: readonly Server[] = NOBODY
+  triedRoutes: readonly number[] = NO_ROUTES
+  /** Another server is to be tried where there is one. */
+  leaves = false
+  /** Engine route of the last attempt. */
+  route = -1
+  /** Clock at which the last attempt began. */
+  attemptedAt = 0
   /** Failures on `server` since it was chosen. */
   serverFailures = 0
   /** Where the last attempt went; undefined for an applet. */
@@ -108,7 +122,6 @@ export class Session implements BackendClient {
 
   /** An attempt failed; `errno` or 0. */
   attemptFailed(reason: number, errno: number): void {
-    this.failures++
     this.serverFailures++
     this.lastFailure = reason
     this.client.errno = errno

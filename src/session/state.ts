@@ -3,10 +3,10 @@
  * between them. The client's side walks INI EST DIS CLO; the server's side
  *
  * ```text
- *  INI ─ REQ ─┬──────── ASS ─┬─ CON ─┬─ EST ─ DIS ─ CLO
- *             └─ QUE ───┘ │  │       │
- *             ┌─ TAR ─────┘  └─ CER ─┘
- *             └──────────────────┘         (CER goes back to REQ for another server)
+ *  INI ─ REQ ─┬─────── ASS ── CON ─┬─ EST ─ DIS ─ CLO
+ *         │   └─ QUE ──┘ │         │
+ *         │              │         CER ── REQ (another server) or ASS (another address)
+ *         └───── TAR ────┘          └──── TAR (a pause, then the same server or another one)
  * ```
  *
  * and every state may go to CLO. What a session holds is given back by the
@@ -75,12 +75,12 @@ const clientTransitions: readonly number[] = [
 
 const serverTransitions: readonly number[] = [
   states('REQ', 'CLO'), // INI
-  states('QUE', 'ASS', 'TAR', 'CLO'), // REQ: TAR where only the server that just failed is left
+  states('QUE', 'ASS', 'CLO'), // REQ
   states('ASS', 'CLO'), // QUE
-  states('ASS', 'CLO'), // TAR
+  states('ASS', 'REQ', 'CLO'), // TAR: REQ for another server, ASS for the same one
   states('CON', 'CER', 'EST', 'CLO'), // ASS: EST for an applet, CER without an address
   states('EST', 'CER', 'CLO'), // CON
-  states('TAR', 'REQ', 'CLO'), // CER
+  states('TAR', 'REQ', 'ASS', 'CLO'), // CER: ASS for another address of the same server
   states('DIS', 'CLO'), // EST
   states('CLO'), // DIS
   0, // CLO

@@ -217,17 +217,21 @@ describe('the queue of a backend', () => {
 })
 
 describe('the choice of servers', () => {
-  it('takes backup servers only while no other is usable', async () => {
-    const { backend, byName } = await startWorld(
-      backendConfig(serversOf({ maxconn: 1 }, { backup: true }, { backup: true })),
-    )
-    assert.equal(choose(backend), 'a')
-    assert.equal(choose(backend), 'queued')
-    byName('a').setState('maint')
-    assert.deepEqual([1, 2].map(() => choose(backend)).sort(), ['b', 'c'])
-    byName('a').setState('ready')
-    backend.release(byName('a'))
-    assert.equal(choose(backend), 'a')
+  it('takes the first usable backup while no other server is, or all of them', async () => {
+    for (const allBackups of [false, true]) {
+      const servers = serversOf({ maxconn: 1 }, { backup: true }, { backup: true })
+      const { backend, byName } = await startWorld(backendConfig(servers, { allBackups }))
+      assert.equal(choose(backend), 'a')
+      assert.equal(choose(backend), 'queued')
+      byName('a').setState('maint')
+      const names = [1, 2, 3, 4].map(() => choose(backend)).sort()
+      assert.deepEqual(names, allBackups ? ['b', 'b', 'c', 'c'] : ['b', 'b', 'b', 'b'])
+      byName('b').setState('drain')
+      assert.equal(choose(backend), 'c')
+      byName('a').setState('ready')
+      backend.release(byName('a'))
+      assert.equal(choose(backend), 'a')
+    }
   })
 
   it('gives new sessions to no server in drain or maint, or of weight 0', async () => {
@@ -261,6 +265,49 @@ describe('the choice of servers', () => {
       const names = Array.from({ length: 4 }, () => choose(backend, new FakeClient(), a))
       assert.deepEqual(names, ['b', 'b', 'b', 'a'], algorithm)
     }
+  })
+
+  it('avoids every server of the list, and takes one of them where no other has a slot', async () => {
+    for (const algorithm of ['roundrobin', 'leastconn', 'first'] as const) {
+      const config = backendConfig(serversOf({}, {}, { maxconn: 1 }), { balance: { algorithm } })
+      const { backend, byName } = await startWorld(config)
+      const avoid = [byName('a'), byName('b')]
+      const pick = () => {
+        const picked = backend.pick(new FakeClient(), avoid)
+        return picked.kind === 'server' ? picked.server.name : picked.kind
+      }
+      assert.equal(backend.offers(avoid), true)
+      assert.equal(pick(), 'c', algorithm)
+      assert.equal(backend.offers(avoid), false)
+      assert.match(pick(), /^[ab]$/, algorithm)
+    }
+  })
+
+  it('refuses states and weights that are none', async () => {
+    const { byName } = await startWorld(backendConfig(serversOf({})))
+    const a = byName('a')
+    for (const state of ['redy', 'READY', '', undefined, null, 0, {}, 'constructor']) {
+      assert.throws(() => a.setState(state as 'ready'), {
+        code: 'ERR_SLUICE_ARGUMENT',
+        message: /state of server 'a' must be one of 'ready', 'drain', 'maint', not /,
+      })
+    }
+    for (const weight of [
+      Number.NaN,
+      -1,
+      257,
+      0.5,
+      Number.POSITIVE_INFINITY,
+      '5',
+      null,
+      undefined,
+    ]) {
+      assert.throws(() => a.setWeight(weight as number), {
+        code: 'ERR_SLUICE_ARGUMENT',
+        message: /weight of server 'a' must be a whole number from 0 to 256, not /,
+      })
+    }
+    assert.deepEqual([a.state, a.weight, a.status], ['ready', 1, 'up'])
   })
 
   it('queues where the avoided server is the only one and full', async () => {

@@ -65,23 +65,43 @@ describe('passive failure marking', () => {
     assert.deepEqual(changes, ['a: up > down', 'a: down > half-open', 'a: half-open > up'])
   })
 
-  it('doubles the back-off with each failed trial, up to its limit, and resets it', async () => {
+  it('doubles the back-off with each trial that times out, up to its limit, and resets it', async () => {
     const { backend, byName, clock, fail } = await world({})
     fail('a', 3)
-    for (const backoff of [1000, 2000, 3000, 3000]) {
-      clock.advance(backoff - 1)
-      assert.equal(byName('a').status, 'down')
-      clock.advance(1)
-      assert.equal(byName('a').status, 'half-open')
-      assert.equal(choose(backend), 'a')
-      fail('a', 1)
-      backend.release(byName('a'))
+    const trials = (code: number, backoffs: number[]) => {
+      for (const backoff of backoffs) {
+        clock.advance(backoff - 1)
+        assert.equal(byName('a').status, 'down')
+        clock.advance(1)
+        assert.equal(byName('a').status, 'half-open')
+        assert.equal(choose(backend), 'a')
+        fail('a', 1, code)
+        backend.release(byName('a'))
+      }
     }
+    trials(Code.CONNECT_TIMEOUT, [1000, 2000, 3000, 3000])
     clock.advance(3000)
     backend.succeeded(byName('a'))
     fail('a', 3)
     clock.advance(1000)
     assert.equal(byName('a').status, 'half-open')
+  })
+
+  it('tries as often as before a server that refuses: the trial costs its session nothing', async () => {
+    const { backend, byName, clock, fail, lines, changes } = await world({}, {})
+    fail('a', 3)
+    for (let i = 0; i < 40; i++) {
+      clock.advance(1000)
+      assert.ok([choose(backend), choose(backend)].includes('a'))
+      fail('a', 1)
+    }
+    clock.advance(1000)
+    assert.equal(byName('a').status, 'half-open')
+    assert.deepEqual(
+      lines.filter(({ level }) => level >= 30).map(({ msg }) => msg),
+      ['server is down'],
+    )
+    assert.equal(changes.length, 82)
   })
 
   it('does not lengthen the back-off for failures that come late', async () => {
@@ -93,19 +113,42 @@ describe('passive failure marking', () => {
     assert.equal(byName('a').status, 'half-open')
   })
 
-  it('lets others wait for the trial of the only server', async () => {
-    const { backend, byName, clock, fail } = await world({})
+  it('moves traffic, and only where somebody serves it better', async () => {
+    const { backend, byName, clock, fail } = await world({}, {})
+    const names = (count: number) => Array.from({ length: count }, () => choose(backend)).sort()
     fail('a', 3)
-    assert.equal(choose(backend), 'none')
+    assert.deepEqual(names(2), ['b', 'b'])
+    fail('b', 3)
+    assert.deepEqual(names(4), ['a', 'a', 'b', 'b'])
     clock.advance(1000)
-    assert.equal(choose(backend), 'a')
-    const client = new FakeClient()
-    assert.equal(choose(backend, client), 'queued')
-    backend.succeeded(byName('a'))
-    assert.equal(client.server?.name, 'a')
+    assert.deepEqual(names(2), ['a', 'b'])
+    // Both are on trial, and nobody waits for what comes of it.
+    assert.deepEqual(names(2), ['a', 'b'])
+    backend.succeeded(byName('b'))
+    assert.deepEqual(names(2), ['b', 'b'])
   })
 
-  it('gives the trial to somebody who waits', async () => {
+  it('leaves marked servers to those who have tried the others, the oldest mark first', async () => {
+    const { backend, byName, clock, fail } = await world({}, {}, {}, { backup: true })
+    const pick = (...avoid: string[]) => {
+      const picked = backend.pick(new FakeClient(), avoid.map(byName))
+      return picked.kind === 'server' ? picked.server.name : picked.kind
+    }
+    fail('b', 3)
+    clock.advance(10)
+    fail('a', 3)
+    assert.equal(pick(), 'c')
+    assert.equal(pick('c'), 'b')
+    assert.equal(pick('c', 'b'), 'a')
+    // The backup is for when no other is up.
+    assert.equal(backend.offers(['a', 'b', 'c'].map(byName)), false)
+    assert.equal(pick('c', 'b', 'a'), 'c')
+    fail('c', 3)
+    assert.equal(pick(), 'd')
+    assert.equal(pick('d'), 'b')
+  })
+
+  it('lets nobody wait for a marked server that is alone', async () => {
     const { backend, byName, clock, fail } = await world({ maxconn: 1 })
     choose(backend)
     const [first, second] = [new FakeClient(), new FakeClient()]
@@ -113,10 +156,11 @@ describe('passive failure marking', () => {
     choose(backend, second)
     fail('a', 3)
     backend.release(byName('a'))
-    assert.equal(givenTo(first), undefined)
+    assert.equal(givenTo(first), 'a')
     clock.advance(1000)
-    assert.equal(first.server?.name, 'a')
-    assert.equal(second.server, undefined)
+    assert.equal(givenTo(second), undefined)
+    backend.release(byName('a'))
+    assert.equal(givenTo(second), 'a')
   })
 
   it('tries again when the trial ends without an outcome', async () => {
@@ -193,7 +237,7 @@ describe('passive failure marking', () => {
       },
     })
     for (let i = 0; i < 3; i++) backend.failed(byName('a'), Code.REFUSED)
-    assert.equal(choose(backend), 'none')
+    assert.equal(byName('a').status, 'down')
     assert.match(lines.at(-1)?.msg ?? '', /onServerState threw/)
   })
 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type Resolver, systemResolver } from '#sluice/backend/resolve.js'
+import { Code } from '#sluice/engine/wire.js'
 import { backendConfig, choose, makeWorld, serversOf, settle } from './support.js'
 
 /** Answers what `answers` holds at the moment: addresses, an error, or nothing at all. */
@@ -140,11 +141,12 @@ describe('host names of servers', () => {
     })
     const { backend, byName, clock } = makeWorld(config, { resolver, resolveInterval: 30_000 })
     await backend.start()
-    backend.failed(byName('a'), 4)
-    assert.equal(choose(backend), 'none')
+    backend.failed(byName('a'), Code.REFUSED)
+    assert.equal(byName('a').status, 'down')
     resolver.answers = ['192.0.2.2']
     clock.advance(30_000)
     await settle()
+    assert.equal(byName('a').status, 'up')
     assert.equal(choose(backend), 'a')
   })
 
@@ -180,6 +182,99 @@ describe('host names of servers', () => {
     await started
     assert.equal(world.engine.routes.size, 0)
     assert.equal(world.clock.pending, 0)
+  })
+})
+
+describe('several addresses of a name', () => {
+  const three = ['2001:db8::1', '192.0.2.1', '192.0.2.2']
+
+  async function several(answers = three) {
+    const resolver = new FakeResolver(answers)
+    const passive = { failures: 1, backoff: 1000, maxBackoff: 1000 }
+    const config = backendConfig(serversOf({ address: host }), { passive })
+    const world = makeWorld(config, { resolver, resolveInterval: 30_000 })
+    await world.backend.start()
+    const a = world.byName('a')
+    const ip = () => {
+      const address = world.engine.routes.get(a.route())?.address
+      return address?.kind === 'tcp' ? address.ip : undefined
+    }
+    const fail = (route = a.route()) => world.backend.failed(a, Code.REFUSED, route)
+    const resolve = async (ips: string[]) => {
+      resolver.answers = ips
+      world.clock.advance(30_000)
+      await settle()
+    }
+    return { ...world, a, ip, fail, resolve }
+  }
+
+  it('are used in turn, and the one that worked goes first', async () => {
+    const { backend, a, ip, fail } = await several()
+    assert.equal(ip(), '2001:db8::1')
+    assert.equal(a.wantsOutcome, false)
+    const first = a.route()
+    fail()
+    assert.equal(ip(), '192.0.2.1')
+    assert.equal(a.wantsOutcome, true)
+    assert.equal(a.hasUntried([first]), true)
+    // Somebody else who found the first one dead does not move it on.
+    fail(first)
+    assert.equal(ip(), '192.0.2.1')
+    assert.equal(a.status, 'up')
+    backend.succeeded(a, a.route())
+    assert.equal(a.wantsOutcome, false)
+    assert.equal(ip(), '192.0.2.1')
+  })
+
+  it('make one server, which has failed when all of them have', async () => {
+    const { a, ip, fail } = await several()
+    const tried: number[] = []
+    for (const status of ['up', 'up', 'down']) {
+      assert.equal(a.hasUntried(tried), true)
+      tried.push(a.route())
+      fail()
+      assert.equal(a.status, status)
+    }
+    assert.equal(a.hasUntried(tried), false)
+    assert.equal(ip(), '2001:db8::1')
+  })
+
+  it('have a route each, however often they are used', async () => {
+    const { engine, backend, clock, fail } = await several()
+    for (let i = 0; i < 30; i++) fail()
+    assert.equal(engine.routes.size, 3)
+    backend.stop()
+    assert.equal(engine.routes.size, 0)
+    assert.equal(clock.pending, 0)
+  })
+
+  it('keep what worked when they are looked up again, in another order or with others', async () => {
+    const { ip, fail, resolve, a, engine, lines } = await several()
+    fail()
+    const route = a.route()
+    await resolve(['192.0.2.2', '192.0.2.1', '2001:db8::1'])
+    assert.equal(a.route(), route)
+    await resolve(['192.0.2.9', '192.0.2.1'])
+    assert.equal(a.route(), route)
+    assert.deepEqual(
+      lines.filter(({ level }) => level > 20),
+      [],
+    )
+    fail()
+    assert.equal(ip(), '192.0.2.9')
+    await resolve(['192.0.2.77'])
+    assert.equal(ip(), '192.0.2.77')
+    assert.equal(lines.at(-1)?.msg, 'the server has a new address')
+    assert.equal(a.hasRoute(route), true)
+    await resolve(['192.0.2.77'])
+    assert.equal(a.hasRoute(route), false)
+    assert.equal(engine.routes.size, 1)
+  })
+
+  it('are asked for again from the first after answers that have none of them', async () => {
+    const { ip, resolve } = await several()
+    await resolve(['192.0.2.1', '192.0.2.1', '192.0.2.2'])
+    assert.equal(ip(), '192.0.2.1')
   })
 })
 

@@ -100,7 +100,8 @@ export function backendConfig(
     servers,
     maxqueue: 1024,
     retries: 3,
-    redispatch: 3,
+    redispatch: 1,
+    allBackups: false,
     retryDelay: 1000,
     passive: undefined,
     stick: undefined,
@@ -185,7 +186,7 @@ export function choose(
   client: BackendClient = new FakeClient(),
   avoid?: Server,
 ): string {
-  const pick = backend.pick(client, avoid)
+  const pick = backend.pick(client, avoid && [avoid])
   return pick.kind === 'server' ? pick.server.name : pick.kind
 }
 

@@ -157,7 +157,7 @@ test('queue time-out, full queue, and a client that leaves the queue', async () 
   assert.deepEqual(sessions()[2]?.timers, { queue: 3000, connect: -1, total: 3000 })
 })
 
-test('retries wait in TAR on the same server, then the last one goes elsewhere', async () => {
+test('redispatch after as many failures as retries: the same server in TAR, then another', async () => {
   const { engine, clock, sessions, proxy } = await harness(
     {
       backends: {
@@ -165,7 +165,7 @@ test('retries wait in TAR on the same server, then the last one goes elsewhere',
           balance: 'first',
           servers: { a: '127.0.0.1:9001', b: '127.0.0.1:9002' },
           retries: 2,
-          redispatch: true,
+          redispatch: 2,
           retryDelay: '1s',
           passive: false,
         },
@@ -208,6 +208,107 @@ test('redispatch after one failure goes elsewhere at once', async () => {
   )
   const client = engine.accept()
   assert.deepEqual(ports(engine, client.routes), [9001, 9002])
+})
+
+test('by default another server is tried at once, and each only once before a pause', async () => {
+  const { engine, clock } = await harness(
+    {
+      backends: {
+        app: {
+          balance: 'first',
+          servers: { a: '127.0.0.1:9001', b: '127.0.0.1:9002', c: '127.0.0.1:9003' },
+          passive: false,
+        },
+      },
+    },
+    {
+      onConnect: (client) => (client.routes.length < 5 ? refused() : 'ok'),
+    },
+  )
+  const client = engine.accept()
+  assert.deepEqual(ports(engine, client.routes), [9001, 9002, 9003])
+  clock.advance(999)
+  assert.equal(client.routes.length, 3)
+  clock.advance(1)
+  assert.deepEqual(ports(engine, client.routes), [9001, 9002, 9003, 9001, 9002])
+  assert.equal(client.mode, 'forward')
+})
+
+test('without retries one server is asked, once', async () => {
+  const { engine, clock } = await harness(
+    { backends: { app: { servers: { a: '127.0.0.1:9001', b: '127.0.0.1:9002' }, retries: 0 } } },
+    { onConnect: refused },
+  )
+  const client = engine.accept()
+  clock.advance(60_000)
+  assert.equal(client.routes.length, 1)
+  assert.equal(client.end?.code, 'refused')
+})
+
+test('attempts are bounded, with many servers too', async () => {
+  const servers = Object.fromEntries(
+    Array.from({ length: 20 }, (_, i) => [`s${i}`, `127.0.0.1:${9001 + i}`]),
+  )
+  const { engine, clock, proxy } = await harness(
+    { backends: { app: { servers, retries: 2 } } },
+    { onConnect: refused },
+  )
+  const client = engine.accept()
+  clock.advance(60_000)
+  assert.equal(client.routes.length, 5)
+  assert.equal(new Set(client.routes).size, 5)
+  const { backends } = proxy.stats()
+  for (const { sessions } of Object.values(backends.app?.servers ?? {})) assert.equal(sessions, 0)
+})
+
+test('a pause counts from the beginning of the attempt: nothing is added to a time-out', async () => {
+  const { engine, clock, sessions } = await harness(
+    {
+      backends: {
+        app: { servers: { a: '127.0.0.1:9001' }, timeouts: { connect: '2s' }, retries: 3 },
+      },
+    },
+    { onConnect: () => 'pending' },
+  )
+  const client = engine.accept()
+  clock.advance(7_999)
+  assert.equal(client.mode, 'connecting')
+  assert.equal(client.routes.length, 4)
+  clock.advance(1)
+  assert.equal(client.end?.code, 'connect-timeout')
+  assert.deepEqual(sessions()[0]?.timers, { queue: 0, connect: -1, total: 8_000 })
+})
+
+test('what sticks to a server waits for it, as long as the retries are', async () => {
+  const { engine, clock } = await harness(
+    {
+      tables: { affinity: { key: 'ip', size: 10, store: { serverId: true } } },
+      backends: {
+        app: {
+          balance: 'first',
+          servers: { a: '127.0.0.1:9001', b: '127.0.0.1:9002' },
+          stick: { table: 'affinity' },
+        },
+      },
+    },
+    { onConnect: (client) => (client.routes.length === 1 ? refused() : 'ok') },
+  )
+  const client = engine.accept()
+  clock.advance(1_000)
+  assert.deepEqual(ports(engine, client.routes), [9001, 9001])
+})
+
+test('a lack of something on this machine does not send a session to another server', async () => {
+  const { engine, clock } = await harness(
+    { backends: { app: { servers: { a: '127.0.0.1:9001', b: '127.0.0.1:9002' } } } },
+    {
+      onConnect: (client) => (client.routes.length < 2 ? { code: Code.FD_EXHAUSTED } : 'ok'),
+    },
+  )
+  const client = engine.accept()
+  assert.equal(client.routes.length, 1)
+  clock.advance(1_000)
+  assert.equal(client.mode, 'forward')
 })
 
 test('redispatch with one server left pauses before it tries again', async () => {

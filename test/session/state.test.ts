@@ -12,12 +12,12 @@ import {
 
 const server: Record<SiStateName, SiStateName[]> = {
   INI: ['REQ', 'CLO'],
-  REQ: ['QUE', 'TAR', 'ASS', 'CLO'],
+  REQ: ['QUE', 'ASS', 'CLO'],
   QUE: ['ASS', 'CLO'],
-  TAR: ['ASS', 'CLO'],
+  TAR: ['REQ', 'ASS', 'CLO'],
   ASS: ['CON', 'CER', 'EST', 'CLO'],
   CON: ['CER', 'EST', 'CLO'],
-  CER: ['REQ', 'TAR', 'CLO'],
+  CER: ['REQ', 'TAR', 'ASS', 'CLO'],
   EST: ['DIS', 'CLO'],
   DIS: ['CLO'],
   CLO: [],

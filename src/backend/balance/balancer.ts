@@ -17,11 +17,19 @@ export interface Balancer<S extends Candidate> {
   /** The candidates or their weights changed. Called before the first `pick`. */
   update(candidates: readonly S[]): void
   /**
-   * Chooses a server other than `avoid`, or undefined where every one of them
-   * is full. Only algorithms with affinity may answer a server that is full:
-   * the client then waits for exactly that one.
+   * Chooses a server that is not among `avoid`, or undefined where every one of
+   * them is full. Only algorithms with affinity may answer a server that is
+   * full: the client then waits for exactly that one.
    */
-  pick(conn: Connection, avoid: S | undefined): S | undefined
+  pick(conn: Connection, avoid?: readonly S[]): S | undefined
+}
+
+/** Whether the candidate has a free slot and is not avoided. */
+export function isFree<S extends Candidate>(
+  candidate: S,
+  avoid: readonly S[] | undefined,
+): boolean {
+  return candidate.sessions < candidate.limit && !(avoid?.includes(candidate) ?? false)
 }
 
 /** Whether a has more sessions for its weight than b. */

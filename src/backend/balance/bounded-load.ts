@@ -5,14 +5,14 @@
  */
 
 import type { Connection } from '../../rules/types.js'
-import type { Candidate } from './balancer.js'
+import { type Candidate, isFree } from './balancer.js'
 
 /** The key that is hashed. Must not throw. */
 export type HashKey = (conn: Connection) => string | number
 
 export class LoadBound<S extends Candidate> {
   readonly #percent: number
-  #avoid: S | undefined
+  #avoid: readonly S[] | undefined
   #sessions = 0
   #weights = 0
 
@@ -26,13 +26,15 @@ export class LoadBound<S extends Candidate> {
    * mean is that of the servers that have a slot left: full ones cannot take
    * their share, so the others must.
    */
-  measure(candidates: readonly S[], avoid: S | undefined): boolean {
+  measure(candidates: readonly S[], avoid: readonly S[] | undefined): boolean {
     this.#avoid = avoid
-    if (this.#percent === 0) return candidates.length > 1 || candidates[0] !== avoid
+    if (this.#percent === 0) {
+      return avoid === undefined || candidates.some((candidate) => !avoid.includes(candidate))
+    }
     this.#sessions = 1
     this.#weights = 0
     for (const candidate of candidates) {
-      if (candidate === avoid || candidate.sessions >= candidate.limit) continue
+      if (!isFree(candidate, avoid)) continue
       this.#sessions += candidate.sessions
       this.#weights += candidate.weight
     }
@@ -48,7 +50,7 @@ export class LoadBound<S extends Candidate> {
    * is for, so the client waits for its server.
    */
   allows(candidate: S): boolean {
-    if (candidate === this.#avoid) return false
+    if (this.#avoid?.includes(candidate)) return false
     if (this.#percent === 0) return true
     if (candidate.sessions >= candidate.limit) return false
     const share = (this.#percent * this.#sessions * candidate.weight) / (100 * this.#weights)

@@ -53,7 +53,7 @@ export class ConsistentHash<S extends Candidate> implements Balancer<S> {
     this.#owners = Uint16Array.from(ring, (point) => point % 0x1_0000)
   }
 
-  pick(conn: Connection, avoid: S | undefined): S | undefined {
+  pick(conn: Connection, avoid?: readonly S[]): S | undefined {
     const count = this.#points.length
     const candidates = this.#candidates
     if (count === 0 || !this.#bound.measure(candidates, avoid)) return undefined

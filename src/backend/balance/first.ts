@@ -4,7 +4,7 @@
  */
 
 import type { Connection } from '../../rules/types.js'
-import type { Balancer, Candidate } from './balancer.js'
+import { type Balancer, type Candidate, isFree } from './balancer.js'
 
 export class First<S extends Candidate> implements Balancer<S> {
   #candidates: readonly S[] = []
@@ -13,10 +13,7 @@ export class First<S extends Candidate> implements Balancer<S> {
     this.#candidates = candidates.slice().sort((a, b) => a.id - b.id)
   }
 
-  pick(_conn: Connection, avoid: S | undefined): S | undefined {
-    for (const candidate of this.#candidates) {
-      if (candidate.sessions < candidate.limit && candidate !== avoid) return candidate
-    }
-    return undefined
+  pick(_conn: Connection, avoid?: readonly S[]): S | undefined {
+    return this.#candidates.find((candidate) => isFree(candidate, avoid))
   }
 }

@@ -27,7 +27,7 @@ export class HashMap<S extends Candidate> implements Balancer<S> {
     this.#sums = new WeightSums(candidates)
   }
 
-  pick(conn: Connection, avoid: S | undefined): S | undefined {
+  pick(conn: Connection, avoid?: readonly S[]): S | undefined {
     const candidates = this.#candidates
     const count = candidates.length
     if (count === 0 || !this.#bound.measure(candidates, avoid)) return undefined

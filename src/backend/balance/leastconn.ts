@@ -4,7 +4,7 @@
  */
 
 import type { Connection } from '../../rules/types.js'
-import { type Balancer, busier, type Candidate } from './balancer.js'
+import { type Balancer, busier, type Candidate, isFree } from './balancer.js'
 
 export class LeastConn<S extends Candidate> implements Balancer<S> {
   #candidates: readonly S[] = []
@@ -16,7 +16,7 @@ export class LeastConn<S extends Candidate> implements Balancer<S> {
     if (this.#next > candidates.length) this.#next = 0
   }
 
-  pick(_conn: Connection, avoid: S | undefined): S | undefined {
+  pick(_conn: Connection, avoid?: readonly S[]): S | undefined {
     const candidates = this.#candidates
     const count = candidates.length
     let best: S | undefined
@@ -24,7 +24,7 @@ export class LeastConn<S extends Candidate> implements Balancer<S> {
     for (let i = 0; i < count; i++, at++) {
       if (at >= count) at = 0
       const candidate = candidates[at] as S
-      if (candidate.sessions >= candidate.limit || candidate === avoid) continue
+      if (!isFree(candidate, avoid)) continue
       if (best === undefined || busier(best, candidate)) {
         best = candidate
         this.#next = at + 1

@@ -6,7 +6,7 @@
  */
 
 import type { Connection } from '../../rules/types.js'
-import { type Balancer, busier, type Candidate } from './balancer.js'
+import { type Balancer, busier, type Candidate, isFree } from './balancer.js'
 import { pickWeighted, WeightSums } from './weights.js'
 
 export class Random<S extends Candidate> implements Balancer<S> {
@@ -26,12 +26,12 @@ export class Random<S extends Candidate> implements Balancer<S> {
     this.#sums = new WeightSums(candidates)
   }
 
-  pick(_conn: Connection, avoid: S | undefined): S | undefined {
+  pick(_conn: Connection, avoid?: readonly S[]): S | undefined {
     let best: S | undefined
     for (let i = 0; i < this.#draws; i++) {
       const drawn = this.#draw(best)
       if (drawn === undefined) return undefined
-      if (drawn.sessions >= drawn.limit || drawn === avoid) continue
+      if (!isFree(drawn, avoid)) continue
       if (best === undefined || busier(best, drawn)) best = drawn
     }
     return best ?? this.#leastBusy(avoid)
@@ -44,10 +44,10 @@ export class Random<S extends Candidate> implements Balancer<S> {
   }
 
   /** Every draw was full or avoided. */
-  #leastBusy(avoid: S | undefined): S | undefined {
+  #leastBusy(avoid: readonly S[] | undefined): S | undefined {
     let best: S | undefined
     for (const candidate of this.#candidates) {
-      if (candidate.sessions >= candidate.limit || candidate === avoid) continue
+      if (!isFree(candidate, avoid)) continue
       if (best === undefined || busier(best, candidate)) best = candidate
     }
     return best

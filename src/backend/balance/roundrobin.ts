@@ -8,7 +8,7 @@
  */
 
 import type { Connection } from '../../rules/types.js'
-import type { Balancer, Candidate } from './balancer.js'
+import { type Balancer, type Candidate, isFree } from './balancer.js'
 
 export class RoundRobin<S extends Candidate> implements Balancer<S> {
   #candidates: readonly S[] = []
@@ -34,18 +34,18 @@ export class RoundRobin<S extends Candidate> implements Balancer<S> {
     }
   }
 
-  pick(_conn: Connection, avoid: S | undefined): S | undefined {
+  pick(_conn: Connection, avoid?: readonly S[]): S | undefined {
     return this.#equal ? this.#rotate(avoid) : this.#weigh(avoid)
   }
 
-  #rotate(avoid: S | undefined): S | undefined {
+  #rotate(avoid: readonly S[] | undefined): S | undefined {
     const candidates = this.#candidates
     const count = candidates.length
     let at = this.#next
     for (let i = 0; i < count; i++, at++) {
       if (at >= count) at = 0
       const candidate = candidates[at] as S
-      if (candidate.sessions >= candidate.limit || candidate === avoid) continue
+      if (!isFree(candidate, avoid)) continue
       this.#next = at + 1
       this.#last = candidate
       return candidate
@@ -53,14 +53,14 @@ export class RoundRobin<S extends Candidate> implements Balancer<S> {
     return undefined
   }
 
-  #weigh(avoid: S | undefined): S | undefined {
+  #weigh(avoid: readonly S[] | undefined): S | undefined {
     const candidates = this.#candidates
     const gained = this.#gained
     let best = -1
     let total = 0
     for (let i = 0; i < candidates.length; i++) {
       const candidate = candidates[i] as S
-      if (candidate.sessions >= candidate.limit || candidate === avoid) continue
+      if (!isFree(candidate, avoid)) continue
       total += candidate.weight
       gained[i] = (gained[i] as number) + candidate.weight
       if (best < 0 || (gained[i] as number) > (gained[best] as number)) best = i
