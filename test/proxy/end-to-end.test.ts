@@ -153,6 +153,7 @@ for (const kind of engineKinds) {
           balance: 'first',
           servers: { dead: address(closed), live: address(server.port) },
           retries: 2,
+          redispatch: 2,
           retryDelay: '10ms',
         },
       },
