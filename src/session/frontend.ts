@@ -5,7 +5,7 @@
 import type { Backend } from '../backend/backend.js'
 import type { ResolvedBind, ResolvedFrontend } from '../config/resolved.js'
 import { parseDuration } from '../config/units.js'
-import { reasonBy, reasonCode, reasonPhase, unpackReason } from '../connection/reason.js'
+import { formatReason } from '../connection/reason.js'
 import type { ListenResult, ListenSpec } from '../engine/engine.js'
 import { Handshake, Phase } from '../engine/wire.js'
 import type { HandshakeHandler } from '../handshake/handler.js'
@@ -118,8 +118,8 @@ export class Frontend {
   /** Counts sampled lines. */
   logTurn = 0
   paused = false
-  /** Ended connections by reason, at `reasonIndex`. */
-  readonly #ends = new Uint32Array(1 << 14)
+  /** Ended connections by reason word: a few dozen at most. */
+  readonly #ends = new Map<number, number>()
 
   constructor(config: ResolvedFrontend, backend: Backend | undefined, verdictTimeout: number) {
     this.name = config.name
@@ -220,18 +220,16 @@ export class Frontend {
   }
 
   countEnd(reason: number): void {
-    const index = reasonIndex(reason)
-    this.#ends[index] = (this.#ends[index] as number) + 1
+    this.#ends.set(reason, (this.#ends.get(reason) ?? 0) + 1)
   }
 
   /** Ended connections as 'by/phase/code' and count. */
   ends(): Record<string, number> {
     const ends: Record<string, number> = {}
-    for (const [index, count] of this.#ends.entries()) {
-      if (count === 0) continue
-      const reason = (index >> 11) | (((index >> 6) & 31) << 4) | ((index & 63) << 12)
-      const { by, phase, code } = unpackReason(reason)
-      ends[`${by}/${phase}/${code}`] = count
+    for (const [reason, count] of this.#ends) {
+      const text = formatReason(reason)
+      // Words of a newer engine read as the same text.
+      ends[text] = (ends[text] ?? 0) + count
     }
     return ends
   }
@@ -253,13 +251,6 @@ export class Frontend {
     const handlers = this.handlers.map(({ deadline }) => deadline)
     return Math.max(this.verdictTimeout + extra, ...handlers) + ENGINE_MARGIN
   }
-}
-
-/** 5 bits of phase and 6 of code hold today's lists; the 3 bits of `by` come on top. */
-function reasonIndex(reason: number): number {
-  return (
-    ((reasonBy(reason) & 7) << 11) | ((reasonPhase(reason) & 31) << 6) | (reasonCode(reason) & 63)
-  )
 }
 
 function compileHandler(handler: HandshakeHandler): CompiledHandler {
