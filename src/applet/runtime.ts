@@ -205,7 +205,8 @@ export class AppletRuntime implements AppletStream {
     this.#done = true
     // A read or write that failed because the client went away is no fault of the applet.
     if (this.#gone) return
-    this.#conn.log.error(
+    this.#conn.failed(
+      'error',
       { err: error, applet: this.#applet.name },
       `applet ${this.#applet.name} failed`,
     )

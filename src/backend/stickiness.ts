@@ -1,6 +1,7 @@
 /** Stickiness: which server a key went to, kept in a stick table. */
 
 import type { ResolvedBackend } from '../config/resolved.js'
+import { FailureLog } from '../log/failures.js'
 import type { Connection } from '../rules/types.js'
 import type { StickTable } from '../tables/stick-table.js'
 
@@ -9,6 +10,7 @@ type StickConfig = NonNullable<ResolvedBackend['stick']>
 export class Stickiness {
   readonly #config: StickConfig
   readonly #table: StickTable
+  readonly #failures = new FailureLog()
   /** The key of the connection that was matched last, so that its key function runs once. */
   #conn: Connection | undefined
   #key: string | number | undefined
@@ -48,7 +50,8 @@ export class Stickiness {
       this.#key = this.#config.key(conn)
     } catch (err) {
       this.#key = undefined
-      conn.log.error({ err }, 'the key function of stickiness threw; the connection is not sticky')
+      const message = 'the key function of stickiness threw; the connection is not sticky'
+      this.#failures.report(conn.log, () => conn.log, 'error', { err }, message)
     }
     return this.#key
   }

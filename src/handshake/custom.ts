@@ -232,7 +232,7 @@ export class CustomHandshakes implements Waiter {
     const { name } = this.#current(conn)
     conn.rule = name
     conn.listener.frontend.policyErrors++
-    conn.log.error({ err: error, handler: name }, `handshake handler ${name} failed`)
+    conn.failed('error', { err: error, handler: name }, `handshake handler ${name} failed`)
     if (conn.listener.frontend.opens) this.#next(conn, 0)
     else this.#host.close(conn, packReason(By.POLICY, Phase.CUSTOM, Code.POLICY_ERROR))
   }

@@ -91,7 +91,7 @@ export function ruleFailed(
 ): number {
   conn.rule = rule.name
   conn.listener.frontend.policyErrors++
-  conn.log.error({ err: error, rule: rule.name }, `rule ${rule.name} failed`)
+  conn.failed('error', { err: error, rule: rule.name }, `rule ${rule.name} failed`)
   return rule.opens ? Outcome.PASS : Outcome.FAILED
 }
 

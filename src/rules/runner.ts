@@ -73,7 +73,7 @@ export class RuleRunner implements Waiter {
     const { frontend } = conn.listener
     conn.rule = rule.name
     frontend.lateVerdicts++
-    conn.log.warn({ rule: rule.name }, `rule ${rule.name} did not answer in time`)
+    conn.failed('warn', { rule: rule.name }, `rule ${rule.name} did not answer in time`)
     this.#ended(conn, rule.opens ? Outcome.PASS : Outcome.FAILED, true)
   }
 

@@ -11,6 +11,7 @@ import type { ConnectionTable } from '../connection/table.js'
 import { parseTlvs } from '../connection/tlv.js'
 import { Phase } from '../engine/wire.js'
 import type { ClientHello } from '../handshake/client-hello.js'
+import type { FailureFields, FailureLog } from '../log/failures.js'
 import { Counter } from '../rules/counters.js'
 import type {
   Connection,
@@ -32,6 +33,7 @@ export interface ConnectionContext {
   readonly logger: Logger
   /** Start of every `id`, hexadecimal. */
   readonly idPrefix: string
+  readonly failures: FailureLog
 }
 
 const EMPTY = new Uint8Array(0)
@@ -234,6 +236,12 @@ export class ClientConnection implements Connection {
       })
     }
     return work.log
+  }
+
+  /** Something of the policy failed on this connection: logged, not without bound. */
+  failed(level: 'warn' | 'error', fields: FailureFields, message: string): void {
+    const { failures, logger } = this.#context
+    failures.report(logger, () => this.log, level, fields, message)
   }
 
   get signal(): AbortSignal {

@@ -247,7 +247,7 @@ export class Connector {
       return server.route(client)
     } catch (err) {
       client.listener.frontend.policyErrors++
-      client.log.error({ err, server: server.name }, 'no TLS server name for the server')
+      client.failed('error', { err, server: server.name }, 'no TLS server name for the server')
       this.#fail(session, packReason(By.POLICY, Phase.CONNECT, Code.POLICY_ERROR))
       return undefined
     }

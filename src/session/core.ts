@@ -11,6 +11,7 @@ import { packReason, reasonPhase, withPhase } from '../connection/reason.js'
 import type { Engine, EngineEvents } from '../engine/engine.js'
 import { By, CloseMode, Code, Field, Handshake, Layout, Phase } from '../engine/wire.js'
 import { CustomHandshakes, type HandshakeHost } from '../handshake/custom.js'
+import { FailureLog } from '../log/failures.js'
 import { Outcome, type RuleTargets } from '../rules/run.js'
 import { RuleRunner, type RulesHost } from '../rules/runner.js'
 import type { StickTable } from '../tables/stick-table.js'
@@ -88,7 +89,9 @@ export class Core implements EngineEvents, Hosts {
     this.#logger = options.logger
     this.#events = options.events
     this.#targets = { tables: options.tables, backends: options.backends }
-    this.#context = { table: engine.table, logger: options.logger, idPrefix: options.idPrefix }
+    const { logger, idPrefix } = options
+    const failures = new FailureLog(() => clock.now())
+    this.#context = { table: engine.table, logger, idPrefix, failures }
     this.#connector = new Connector(engine, clock, this)
     this.#limits = new Limits(engine, options.maxconn)
     this.#reporter = new Reporter(options.logger, engine.table, options.events)
@@ -255,7 +258,7 @@ export class Core implements EngineEvents, Hosts {
       this.#leaveQueues(conn)
       return
     }
-    conn.log.warn('policy was late: opened to the default backend')
+    conn.failed('warn', {}, 'policy was late: opened to the default backend')
     // An applet that was chosen too late has no client.
     conn.applet?.closed()
     conn.applet = undefined

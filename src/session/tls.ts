@@ -241,7 +241,7 @@ export class TlsPolicy implements AdmissionHost {
   /** What the rules want of a connection cannot be done. */
   #policyFailed(conn: ClientConnection, why: string): void {
     conn.listener.frontend.policyErrors++
-    conn.log.error({ rule: conn.rule }, why)
+    conn.failed('error', { rule: conn.rule }, why)
     this.#host.close(conn, packReason(By.POLICY, Phase.TLS, Code.POLICY_ERROR))
   }
 

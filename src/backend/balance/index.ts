@@ -1,6 +1,7 @@
 /** Makes the balance algorithm that a configuration names. */
 
 import type { ResolvedBalance, ResolvedServer } from '../../config/resolved.js'
+import { FailureLog } from '../../log/failures.js'
 import type { Connection } from '../../rules/types.js'
 import type { Balancer, Candidate } from './balancer.js'
 import type { HashKey } from './bounded-load.js'
@@ -36,14 +37,13 @@ export function createBalancer<S extends Candidate>(
 
 /** A key function is the user's: where it throws, the connection goes by its source address. */
 function safeKey(key: (conn: Connection) => string | number): HashKey {
+  const failures = new FailureLog()
   return (conn) => {
     try {
       return key(conn)
     } catch (err) {
-      conn.log.error(
-        { err },
-        'the key function of hash balancing threw; the source address is used',
-      )
+      const message = 'the key function of hash balancing threw; the source address is used'
+      failures.report(conn.log, () => conn.log, 'error', { err }, message)
       return conn.src
     }
   }

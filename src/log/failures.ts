@@ -1,0 +1,116 @@
+/**
+ * Failures of a policy's code in the log. A rule that throws does so for every connection:
+ * a few lines tell as much as all of them, and each connection has its session line anyway.
+ */
+
+import { fileURLToPath } from 'node:url'
+import type { Logger } from 'pino'
+
+/** Lines about one source in a window of ms; the rest is counted. */
+const LINES = 5
+const WINDOW = 10_000
+/** Sources that are remembered; they are names of the configuration. */
+const MOST_SOURCES = 1_000
+const MOST_FRAMES = 4
+/** Characters of a message: it may hold what a client sent. */
+const MOST_MESSAGE = 1_000
+
+const OUR_FOLDER = fileURLToPath(new URL('../', import.meta.url))
+
+interface Source {
+  since: number
+  lines: number
+  suppressed: number
+}
+
+/** What is logged beside the message; `err` is shortened. */
+export interface FailureFields {
+  err?: unknown
+  [field: string]: unknown
+}
+
+export class FailureLog {
+  readonly #now: () => number
+  readonly #sources = new Map<string, Source>()
+
+  /** `now`: ms of any clock. */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now
+  }
+
+  /**
+   * Logs `message`, which names the source, or counts it: the next line has `suppressed`. At
+   * level 'debug' and below everything is logged, with whole stacks. `log` is made on demand.
+   */
+  report(
+    root: Logger,
+    log: () => Logger,
+    level: 'warn' | 'error',
+    fields: FailureFields,
+    message: string,
+  ): void {
+    if (root.isLevelEnabled('debug')) {
+      log()[level](fields, message)
+      return
+    }
+    const suppressed = this.#take(message)
+    if (suppressed < 0) return
+    const short = 'err' in fields ? { ...fields, err: shortError(fields.err) } : fields
+    log()[level](suppressed > 0 ? { ...short, suppressed } : short, message)
+  }
+
+  /** Lines of this source that were not logged since the last one that was; -1 where this one is not. */
+  #take(name: string): number {
+    const now = this.#now()
+    let source = this.#sources.get(name)
+    if (source === undefined) {
+      if (this.#sources.size >= MOST_SOURCES) this.#sources.clear()
+      source = { since: now, lines: 0, suppressed: 0 }
+      this.#sources.set(name, source)
+    }
+    if (now - source.since >= WINDOW) {
+      source.since = now
+      source.lines = 0
+    }
+    if (source.lines >= LINES) {
+      source.suppressed++
+      return -1
+    }
+    source.lines++
+    const { suppressed } = source
+    source.suppressed = 0
+    return suppressed
+  }
+}
+
+/** An error with the beginning of its message and the frames of the policy's own code. */
+export function shortError(error: unknown): unknown {
+  if (typeof error === 'string') return cut(error)
+  if (!(error instanceof Error)) return error
+  const { name, message, stack, cause } = error
+  // pino takes the type from the constructor where there is one, and shows what is enumerable.
+  const short = Object.create(null, { name: { value: name } }) as Record<string, unknown>
+  return Object.assign(short, {
+    message: cut(String(message)),
+    stack: shortStack(name, String(message), stack),
+    ...('code' in error && { code: error.code }),
+    ...(cause !== undefined && { cause: cause instanceof Error ? cut(cause.message) : cause }),
+  })
+}
+
+function shortStack(name: string, message: string, stack: string | undefined): string {
+  const head = `${name}: ${cut(message)}`
+  if (typeof stack !== 'string') return head
+  // The message may have lines that look like frames.
+  const at = message === '' ? -1 : stack.indexOf(message)
+  const frames = stack
+    .slice(at < 0 ? 0 : at + message.length)
+    .split('\n')
+    .filter((line) => line.startsWith('    at '))
+  const own = frames.filter((line) => !line.includes('node:') && !line.includes(OUR_FOLDER))
+  return [head, ...(own.length > 0 ? own : frames).slice(0, MOST_FRAMES)].join('\n')
+}
+
+function cut(text: string): string {
+  return text.length > MOST_MESSAGE ? `${text.slice(0, MOST_MESSAGE)}...` : text
+}

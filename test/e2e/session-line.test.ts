@@ -1,0 +1,125 @@
+/** What the line of a session tells of the servers that were tried. */
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import type { Config } from '#sluice/config/types.js'
+import { createProxy } from '#sluice/proxy.js'
+import { engineKinds } from '../support/engines.js'
+import { Peer } from '../support/peer.js'
+
+/** A port where nothing listens. */
+async function nobody(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+interface Line {
+  msg: string
+  level: number
+  server?: string
+  serverAddress?: string
+  errno?: number
+  error?: string
+  code: string
+  retries: number
+  attempts?: { server: string; address: string; code: string; errno: number; error: string }[]
+}
+
+/** The line of one client, which stays until it is cut off or `served`. */
+async function lineOf(
+  t: TestContext,
+  engine: 'js' | 'native',
+  backend: Config['backends'][string],
+): Promise<Line> {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const file = join(folder, 'log')
+  const proxy = createProxy(
+    {
+      frontends: { web: { bind: '127.0.0.1:0', backend: 'app' } },
+      backends: { app: backend },
+      log: { file },
+    },
+    { engine },
+  )
+  await proxy.start()
+  const ended = once(proxy, 'session')
+  const client = await Peer.connect({ port: proxy.addresses.web?.[0]?.port as number })
+  client.fin()
+  await client.ending()
+  client.destroy()
+  await ended
+  await proxy.stop()
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n')
+  const sessions = lines
+    .map((line) => JSON.parse(line) as Line & { event?: string })
+    .filter(({ event }) => event === 'session')
+  assert.equal(sessions.length, 1)
+  return sessions[0] as Line
+}
+
+for (const kind of engineKinds) {
+  test(`a server that refuses, then one that answers (${kind})`, async (t) => {
+    const server = createServer((socket) => socket.end('hello')).listen(0, '127.0.0.1')
+    t.after(() => server.close())
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const dead = await nobody()
+    const line = await lineOf(t, kind, {
+      servers: { dead: `127.0.0.1:${dead}`, good: `127.0.0.1:${port}` },
+      balance: 'first',
+      retryDelay: '10ms',
+    })
+    assert.equal(line.server, 'good')
+    assert.equal(line.serverAddress, `127.0.0.1:${port}`)
+    assert.equal(line.msg, 'session ended')
+    assert.equal(line.level, 30)
+    assert.equal(line.error, undefined)
+    assert.ok(line.retries >= 1)
+    assert.equal(line.attempts?.length, line.retries)
+    for (const attempt of line.attempts ?? []) {
+      assert.deepEqual(attempt, {
+        server: 'dead',
+        address: `127.0.0.1:${dead}`,
+        by: 'server',
+        phase: 'connect',
+        code: 'refused',
+        errno: 111,
+        error: 'ECONNREFUSED',
+      })
+    }
+  })
+
+  test(`no server answers: the error by name (${kind})`, async (t) => {
+    const dead = await nobody()
+    const line = await lineOf(t, kind, {
+      servers: { dead: `127.0.0.1:${dead}` },
+      retries: 1,
+      retryDelay: '10ms',
+    })
+    assert.equal(line.msg, 'the server refused the connection')
+    assert.equal(line.level, 40)
+    assert.deepEqual([line.errno, line.error], [111, 'ECONNREFUSED'])
+    assert.equal(line.serverAddress, `127.0.0.1:${dead}`)
+    assert.equal(line.attempts?.length, 2)
+  })
+
+  test(`a unix socket that is not there (${kind})`, async (t) => {
+    const line = await lineOf(t, kind, {
+      servers: { gone: 'unix:/nowhere/a.sock' },
+      retries: 0,
+    })
+    assert.equal(line.serverAddress, 'unix:/nowhere/a.sock')
+    assert.deepEqual([line.errno, line.error], [2, 'ENOENT'])
+    assert.equal(line.attempts?.[0]?.error, 'ENOENT')
+  })
+}
