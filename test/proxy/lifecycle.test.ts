@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { ConfigError, SluiceError } from '#sluice/errors.js'
 import { createProxy } from '#sluice/proxy.js'
 import { VirtualClock } from '#sluice/testing/clock.js'
 import { TestEngine } from '#sluice/testing/engine.js'
+import { engineKinds } from '../support/engines.js'
 import { harness, memoryLogger } from '../support/harness.js'
 
 const config = {
@@ -168,3 +174,120 @@ test('changes of a server’s state are told', async () => {
   proxy.backends.get('app')?.servers[0]?.setState('maint')
   assert.deepEqual(changes, [{ backend: 'app', server: 'a', from: 'up', to: 'maint' }])
 })
+
+test('options of stop that make no sense are refused, and the proxy goes on', async () => {
+  const { proxy } = await harness({})
+  const bad = [-1, Number.NaN, '5 min', 'soon'] as never[]
+  for (const value of bad) {
+    await assert.rejects(proxy.stop({ deadline: value }), { code: 'ERR_SLUICE_ARGUMENT' })
+    await assert.rejects(proxy.stop({ grace: value }), { code: 'ERR_SLUICE_ARGUMENT' })
+  }
+  assert.equal(proxy.running, true)
+  assert.deepEqual(await proxy.stop({ deadline: '1s', grace: 0 }), { drained: true, closed: 0 })
+})
+
+test('during the grace clients are served, and health and monitor say no', async () => {
+  const { proxy, engine, clock } = await harness({
+    global: { grace: '5s' },
+    frontends: {
+      web: {
+        bind: ['127.0.0.1:0', { address: '127.0.0.1:0', health: true }],
+        backend: 'app',
+        monitor: { from: ['192.0.2.1/32'], reply: 'yes' },
+      },
+    },
+  })
+  const replies = (src: string) => engine.accept({ src }).text
+  const [first] = [...engine.listeners.keys()]
+  assert.equal(replies('192.0.2.1'), 'yes')
+  const stopped = proxy.stop()
+  await settle()
+  assert.deepEqual([...engine.listeners.keys()], [first])
+  const watched = engine.accept({ src: '192.0.2.1' })
+  assert.deepEqual(watched.end, { by: 'proxy', phase: 'monitor-in', code: 'shutdown' })
+  const client = engine.accept({ src: '192.0.2.9' })
+  client.send('ping')
+  clock.advance(4_999)
+  await settle()
+  assert.equal(engine.listeners.size, 1)
+  clock.advance(1)
+  await settle()
+  assert.equal(engine.listeners.size, 0)
+  client.fin()
+  client.serverFin()
+  clock.advance(100)
+  assert.deepEqual(await stopped, { drained: true, closed: 0 })
+})
+
+test('a listener that does not close, or an engine that does not stop, holds nothing up', async () => {
+  const { proxy, engine, lines } = await harness({
+    frontends: { web: { bind: ['127.0.0.1:0', '127.0.0.1:0'], backend: 'app' } },
+  })
+  const { unlisten } = engine
+  const closed: number[] = []
+  engine.unlisten = (id) => {
+    closed.push(id)
+    return closed.length === 1 ? Promise.reject(new Error('no')) : unlisten.call(engine, id)
+  }
+  proxy.on('stopped', () => {
+    throw new Error('a listener of the program')
+  })
+  assert.deepEqual(await proxy.stop(), { drained: true, closed: 0 })
+  assert.equal(closed.length, 2)
+  assert.equal(engine.stopped, true)
+  const messages = lines.filter(({ level }) => level === 50).map(({ msg }) => msg)
+  assert.deepEqual(messages, ['a listener did not close', "a listener of 'stopped' threw"])
+})
+
+test('an engine that fails to stop is told, once the rest is given up', async () => {
+  const { proxy, engine, clock } = await harness({})
+  engine.stop = () => Promise.reject(new Error('no'))
+  await assert.rejects(proxy.stop(), /no/)
+  assert.equal(clock.pending, 0)
+})
+
+for (const kind of engineKinds) {
+  test(`a start that fails half-way closes what it has opened (${kind})`, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-'))
+    t.after(() => rmSync(folder, { recursive: true }))
+    const taken = createServer().listen(0, '127.0.0.1')
+    await once(taken, 'listening')
+    t.after(() => taken.close())
+    const free = createServer().listen(0, '127.0.0.1')
+    await once(free, 'listening')
+    const port = (free.address() as AddressInfo).port
+    free.close()
+    await once(free, 'close')
+    const path = join(folder, 'a.sock')
+    const busy = (taken.address() as AddressInfo).port
+    const proxy = createProxy(
+      {
+        frontends: {
+          one: { bind: [`127.0.0.1:${port}`, `unix:${path}`], backend: 'app' },
+          two: { bind: `127.0.0.1:${busy}`, backend: 'app' },
+        },
+        backends: { app: { servers: { a: '127.0.0.1:9001' } } },
+        log: { file: join(folder, 'log') },
+      },
+      { engine: kind },
+    )
+    await assert.rejects(proxy.start(), (error) => {
+      assert.ok(error instanceof SluiceError)
+      assert.equal(error.code, 'ERR_SLUICE_LISTEN')
+      assert.match(error.message, new RegExp(`127.0.0.1:${busy}`))
+      return true
+    })
+    assert.equal(proxy.running, false)
+    assert.equal(existsSync(path), false)
+    // Whoever comes next gets the port.
+    const next = createServer().listen(port, '127.0.0.1')
+    await once(next, 'listening')
+    next.close()
+    assert.deepEqual(await proxy.stop(), { drained: true, closed: 0 })
+  })
+}
+
+/** Lets promises that are settled have their say. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 20; i++) await Promise.resolve()
+}
