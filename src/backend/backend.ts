@@ -76,8 +76,12 @@ export class Backend {
     for (const server of this.#servers) this.#byId.set(server.id, server)
     this.#balancer = createBalancer(config.balance, config.servers, deps.random ?? Math.random)
     if (config.stick && deps.table) this.#stickiness = new Stickiness(config.stick, deps.table)
-    this.#queue = new WaitQueue(deps.clock, config.maxqueue, config.timeouts.queue, (client) =>
-      this.#call('queueExpired', () => client.queueExpired()),
+    this.#queue = new WaitQueue(
+      deps.clock,
+      config.maxqueue,
+      config.timeouts.queue,
+      (client) => this.#call('queueExpired', () => client.queueExpired()),
+      (waited) => deps.engine.eager(waited),
     )
     this.#activate()
   }

@@ -37,6 +37,7 @@ export class WaitQueue<C extends Waiting, S extends object> {
   readonly #limit: number
   readonly #timeout: number
   readonly #expired: (client: C) => void
+  readonly #waited: (waited: boolean) => void
   readonly #places = new Map<C, Place<C, S>>()
   readonly #common: Heap<C, S> = new IndexedHeap(before)
   readonly #owned = new Map<S, Heap<C, S>>()
@@ -48,12 +49,20 @@ export class WaitQueue<C extends Waiting, S extends object> {
   /**
    * `limit`: clients at once. `timeout`: ms, 0 waits for ever. `expired` is
    * called when a client has left because its time is over; it must not throw.
+   * `waited` is called when the first client comes and when the last one has left.
    */
-  constructor(clock: Clock, limit: number, timeout: number, expired: (client: C) => void) {
+  constructor(
+    clock: Clock,
+    limit: number,
+    timeout: number,
+    expired: (client: C) => void,
+    waited: (waited: boolean) => void = () => {},
+  ) {
     this.#clock = clock
     this.#limit = limit
     this.#timeout = timeout
     this.#expired = expired
+    this.#waited = waited
   }
 
   get size(): number {
@@ -89,6 +98,7 @@ export class WaitQueue<C extends Waiting, S extends object> {
     this.#places.set(client, place)
     this.#heap(owner).push(place)
     if (this.#timeout > 0 && !this.#cancelTimer) this.#arm(this.#timeout)
+    if (this.#places.size === 1) this.#waited(true)
     return true
   }
 
@@ -104,6 +114,7 @@ export class WaitQueue<C extends Waiting, S extends object> {
     else this.#newest = place.older
     place.older = undefined
     place.newer = undefined
+    if (this.#places.size === 0) this.#waited(false)
     return true
   }
 

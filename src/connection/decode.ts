@@ -3,16 +3,7 @@
  * spirit of the debugging line in notes-connection-commits.txt.
  */
 
-import {
-  CloseOp,
-  ConnFlag,
-  ConnState,
-  Family,
-  FdState,
-  Field,
-  Handshake,
-  Step,
-} from '../engine/wire.js'
+import { CloseOp, ConnFlag, ConnState, Family, Field, Handshake, Step } from '../engine/wire.js'
 import { formatReason } from './reason.js'
 import type { ConnectionTable } from './table.js'
 
@@ -70,10 +61,6 @@ export function decodeHandshakes(word: number): string {
 
 export function decodeConnState(state: number): string {
   return nameOf(state, ConnState)
-}
-
-export function decodeFdState(state: number): string {
-  return nameOf(state, FdState)
 }
 
 /** 'by/phase/code'; '-' for none. */

@@ -343,6 +343,12 @@ export interface Engine {
   /** Close. `mode`: CloseMode. `hold`: ms, for TARPIT. */
   close(conn: number, generation: number, reason: number, mode: number, hold: number): void
 
+  /**
+   * Somebody waits for an end (a queue for a slot): `closed` is told at once, and no longer
+   * up to 2 ms later along with something else. Each call with true needs one with false.
+   */
+  eager(wanted: boolean): void
+
   /** The engine's clock in ms; starts near 0 with the engine. */
   now(): number
   stats(): EngineStats

@@ -1,7 +1,7 @@
 // Generated from crates/wire by `npm run generate`. Do not edit: a difference fails CI.
 
 /** Hash of every name and value below; the addon must have the same. */
-export const WIRE_VERSION = 2115340238
+export const WIRE_VERSION = 225002096
 
 /**
  * Connection flags. `SHR`, `SHW` and `ERR` are all that policy needs; the
@@ -134,18 +134,6 @@ export const Handshake = {
   SEND_LAST_CHUNK: 2048,
 } as const
 
-/** States of a file descriptor in the engine's table. */
-export const FdState = {
-  /** No descriptor. */
-  CLOSED: 0,
-  /** Usable for I/O. */
-  READY: 1,
-  /** Failed; waits to be closed. */
-  ERROR: 2,
-  /** A listening socket. */
-  LISTEN: 3,
-} as const
-
 /** States of a connection. */
 export const ConnState = {
   /** No connection: the slot is free. */
@@ -203,15 +191,13 @@ export const Event = {
   LISTENER_PAUSED: 9,
   /** A worker closed its part of a listener. slot: listener. */
   LISTENER_CLOSED: 10,
-  /** A worker thread died. slot: worker. */
-  ENGINE_FATAL: 11,
   /**
    * A TLS handshake is complete. a: handshake bit (TLS or TLS_OUT), b: protocol
    * version in bits 16 to 31, cipher suite in bits 0 to 15, both as on the wire,
    * c: TlsFlag, d: offset, e: length of the bytes: one byte of length, the ALPN
    * protocol, and the peer's certificate in DER if it sent one.
    */
-  SECURED: 12,
+  SECURED: 11,
 } as const
 
 /** What is known about the bytes of a BYTES or DATA event. */
@@ -546,8 +532,15 @@ export const Control = {
   EVENT_HEAD: 0,
   /** Position of the next event to read. Written by TypeScript. */
   EVENT_TAIL: 16,
+  /**
+   * Above 0 while somebody waits for an end of a connection: the engine rings for those
+   * events at once that it would else leave to the next ring. Written by TypeScript.
+   */
+  EAGER: 17,
   /** 1 while the doorbell is rung and not answered. Swapped by the engine, cleared by TypeScript. */
   EVENT_WAKE: 32,
+  /** 1 once the worker's thread has died. A word, because the ring may be full. Written by the engine. */
+  FATAL: 33,
   /** Position behind the last command written. Written by TypeScript. */
   COMMAND_HEAD: 48,
   /** Position of the next command to read. Written by the engine. */
@@ -556,8 +549,6 @@ export const Control = {
   SLEEPING: 80,
   /** 1 while TypeScript has commands that did not fit. Written by TypeScript, cleared by the engine. */
   COMMANDS_WAITING: 81,
-  /** The engine's clock in ms, for reading time without a call. Written by the engine. */
-  CLOCK: 82,
 } as const
 
 /** Sizes. Capacities are powers of two. */

@@ -358,6 +358,8 @@ export class TestEngine implements Engine {
     })
   }
 
+  eager(_wanted: boolean): void {}
+
   now(): number {
     return this.clock.now()
   }

@@ -70,16 +70,20 @@ describe('slots', () => {
 
 describe('the queue of a backend', () => {
   it('gives a freed slot to the next client by priority', async () => {
-    const { backend, byName } = await startWorld(backendConfig(serversOf({ maxconn: 1 })))
+    const { backend, byName, engine } = await startWorld(backendConfig(serversOf({ maxconn: 1 })))
     assert.equal(choose(backend), 'a')
+    assert.equal(engine.eagerFor, 0)
     const clients = [0, 1, -1, 0].map((priority) => new FakeClient(priority))
     for (const client of clients) assert.equal(choose(backend, client), 'queued')
     const order: number[] = []
     for (const [i, client] of clients.entries()) client.onDequeued = () => order.push(i)
     for (let i = 0; i < 4; i++) {
+      // While somebody waits for a slot, ends are told at once.
+      assert.equal(engine.eagerFor, 1)
       backend.release(byName('a'))
       assert.equal(byName('a').sessions, 1)
     }
+    assert.equal(engine.eagerFor, 0)
     assert.deepEqual(order, [2, 0, 3, 1])
     assert.equal(backend.queued, 0)
   })

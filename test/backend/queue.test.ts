@@ -43,6 +43,33 @@ describe('the wait queue', () => {
     assert.equal(queue.size, 2)
   })
 
+  it('says when the first client comes and when the last one has left', () => {
+    const clock = new VirtualClock()
+    const said: boolean[] = []
+    const queue = new WaitQueue<Client, Owner>(
+      clock,
+      2,
+      1000,
+      () => {},
+      (waited) => said.push(waited),
+    )
+    const [a, b] = [0, 1].map((name) => ({ name, priority: 0 })) as [Client, Client]
+    queue.add(a, undefined)
+    queue.add(b, { name: 'a' })
+    queue.add({ name: 2, priority: 0 }, undefined)
+    queue.disown({ name: 'a' })
+    queue.remove(a)
+    queue.remove(a)
+    assert.deepEqual(said, [true])
+    queue.remove(b)
+    assert.deepEqual(said, [true, false])
+    queue.add(a, undefined)
+    clock.advance(1000)
+    queue.add(b, undefined)
+    queue.close()
+    assert.deepEqual(said, [true, false, true, false, true, false])
+  })
+
   it('expires each client at its own time, with one timer for all', () => {
     const { clock, expired, queue } = make()
     for (let name = 0; name < 5; name++) {

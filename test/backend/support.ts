@@ -14,10 +14,17 @@ import type { Engine, RouteSpec } from '#sluice/engine/engine.js'
 import type { Connection } from '#sluice/rules/types.js'
 import { settle, VirtualClock } from '#sluice/testing/clock.js'
 
-/** Only the routes of an engine. */
+/** Only what backends use of an engine. */
 export class FakeEngine {
+  /** Calls of `eager` with true that wait for one with false. */
+  eagerFor = 0
+
   readonly routes = new Map<number, RouteSpec>()
   #next = 0
+
+  eager(wanted: boolean): void {
+    this.eagerFor += wanted ? 1 : -1
+  }
 
   route(spec: RouteSpec): number {
     this.routes.set(this.#next, spec)

@@ -128,6 +128,29 @@ boundaryTest('a full event slab holds payload back, and nothing is lost', async 
   await h.stop()
 })
 
+boundaryTest('a stop tells every end, also those that the ring has no room for', async () => {
+  const h = await Harness.start('native')
+  const thread = await ClientThread.start()
+  const count = 50
+  h.answers.handshake = () => {}
+  const { port } = await h.listenPort()
+  await thread.run({ kind: 'hold', port, count, bytes: 0 })
+  await h.until(() => h.all('handshake').length === count, 'all are asked about')
+  const { conn, generation } = h.all('handshake')[0] as { conn: number; generation: number }
+  h.engine.applet(conn, generation, Layout.MAX_CHUNK, 0)
+  // Each of these is answered by SENT, in this turn, in which nobody reads.
+  const end = performance.now() + 15_000
+  while (h.engine.stats().ringFull === 0 && performance.now() < end) {
+    for (let i = 0; i < 1000; i++) h.engine.send(conn, generation, Buffer.from('x'), false)
+    await Promise.resolve()
+  }
+  assert.ok(h.engine.stats().ringFull > 0, 'the ring was never full')
+  await h.stop()
+  assert.equal(h.all('closed').length, count)
+  assert.equal(h.told.at(-1)?.event, 'closed')
+  await thread.stop()
+})
+
 /** An echo server on a thread of its own. */
 class ClientThreadEcho {
   readonly port: number

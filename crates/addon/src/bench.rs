@@ -32,7 +32,7 @@ pub fn bench_ring(
             if n % 64 == 63 || n + 1 == count {
                 while {
                     events.refresh();
-                    if events.publish() {
+                    if events.publish(0) {
                         let _ = bell.call((), ThreadsafeFunctionCallMode::NonBlocking);
                     }
                     events.congested()

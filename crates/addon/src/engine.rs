@@ -9,6 +9,7 @@ use napi_derive::napi;
 use sluice_engine::engine::{Engine, EngineParts};
 use sluice_engine::listener::ListenSpec;
 use sluice_engine::memory::Words;
+use sluice_engine::ring::Record;
 use sluice_engine::tls::config::{ClientSpec, ServerSpec};
 
 use crate::doorbell::Doorbell;
@@ -232,9 +233,13 @@ impl NativeEngine {
     }
 
     /// Ends every connection and joins the threads. Harmless when repeated.
+    /// Returns the events that the rings had no room for, by worker, as records
+    /// one behind the other.
     #[napi(catch_unwind)]
-    pub fn stop(&self) {
-        end(&self.running);
+    pub fn stop(&self) -> Vec<Int32Array> {
+        let left = end(&self.running).into_iter();
+        left.map(|records| Int32Array::new(records.into_flattened()))
+            .collect()
     }
 
     fn with<T>(&self, action: impl FnOnce(&mut Engine) -> T) -> napi::Result<T> {
@@ -245,10 +250,10 @@ impl NativeEngine {
     }
 }
 
-fn end(running: &Shared) {
+fn end(running: &Shared) -> Vec<Vec<Record>> {
     // Taken out first: nothing is borrowed while the threads are joined.
     let running = running.borrow_mut().take();
-    drop(running);
+    running.map_or_else(Vec::new, |mut running| running.engine.stop())
 }
 
 fn stopped() -> napi::Error {

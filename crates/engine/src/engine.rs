@@ -1,22 +1,23 @@
 //! The engine as a program uses it: workers, listeners, routes.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use sluice_wire::events::event;
 use sluice_wire::ring_layout::{WORKER_WORDS, control, layout};
 
 use crate::connection::slots::clock;
 use crate::listener::{ListenAddress, ListenError, ListenSpec, Listener, open};
 use crate::memory::Words;
 use crate::poller::Poller;
-use crate::ring::{Doorbell, Events};
+use crate::ring::{Doorbell, Record};
 use crate::route::{Route, TlsTarget};
 use crate::stats::{Stats, WorkerStats};
+use crate::sys;
 use crate::tls::config::{self, ClientSpec, ServerSpec};
 use crate::tls::contexts::{Context, Contexts};
 use crate::tls::sessions::SessionGroups;
@@ -39,9 +40,12 @@ pub struct EngineParts {
 /// A running engine. Dropping it stops it.
 pub struct Engine {
     mailboxes: Vec<Arc<Mailbox>>,
-    threads: Vec<JoinHandle<()>>,
-    listeners: Vec<Option<Arc<Listener>>>,
-    routes: Vec<bool>,
+    threads: Vec<JoinHandle<Vec<Record>>>,
+    /// By number. Numbers of listeners and routes are never used again: a
+    /// command or an event that names one may still be on its way.
+    listeners: BTreeMap<u32, Arc<Listener>>,
+    next_listener: u32,
+    next_route: i32,
     contexts: Arc<Contexts>,
     session_groups: SessionGroups,
     started: Instant,
@@ -73,43 +77,50 @@ impl Engine {
         let limits = Arc::new(Limits {
             maxconn: parts.maxconn,
             open: AtomicUsize::new(0),
+            waiting: AtomicU64::new(0),
         });
         let pipes = Arc::new(AtomicUsize::new(parts.maxpipes));
         let started = Instant::now();
         let mut engine = Self {
             mailboxes: Vec::new(),
             threads: Vec::new(),
-            listeners: Vec::new(),
-            routes: Vec::new(),
+            listeners: BTreeMap::new(),
+            next_listener: 0,
+            next_route: 0,
             contexts: Arc::default(),
             session_groups: SessionGroups::default(),
             started,
         };
-        for (index, memory) in parts.memories.into_iter().enumerate() {
+        let mut pollers = Vec::new();
+        for _ in 0..workers {
             let (poller, waker) = Poller::new()?;
-            let mailbox = Arc::new(Mailbox {
+            pollers.push(poller);
+            engine.mailboxes.push(Arc::new(Mailbox {
                 messages: Mutex::default(),
                 full: AtomicBool::new(false),
                 waker,
                 stats: WorkerStats::default(),
-            });
+            }));
+        }
+        let mailboxes: Arc<[Arc<Mailbox>]> = engine.mailboxes.as_slice().into();
+        for (index, (memory, poller)) in parts.memories.into_iter().zip(pollers).enumerate() {
             let worker = WorkerParts {
+                index,
                 memory,
                 table: parts.table,
                 first_word: index * slots * words,
                 slots,
                 poller,
-                mailbox: mailbox.clone(),
+                mailboxes: mailboxes.clone(),
                 limits: limits.clone(),
                 pipes: pipes.clone(),
                 contexts: engine.contexts.clone(),
                 doorbell: parts.doorbell.clone(),
                 started,
             };
-            engine.mailboxes.push(mailbox);
             let thread = std::thread::Builder::new()
                 .name(format!("sluice-{index}"))
-                .spawn(move || run_worker(worker, index))?;
+                .spawn(move || run_worker(worker))?;
             engine.threads.push(thread);
         }
         Ok(engine)
@@ -123,7 +134,8 @@ impl Engine {
     /// The step that failed and why.
     pub fn listen(&mut self, spec: ListenSpec) -> Result<(u32, Option<SocketAddr>), ListenError> {
         let opened = open(&spec, self.mailboxes.len())?;
-        let id = self.listeners.len() as u32;
+        let id = self.next_listener;
+        self.next_listener += 1;
         let local = opened.local;
         let specific = |address: &SocketAddr| !address.ip().is_unspecified();
         let listener = Arc::new(Listener {
@@ -134,7 +146,7 @@ impl Engine {
             paused: AtomicBool::new(false),
             spec,
         });
-        self.listeners.push(Some(listener.clone()));
+        self.listeners.insert(id, listener.clone());
         for (mailbox, socket) in self.mailboxes.iter().zip(opened.sockets) {
             let shared = opened.shared;
             mailbox.send(Control::Listen {
@@ -149,7 +161,7 @@ impl Engine {
     /// Closes a listener's sockets; each worker answers with LISTENER_CLOSED.
     /// Returns how many answers will come.
     pub fn unlisten(&mut self, id: u32) -> usize {
-        let Some(listener) = self.listeners.get_mut(id as usize).and_then(Option::take) else {
+        let Some(listener) = self.listeners.remove(&id) else {
             return 0;
         };
         if let ListenAddress::Unix { path, .. } = &listener.spec.address {
@@ -163,7 +175,7 @@ impl Engine {
 
     /// Stops or resumes accepting.
     pub fn pause(&self, id: u32, paused: bool) {
-        if let Some(Some(listener)) = self.listeners.get(id as usize) {
+        if let Some(listener) = self.listeners.get(&id) {
             listener.paused.store(paused, Ordering::Relaxed);
             self.mailboxes
                 .iter()
@@ -173,31 +185,19 @@ impl Engine {
 
     /// Registers a way out. Commands sent after this call may name it.
     pub fn route(&mut self, route: Route) -> i32 {
-        let id = self
-            .routes
-            .iter()
-            .position(|used| !used)
-            .unwrap_or(self.routes.len());
-        if id == self.routes.len() {
-            self.routes.push(true);
-        } else {
-            self.routes[id] = true;
-        }
+        let id = self.next_route;
+        self.next_route += 1;
         let route = Arc::new(route);
         for mailbox in &self.mailboxes {
             mailbox.send(Control::Route(id, route.clone()));
         }
-        id as i32
+        id
     }
 
     /// Forgets a way out; connections that use it keep it.
     pub fn unroute(&mut self, id: i32) {
-        let Ok(id) = usize::try_from(id) else { return };
-        if let Some(used) = self.routes.get_mut(id) {
-            *used = false;
-            self.mailboxes
-                .iter()
-                .for_each(|mailbox| mailbox.send(Control::Unroute(id)));
+        for mailbox in &self.mailboxes {
+            mailbox.send(Control::Unroute(id));
         }
     }
 
@@ -287,9 +287,9 @@ impl Engine {
     }
 
     /// Ends every connection and joins the threads. Events written on the way
-    /// stay in the rings.
-    pub fn stop(&mut self) {
-        for listener in self.listeners.iter_mut().filter_map(Option::take) {
+    /// stay in the rings; what they had no room for is returned, by worker.
+    pub fn stop(&mut self) -> Vec<Vec<Record>> {
+        for listener in std::mem::take(&mut self.listeners).into_values() {
             if let ListenAddress::Unix { path, .. } = &listener.spec.address {
                 let _ = std::fs::remove_file(path);
             }
@@ -297,10 +297,11 @@ impl Engine {
         self.mailboxes
             .iter()
             .for_each(|mailbox| mailbox.send(Control::Stop));
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
+        let threads = self.threads.drain(..);
+        let left = threads.map(|thread| thread.join().unwrap_or_default());
+        let left = left.collect();
         self.mailboxes.clear();
+        left
     }
 }
 
@@ -321,21 +322,20 @@ impl Mailbox {
     }
 }
 
-/// A worker's thread. Whatever ends it before it is told to end is reported as
-/// ENGINE_FATAL: a proxy must not limp.
-fn run_worker(parts: WorkerParts, index: usize) {
+/// A worker's thread; returns the events that found no room. Whatever ends it
+/// before it is told to end is reported: a proxy must not limp. By a word, since
+/// the ring may be full, and its writer in any state.
+fn run_worker(parts: WorkerParts) -> Vec<Record> {
+    sys::block_sigpipe();
     let (memory, doorbell) = (parts.memory, parts.doorbell.clone());
     let mut worker = Worker::new(parts);
-    if matches!(catch_unwind(AssertUnwindSafe(|| worker.run())), Ok(Ok(()))) {
-        return;
+    match catch_unwind(AssertUnwindSafe(|| worker.run())) {
+        Ok(Ok(left)) => return left,
+        Ok(Err(_)) | Err(_) => drop(catch_unwind(AssertUnwindSafe(|| drop(worker)))),
     }
-    // The ring's writer may be in any state; the last published head is sound.
-    drop(catch_unwind(AssertUnwindSafe(|| drop(worker))));
-    let mut events = Events::resume(memory);
-    events.emit([event::ENGINE_FATAL, index as i32, 0, 0, 0, 0, 0, 0]);
-    events.publish();
-    memory
-        .word(control::EVENT_WAKE as usize)
-        .store(1, Ordering::SeqCst);
+    for word in [control::FATAL, control::EVENT_WAKE] {
+        memory.word(word as usize).store(1, Ordering::SeqCst);
+    }
     doorbell();
+    Vec::new()
 }

@@ -3,7 +3,11 @@
 //! One producer and one consumer each. Positions are free-running 31-bit
 //! counters. A full event ring is back-pressure: events wait in a queue whose
 //! length is bounded by the number of connections, and [`Events::congested`]
-//! tells the worker to stop accepting and inspecting.
+//! tells the worker to stop accepting.
+//!
+//! Nobody waits for most ends of connections. Such events are published with
+//! the others and ring nobody: the next ring tells them as well, or one of
+//! their own once they have waited for [`LONGEST_QUIET`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,6 +18,9 @@ use sluice_wire::ring_layout::{
 };
 
 use crate::memory::Words;
+
+/// How long an event that is not urgent may wait for a ring, in milliseconds.
+pub const LONGEST_QUIET: u64 = 2;
 
 const RECORD: usize = layout::RECORD_WORDS as usize;
 
@@ -32,9 +39,15 @@ pub struct Events {
     head: i32,
     /// Last tail that was read: everything before it is consumed.
     tail: i32,
-    rung: i32,
+    /// Last head that was published.
+    published: i32,
+    /// Something was written since that somebody waits for.
+    urgent: bool,
+    /// Clock at which the first event was published that rang nobody.
+    quiet_since: Option<u64>,
     waiting: VecDeque<Record>,
     slab: Slab,
+    released: bool,
     /// Times that the ring or the slab was full.
     pub full: u64,
     /// Events written.
@@ -51,31 +64,26 @@ impl Events {
             memory,
             head: 0,
             tail: 0,
-            rung: 0,
+            published: 0,
+            urgent: false,
+            quiet_since: None,
             waiting: VecDeque::new(),
             slab: Slab::new(layout::EVENT_SLAB_BYTES as usize),
+            released: false,
             full: 0,
             written: 0,
             wakes: 0,
         }
     }
 
-    /// Goes on where the last published event ended, for a writer whose
-    /// predecessor died.
-    #[must_use]
-    pub fn resume(memory: Words) -> Self {
-        let head = memory.get(control::EVENT_HEAD as usize);
-        let mut events = Self {
-            head,
-            rung: head,
-            ..Self::new(memory)
-        };
-        events.refresh();
-        events
-    }
-
     /// Queues an event and returns its position, for [`Events::consumed`].
     pub fn emit(&mut self, record: Record) -> i32 {
+        self.urgent = true;
+        self.emit_quietly(record)
+    }
+
+    /// The same for an event that nobody waits for.
+    pub fn emit_quietly(&mut self, record: Record) -> i32 {
         let position = advance(self.head, self.waiting.len() as i32);
         if self.waiting.is_empty() && self.room() > 0 {
             self.write(record);
@@ -109,12 +117,27 @@ impl Events {
             .word(control::EVENT_TAIL as usize)
             .load(Ordering::Acquire);
         let tail = self.tail;
-        self.slab.release(|position| passed(tail, position));
+        self.released |= self.slab.release(|position| passed(tail, position));
+        if self.tail == self.published {
+            // Read without a ring, along with something else's.
+            self.quiet_since = None;
+        }
         while !self.waiting.is_empty() && self.room() > 0 {
             if let Some(record) = self.waiting.pop_front() {
                 self.write(record);
+                self.urgent = true;
             }
         }
+    }
+
+    /// True once after the slab has got room back.
+    pub fn take_released(&mut self) -> bool {
+        std::mem::take(&mut self.released)
+    }
+
+    /// Events that have found no room in the ring.
+    pub fn take_waiting(&mut self) -> Vec<Record> {
+        self.waiting.drain(..).collect()
     }
 
     /// True once the consumer has read the event at `position`.
@@ -130,15 +153,35 @@ impl Events {
     }
 
     /// Publishes what was written; true where the doorbell must be rung.
-    pub fn publish(&mut self) -> bool {
-        if self.rung == self.head {
-            return false;
+    pub fn publish(&mut self, now: u64) -> bool {
+        if self.published != self.head {
+            self.published = self.head;
+            self.memory
+                .word(control::EVENT_HEAD as usize)
+                .store(self.head, Ordering::Release);
+            // Whoever sets EAGER looks at the head afterwards: one of both sees the other.
+            fence(Ordering::SeqCst);
+            if self.urgent || self.memory.get(control::EAGER as usize) > 0 {
+                return self.ring();
+            }
+            self.quiet_since.get_or_insert(now);
         }
-        self.rung = self.head;
-        self.memory
-            .word(control::EVENT_HEAD as usize)
-            .store(self.head, Ordering::Release);
-        fence(Ordering::SeqCst);
+        match self.quiet_since {
+            Some(since) if now.saturating_sub(since) >= LONGEST_QUIET => self.ring(),
+            _ => false,
+        }
+    }
+
+    /// Milliseconds until [`Events::publish`] has to be called again.
+    #[must_use]
+    pub fn next_ring(&self, now: u64) -> Option<u64> {
+        let since = self.quiet_since?;
+        Some((since + LONGEST_QUIET).saturating_sub(now))
+    }
+
+    fn ring(&mut self) -> bool {
+        self.urgent = false;
+        self.quiet_since = None;
         let ring = self
             .memory
             .word(control::EVENT_WAKE as usize)
@@ -261,7 +304,9 @@ impl Slab {
         Some(offset)
     }
 
-    fn release(&mut self, consumed: impl Fn(i32) -> bool) {
+    /// Frees what is consumed; true where that was anything.
+    fn release(&mut self, consumed: impl Fn(i32) -> bool) -> bool {
+        let before = self.pieces.len();
         while let Some(&(position, length)) = self.pieces.front() {
             if !consumed(position) {
                 break;
@@ -272,6 +317,7 @@ impl Slab {
         if self.pieces.is_empty() {
             self.head = 0;
         }
+        self.pieces.len() < before
     }
 }
 
@@ -315,7 +361,7 @@ mod tests {
             events.emit([1, n, 0, 0, 0, 0, 0, 0]);
         }
         assert!(events.congested());
-        assert!(events.publish());
+        assert!(events.publish(0));
         let mut seen = 0;
         while seen < total {
             let head = words.get(control::EVENT_HEAD as usize);
@@ -327,7 +373,7 @@ mod tests {
             }
             consume(words, distance(tail, head));
             events.refresh();
-            events.publish();
+            events.publish(0);
         }
         assert!(!events.congested());
     }
@@ -337,13 +383,59 @@ mod tests {
         let (_backing, words) = memory();
         let mut events = Events::new(words);
         events.emit([1, 0, 0, 0, 0, 0, 0, 0]);
-        assert!(events.publish());
+        assert!(events.publish(0));
         events.emit([1, 1, 0, 0, 0, 0, 0, 0]);
-        assert!(!events.publish());
-        assert!(!events.publish());
+        assert!(!events.publish(0));
+        assert!(!events.publish(0));
         words.put(control::EVENT_WAKE as usize, 0);
         events.emit([1, 2, 0, 0, 0, 0, 0, 0]);
-        assert!(events.publish());
+        assert!(events.publish(0));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_rings_late_or_with_something_else() {
+        let (_backing, words) = memory();
+        let mut events = Events::new(words);
+        let head = || words.get(control::EVENT_HEAD as usize);
+        events.emit_quietly([5, 0, 0, 0, 0, 0, 0, 0]);
+        assert!(!events.publish(10));
+        assert_eq!(head(), 1, "published, so that it can be read along");
+        assert_eq!(events.next_ring(10), Some(LONGEST_QUIET));
+        // A second one does not put the ring off.
+        events.emit_quietly([5, 1, 0, 0, 0, 0, 0, 0]);
+        assert!(!events.publish(11));
+        assert_eq!(events.next_ring(11), Some(LONGEST_QUIET - 1));
+        assert!(events.publish(10 + LONGEST_QUIET));
+        assert_eq!(events.next_ring(12), None);
+        words.put(control::EVENT_WAKE as usize, 0);
+        // Something that is waited for rings for both.
+        events.emit_quietly([5, 2, 0, 0, 0, 0, 0, 0]);
+        assert!(!events.publish(20));
+        events.emit([1, 3, 0, 0, 0, 0, 0, 0]);
+        assert!(events.publish(20));
+        assert_eq!(events.next_ring(20), None);
+        words.put(control::EVENT_WAKE as usize, 0);
+        // Read along with something else's: no ring is due.
+        consume(words, 4);
+        events.emit_quietly([5, 4, 0, 0, 0, 0, 0, 0]);
+        assert!(!events.publish(30));
+        consume(words, 1);
+        events.refresh();
+        assert_eq!(events.next_ring(30), None);
+        assert!(!events.publish(40));
+    }
+
+    #[test]
+    fn while_somebody_waits_for_an_end_every_end_rings() {
+        let (_backing, words) = memory();
+        let mut events = Events::new(words);
+        words.put(control::EAGER as usize, 1);
+        events.emit_quietly([5, 0, 0, 0, 0, 0, 0, 0]);
+        assert!(events.publish(10));
+        words.put(control::EVENT_WAKE as usize, 0);
+        words.put(control::EAGER as usize, 0);
+        events.emit_quietly([5, 1, 0, 0, 0, 0, 0, 0]);
+        assert!(!events.publish(10));
     }
 
     #[test]

@@ -303,6 +303,20 @@ pub fn take_error(socket: impl AsFd) -> Option<Errno> {
     }
 }
 
+/// Blocks SIGPIPE for the calling thread. A splice to a socket that was reset
+/// raises it, and there is no flag against that: a program that embeds the engine
+/// may not ignore the signal, and a handler of its own must not hear of it.
+pub fn block_sigpipe() {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `set` is initialised by the first call, and the calling thread's
+    // mask is all that the last one changes.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGPIPE);
+        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
+    }
+}
+
 /// The close code of an errno.
 #[must_use]
 pub fn code_of(error: Errno) -> i32 {

@@ -34,13 +34,11 @@ constants! {
         LISTENER_PAUSED = 9;
         /// A worker closed its part of a listener. slot: listener.
         LISTENER_CLOSED = 10;
-        /// A worker thread died. slot: worker.
-        ENGINE_FATAL = 11;
         /// A TLS handshake is complete. a: handshake bit (TLS or TLS_OUT), b: protocol
         /// version in bits 16 to 31, cipher suite in bits 0 to 15, both as on the wire,
         /// c: TlsFlag, d: offset, e: length of the bytes: one byte of length, the ALPN
         /// protocol, and the peer's certificate in DER if it sent one.
-        SECURED = 12;
+        SECURED = 11;
     }
 }
 

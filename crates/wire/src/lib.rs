@@ -27,7 +27,6 @@ pub const GROUPS: &[&Group] = &[
     &flags::step::GROUP,
     &flags::close_op::GROUP,
     &handshakes::handshake::GROUP,
-    &states::fd_state::GROUP,
     &states::conn_state::GROUP,
     &events::event::GROUP,
     &events::bytes_flag::GROUP,

@@ -81,8 +81,13 @@ constants! {
         EVENT_HEAD = 0;
         /// Position of the next event to read. Written by TypeScript.
         EVENT_TAIL = 16;
+        /// Above 0 while somebody waits for an end of a connection: the engine rings for those
+        /// events at once that it would else leave to the next ring. Written by TypeScript.
+        EAGER = 17;
         /// 1 while the doorbell is rung and not answered. Swapped by the engine, cleared by TypeScript.
         EVENT_WAKE = 32;
+        /// 1 once the worker's thread has died. A word, because the ring may be full. Written by the engine.
+        FATAL = 33;
         /// Position behind the last command written. Written by TypeScript.
         COMMAND_HEAD = 48;
         /// Position of the next command to read. Written by the engine.
@@ -91,8 +96,6 @@ constants! {
         SLEEPING = 80;
         /// 1 while TypeScript has commands that did not fit. Written by TypeScript, cleared by the engine.
         COMMANDS_WAITING = 81;
-        /// The engine's clock in ms, for reading time without a call. Written by the engine.
-        CLOCK = 82;
     }
 }
 

@@ -1,21 +1,7 @@
-//! States of an fd and of a connection. Stream-interface states live in
+//! States of a connection. Stream-interface states live in
 //! TypeScript alone: the engine does not know sessions.
 
 use crate::table::constants;
-
-constants! {
-    /// States of a file descriptor in the engine's table.
-    fd_state => "FdState" {
-        /// No descriptor.
-        CLOSED = 0;
-        /// Usable for I/O.
-        READY = 1;
-        /// Failed; waits to be closed.
-        ERROR = 2;
-        /// A listening socket.
-        LISTEN = 3;
-    }
-}
 
 constants! {
     /// States of a connection.

@@ -164,6 +164,10 @@ class JsEngine implements Engine, Core {
     this.#count(this.#find(conn, generation)?.close(reason, mode, hold))
   }
 
+  eager(): void {
+    // Ends are told when they happen.
+  }
+
   now(): number {
     return Math.floor(performance.now() - this.#startedAt)
   }

@@ -14,7 +14,7 @@ import type {
   TlsClientSpec,
   TlsServerSpec,
 } from '../engine.js'
-import { Command, Layout, Region, SendFlag } from '../wire.js'
+import { Command, Control, Layout, Region, SendFlag } from '../wire.js'
 import { CommandWriter } from './commands.js'
 import { EventReader, type InternalEvents } from './events.js'
 import {
@@ -58,6 +58,7 @@ export class NativeEngine implements Engine {
   readonly #handle: NativeHandle
   /** Counts the answers of policy, by connection: BYTES events of an older one are dropped. */
   readonly #epochs: Uint8Array
+  readonly #memories: readonly Int32Array[]
   readonly #readers: EventReader[]
   readonly #internals: InternalEvents[]
   readonly #writers: CommandWriter[]
@@ -69,6 +70,7 @@ export class NativeEngine implements Engine {
   readonly #keepAlive = setInterval(() => {}, LONGEST_TIMER).unref()
   readonly #onExit = () => this.#handle.stop()
   #listeners = 0
+  #eager = 0
   #events: EngineEvents | undefined
   #draining = false
   #flushing = false
@@ -81,16 +83,16 @@ export class NativeEngine implements Engine {
     this.#slots = slots
     const shared = (words: number) => new Int32Array(new SharedArrayBuffer(words * 4))
     this.#epochs = new Uint8Array(slots * workers)
-    const memories = Array.from({ length: workers }, () => shared(Region.WORKER_WORDS))
+    this.#memories = Array.from({ length: workers }, () => shared(Region.WORKER_WORDS))
     this.table = new ConnectionTable(shared(slots * workers * Layout.CONNECTION_WORDS))
-    this.#readers = memories.map(
+    this.#readers = this.#memories.map(
       (memory, worker) => new EventReader(memory, worker * slots, this.#epochs),
     )
-    this.#internals = memories.map((_, worker) => this.#internalOf(worker))
-    this.#alive = new Set(memories.keys())
-    this.#writers = memories.map((memory) => new CommandWriter(memory))
+    this.#internals = this.#memories.map((_, worker) => this.#internalOf(worker))
+    this.#alive = new Set(this.#memories.keys())
+    this.#writers = this.#memories.map((memory) => new CommandWriter(memory))
     this.#handle = new binding.NativeEngine(
-      memories,
+      this.#memories,
       this.table.words,
       Math.floor(slots / 2),
       () => this.#drain(),
@@ -232,6 +234,13 @@ export class NativeEngine implements Engine {
     this.#command(Command.CLOSE, conn, generation, reason, mode, hold)
   }
 
+  eager(wanted: boolean): void {
+    this.#eager += wanted ? 1 : -1
+    for (const memory of this.#memories) Atomics.store(memory, Control.EAGER, this.#eager)
+    // What was published before this has rung nobody.
+    if (wanted && this.#readers.some(({ pending }) => pending)) setImmediate(() => this.#drain())
+  }
+
   now(): number {
     return this.#stopped ? 0 : this.#handle.now()
   }
@@ -256,9 +265,11 @@ export class NativeEngine implements Engine {
     this.#stopped = true
     process.removeListener('exit', this.#onExit)
     const stats = this.stats()
-    this.#handle.stop()
+    for (const [worker, records] of this.#handle.stop().entries()) {
+      this.#readers[worker]?.append(records)
+    }
     this.#final = { ...stats, connections: 0, pipesBorrowed: 0, buffersBorrowed: 0 }
-    // The workers' last events are in the rings.
+    // The workers' last events are in the rings, and behind them what had no room there.
     this.#drain(Number.MAX_SAFE_INTEGER)
     for (const { done } of this.#unlistening.values()) done()
     this.#unlistening.clear()
@@ -344,7 +355,8 @@ export class NativeEngine implements Engine {
     let more = false
     for (const [worker, reader] of this.#readers.entries()) {
       reader.arm()
-      more = reader.drain(budget, events, this.#internals[worker] as InternalEvents) || more
+      if (reader.drain(budget, events, this.#internals[worker] as InternalEvents)) more = true
+      else if (reader.dead) this.#workerDied(worker)
     }
     return more
   }
@@ -357,25 +369,26 @@ export class NativeEngine implements Engine {
     waiting.done()
   }
 
+  #workerDied(worker: number): void {
+    if (!this.#alive.delete(worker)) return
+    for (const [listener, { workers }] of this.#unlistening) {
+      // A dead worker has closed everything and answers nothing.
+      workers.delete(worker)
+      this.#checkUnlistened(listener)
+    }
+    this.#events?.fatal(
+      new SluiceError(
+        'ERR_SLUICE_ENGINE',
+        `worker ${worker} of the native engine died; this is a defect of Sluice, please report it`,
+      ),
+    )
+  }
+
   #internalOf(worker: number): InternalEvents {
     return {
       listenerClosed: (listener) => {
         this.#unlistening.get(listener)?.workers.delete(worker)
         this.#checkUnlistened(listener)
-      },
-      workerDied: () => {
-        this.#alive.delete(worker)
-        for (const [listener, { workers }] of this.#unlistening) {
-          // A dead worker has closed everything and answers nothing.
-          workers.delete(worker)
-          this.#checkUnlistened(listener)
-        }
-        this.#events?.fatal(
-          new SluiceError(
-            'ERR_SLUICE_ENGINE',
-            `worker ${worker} of the native engine died; this is a defect of Sluice, please report it`,
-          ),
-        )
       },
     }
   }

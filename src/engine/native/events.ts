@@ -14,7 +14,6 @@ const NO_BYTES = new Uint8Array(0)
 /** What only the engine itself handles. */
 export interface InternalEvents {
   listenerClosed(listener: number): void
-  workerDied(): void
 }
 
 export class EventReader {
@@ -23,6 +22,8 @@ export class EventReader {
   readonly #firstConn: number
   readonly #epochs: Uint8Array
   #tail = 0
+  /** Records that a stop found no room for. */
+  #behind: Int32Array | undefined
 
   /** `firstConn`: table index of the worker's slot 0. `epochs`: of the last answer, by connection. */
   constructor(words: Int32Array, firstConn: number, epochs: Uint8Array) {
@@ -41,6 +42,21 @@ export class EventReader {
     Atomics.store(this.#words, Control.EVENT_WAKE, 0)
   }
 
+  /** True where events wait. */
+  get pending(): boolean {
+    return this.#tail !== Atomics.load(this.#words, Control.EVENT_HEAD)
+  }
+
+  /** True once the worker has died, whatever the ring says. */
+  get dead(): boolean {
+    return Atomics.load(this.#words, Control.FATAL) !== 0
+  }
+
+  /** Takes the records that come behind those in the ring, once the worker has stopped. */
+  append(records: Int32Array): void {
+    this.#behind = records
+  }
+
   /** Dispatches up to `budget` events; true where more wait. */
   drain(budget: number, events: EngineEvents, internal: InternalEvents): boolean {
     const words = this.#words
@@ -50,19 +66,28 @@ export class EventReader {
       const at = Region.EVENT_RING + (this.#tail & (Layout.EVENT_CAPACITY - 1)) * RECORD
       // Before the call: an event is told once, also where `fault` throws.
       this.#tail = (this.#tail + 1) & MASK
-      try {
-        this.#dispatch(at, events, internal)
-      } catch (error) {
-        events.fault(error)
-      }
+      this.#tell(words, at, events, internal)
       if (this.#tail === head) head = Atomics.load(words, Control.EVENT_HEAD)
     }
     Atomics.store(words, Control.EVENT_TAIL, this.#tail)
-    return this.#tail !== head
+    if (this.#tail !== head) return true
+    const behind = this.#behind
+    this.#behind = undefined
+    for (let at = 0; behind && at < behind.length; at += RECORD) {
+      this.#tell(behind, at, events, internal)
+    }
+    return false
   }
 
-  #dispatch(at: number, events: EngineEvents, internal: InternalEvents): void {
-    const words = this.#words
+  #tell(words: Int32Array, at: number, events: EngineEvents, internal: InternalEvents): void {
+    try {
+      this.#dispatch(words, at, events, internal)
+    } catch (error) {
+      events.fault(error)
+    }
+  }
+
+  #dispatch(words: Int32Array, at: number, events: EngineEvents, internal: InternalEvents): void {
     const conn = (words[at + 1] as number) + this.#firstConn
     const generation = words[at + 2] as number
     const a = words[at + 3] as number
@@ -122,9 +147,6 @@ export class EventReader {
         break
       case Event.LISTENER_CLOSED:
         internal.listenerClosed(words[at + 1] as number)
-        break
-      case Event.ENGINE_FATAL:
-        internal.workerDied()
         break
     }
   }

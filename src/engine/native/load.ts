@@ -60,7 +60,8 @@ export interface NativeHandle {
   testPanic(worker: number): void
   stats(): number[]
   now(): number
-  stop(): void
+  /** Returns the records that the rings had no room for, by worker. */
+  stop(): Int32Array[]
 }
 
 export interface NativeOptions {
@@ -77,7 +78,7 @@ export interface Binding {
   notify(socket: string, message: string): void
   TestDatagrams: new (path: string) => { take(): string[] }
   NativeEngine: new (
-    memories: Int32Array[],
+    memories: readonly Int32Array[],
     table: Int32Array,
     maxconn: number,
     doorbell: () => void,

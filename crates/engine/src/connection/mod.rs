@@ -116,6 +116,8 @@ pub struct Extra {
     pub fin: bool,
     /// Payload bytes an applet is ready to take.
     pub credit: usize,
+    /// Bytes that have left since an applet was last told of it at once.
+    pub acknowledged: usize,
     /// True once an applet was told of the client's FIN.
     pub eof_told: bool,
     /// State of the SOCKS handshake.

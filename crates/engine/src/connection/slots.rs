@@ -89,6 +89,12 @@ impl Slots {
         }
     }
 
+    /// True where slots come free once TypeScript has read of their ends.
+    #[must_use]
+    pub fn thaws(&self) -> bool {
+        !self.quarantine.is_empty()
+    }
+
     /// True where at least `count` slots can be taken.
     #[must_use]
     pub fn room(&self, count: usize) -> bool {

@@ -2,7 +2,7 @@
 //! when the kernel has no descriptors left.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -32,55 +32,63 @@ impl Worker {
         socket: Arc<OwnedFd>,
         shared: bool,
     ) {
-        let id = listener.id as usize;
-        for list in [self.listeners.len(), self.specs.len()] {
-            if list <= id {
-                self.listeners.resize_with(id + 1, || None);
-                self.specs.resize_with(id + 1, || None);
-            }
-        }
-        self.specs[id] = Some(listener.clone());
-        self.listeners[id] = Some(LocalListener {
-            listener,
-            socket,
-            shared,
-            watched: false,
-            expected: 1,
-            rests_until: 0,
-        });
+        self.forget_specs();
+        let id = listener.id;
+        self.specs.insert(id, listener.clone());
+        self.listeners.insert(
+            id,
+            LocalListener {
+                listener,
+                socket,
+                shared,
+                watched: false,
+                expected: 1,
+                filled_in: 0,
+                rests_until: 0,
+            },
+        );
         self.resume_listeners();
     }
 
     /// Watches listeners again whose obstacle is gone, and stops watching
     /// those that the operator paused.
     pub(super) fn resume_listeners(&mut self) {
-        for id in 0..self.listeners.len() {
-            let Some(local) = &self.listeners[id] else {
-                continue;
-            };
-            let watched = local.watched;
-            if watched && !local.listener.paused.load(Ordering::Relaxed) {
-                continue;
+        let mut changed = Vec::new();
+        for (&id, local) in &self.listeners {
+            let paused = local.listener.paused.load(Ordering::Relaxed);
+            if local.watched {
+                if paused {
+                    changed.push((id, false));
+                }
+            } else if self.may_accept(local) || !paused && self.wait_for_room(local) {
+                changed.push((id, true));
             }
-            self.watch_listener(id, self.may_accept(id));
+        }
+        for (id, watch) in changed {
+            self.watch_listener(id, watch);
         }
     }
 
-    fn may_accept(&self, id: usize) -> bool {
-        let Some(Some(local)) = self.listeners.get(id) else {
-            return false;
-        };
-        let listener = &local.listener;
-        !listener.paused.load(Ordering::Relaxed)
+    fn may_accept(&self, local: &LocalListener) -> bool {
+        !local.listener.paused.load(Ordering::Relaxed)
             && local.rests_until <= self.now
-            && listener.open.load(Ordering::Relaxed) < listener.spec.maxconn
+            && local.listener.open.load(Ordering::Relaxed) < local.listener.spec.maxconn
             && self.limits.open.load(Ordering::Relaxed) < self.limits.maxconn
             && self.slots.room(2)
             && !self.events.congested()
     }
 
-    fn watch_listener(&mut self, id: usize, watch: bool) {
-        let Some(Some(local)) = self.listeners.get_mut(id) else {
+    /// Asks other workers to say when a client has gone; true where one has
+    /// gone meanwhile.
+    fn wait_for_room(&self, local: &LocalListener) -> bool {
+        let own = 1 << (self.index % 64);
+        self.limits.waiting.fetch_or(own, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.may_accept(local)
+    }
+
+    fn watch_listener(&mut self, id: u32, watch: bool) {
+        let Some(local) = self.listeners.get_mut(&id) else {
             return;
         };
         if local.watched == watch {
@@ -92,34 +100,33 @@ impl Worker {
             } else {
                 ListenInterest::Own
             };
-            self.poller
-                .add_listener(&*local.socket, LISTENER_TOKEN | id as u64, how)
+            let token = LISTENER_TOKEN | u64::from(id);
+            self.poller.add_listener(&*local.socket, token, how)
         } else {
             self.poller.remove(&*local.socket)
         };
-        local.watched = if outcome.is_ok() {
-            watch
-        } else {
-            local.watched
-        };
+        match outcome {
+            Ok(()) => local.watched = watch,
+            // The kernel has no room to watch it now.
+            Err(_) => local.rests_until = self.now + ACCEPT_REST,
+        }
     }
 
     /// Accepts what is expected to wait. Asking until the kernel says EAGAIN
     /// costs a call a wake-up; what is left over wakes the worker again.
-    pub(super) fn accept(&mut self, id: usize) {
-        let expected = match self.listeners.get(id) {
-            Some(Some(local)) => local.expected,
-            _ => return,
+    pub(super) fn accept(&mut self, id: u32) {
+        let Some(expected) = self.listeners.get(&id).map(|local| local.expected) else {
+            return;
         };
         for accepted in 0..expected {
-            if !self.may_accept(id) {
+            let Some(local) = self.listeners.get(&id) else {
+                return;
+            };
+            if !self.may_accept(local) {
                 self.events.full += u64::from(self.events.congested());
                 self.watch_listener(id, false);
                 return;
             }
-            let Some(Some(local)) = self.listeners.get_mut(id) else {
-                return;
-            };
             match acceptfrom_with(&*local.socket, sys::SOCKET_FLAGS) {
                 Ok((socket, address)) => {
                     let listener = local.listener.clone();
@@ -127,7 +134,9 @@ impl Worker {
                 }
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(Errno::AGAIN) => {
-                    local.expected = accepted.max(1);
+                    if let Some(local) = self.listeners.get_mut(&id) {
+                        local.expected = accepted.max(1);
+                    }
                     return;
                 }
                 Err(error) => {
@@ -136,19 +145,24 @@ impl Worker {
                 }
             }
         }
-        if let Some(Some(local)) = self.listeners.get_mut(id) {
-            local.expected = (expected + 1 + expected / 4).min(ACCEPT_BATCH);
+        if let Some(local) = self.listeners.get_mut(&id) {
+            // More only where the turn before left some over as well: one client
+            // after the other never makes two turns in a row full.
+            if local.filled_in + 1 == self.turn {
+                local.expected = (expected + 1 + expected / 4).min(ACCEPT_BATCH);
+            }
+            local.filled_in = self.turn;
         }
     }
 
     /// Accepts what waits, before the socket is closed: the kernel would reset
     /// connections that it has accepted and whose bytes it has acknowledged.
     /// An inherited socket lives on elsewhere, with its queue.
-    pub(super) fn accept_last(&mut self, id: usize) {
-        while self.may_accept(id) {
-            let Some(Some(local)) = self.listeners.get(id) else {
+    pub(super) fn accept_last(&mut self, id: u32) {
+        while let Some(local) = self.listeners.get(&id) {
+            if !self.may_accept(local) {
                 return;
-            };
+            }
             if matches!(local.listener.spec.address, ListenAddress::Inherited(_)) {
                 return;
             }
@@ -164,9 +178,9 @@ impl Worker {
     }
 
     /// Out of descriptors or memory: serve on, accept later, say so once a rest.
-    fn rest(&mut self, id: usize, error: Errno) {
+    fn rest(&mut self, id: u32, error: Errno) {
         self.mover.pipes.shrink();
-        if let Some(Some(local)) = self.listeners.get_mut(id) {
+        if let Some(local) = self.listeners.get_mut(&id) {
             local.rests_until = self.now + ACCEPT_REST;
         }
         self.watch_listener(id, false);

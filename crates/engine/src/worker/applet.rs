@@ -11,6 +11,10 @@ use crate::connection::data;
 use crate::connection::{Mode, Watch};
 use crate::sys;
 
+/// Bytes of an applet that may leave before it is told at once; a part of the
+/// 64 KiB that it may be ahead.
+const QUIET_BYTES: usize = 16_384;
+
 impl Worker {
     /// An APPLET command.
     pub(super) fn attach_applet(&mut self, slot: u32, credit: usize) {
@@ -48,7 +52,7 @@ impl Worker {
             Ok((sent, empty)) => {
                 if sent > 0 {
                     self.slots.get_mut(slot).last_io = self.now;
-                    self.emit(event::SENT, slot, [sent as i32, 0, 0, 0, 0]);
+                    self.acknowledge(slot, sent);
                 }
                 if !empty {
                     self.watch(slot, Watch::ReadWrite);
@@ -135,6 +139,27 @@ impl Worker {
             connection.reason = reason(side, phase::DATA, code::DONE);
         }
         self.slots.mirror(slot);
+    }
+
+    /// Tells the applet what has left. A write waits only where the applet is a
+    /// window ahead, so little is told quietly, and the rest of the window at once.
+    fn acknowledge(&mut self, slot: u32, sent: usize) {
+        let connection = self.slots.get_mut(slot);
+        let generation = connection.generation;
+        let told = record(
+            event::SENT,
+            slot as i32,
+            generation,
+            [sent as i32, 0, 0, 0, 0],
+        );
+        let extra = connection.extra();
+        extra.acknowledged += sent;
+        if extra.acknowledged < QUIET_BYTES {
+            self.events.emit_quietly(told);
+            return;
+        }
+        extra.acknowledged = 0;
+        self.events.emit(told);
     }
 
     fn applet_failed(&mut self, slot: u32, code: i32, errno: i32) {

@@ -17,9 +17,9 @@ mod session;
 mod timeouts;
 mod tls;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::time::Instant;
 
 use rustix::fd::OwnedFd;
@@ -27,8 +27,8 @@ use sluice_wire::errors::{by, code, phase, reason};
 use sluice_wire::events::event;
 use sluice_wire::ring_layout::control;
 
-use crate::connection::slots::{Slots, clock};
-use crate::connection::{Mode, NONE, Side};
+use crate::connection::slots::Slots;
+use crate::connection::{Mode, Side};
 use crate::listener::Listener;
 use crate::memory::Words;
 use crate::poller::{Poller, Readiness, WAKE_TOKEN, Waker};
@@ -61,9 +61,9 @@ pub enum Control {
     /// Close a listener's socket.
     Unlisten(u32),
     /// Register a way out.
-    Route(usize, Arc<Route>),
+    Route(i32, Arc<Route>),
     /// Forget a way out.
-    Unroute(usize),
+    Unroute(i32),
     /// End every connection and return.
     Stop,
     /// Panic, to test that a panic is survived.
@@ -90,6 +90,9 @@ pub struct Limits {
     pub maxconn: usize,
     /// Accepted connections now, in all workers.
     pub open: AtomicUsize,
+    /// Workers that hold a listener back until a connection of another worker
+    /// ends: bit `index % 64`.
+    pub waiting: AtomicU64,
 }
 
 /// A listener as one worker has it.
@@ -101,6 +104,8 @@ struct LocalListener {
     watched: bool,
     /// Connections to expect from one wake-up, from those before.
     expected: usize,
+    /// Turn in which as many came as were expected.
+    filled_in: u64,
     /// Clock until which accepting rests after an error.
     rests_until: u64,
 }
@@ -109,7 +114,11 @@ struct LocalListener {
 pub struct Worker {
     memory: Words,
     poller: Poller,
+    index: usize,
+    /// Its own.
     mailbox: Arc<Mailbox>,
+    /// Of all workers.
+    mailboxes: Arc<[Arc<Mailbox>]>,
     limits: Arc<Limits>,
     contexts: Arc<Contexts>,
     doorbell: Doorbell,
@@ -118,14 +127,14 @@ pub struct Worker {
     slots: Slots,
     timers: Timers,
     mover: Mover,
-    listeners: Vec<Option<LocalListener>>,
+    listeners: BTreeMap<u32, LocalListener>,
     /// Specifications by listener; they outlive the sockets, as connections do.
-    specs: Vec<Option<Arc<Listener>>>,
-    routes: Vec<Option<Arc<Route>>>,
+    specs: BTreeMap<u32, Arc<Listener>>,
+    routes: HashMap<i32, Arc<Route>>,
     /// Connections with more to do at once.
     runnable: Vec<u32>,
     /// Connections that wait for room in the event slab.
-    starved: Vec<u32>,
+    starved: VecDeque<u32>,
     /// Accepted connections that are not watched yet, with the clock at accept.
     unwatched: VecDeque<(u32, i32, u64)>,
     /// Clients whose TLS handshake has work to do: slot and generation.
@@ -136,6 +145,8 @@ pub struct Worker {
     command_bytes: Vec<u8>,
     started: Instant,
     now: u64,
+    /// Turns of the loop.
+    turn: u64,
     /// The poller was passed over in the last turn.
     skipped: bool,
     stopping: bool,
@@ -143,6 +154,8 @@ pub struct Worker {
 
 /// What a worker is made from.
 pub struct WorkerParts {
+    /// Its number.
+    pub index: usize,
     /// Rings and slabs.
     pub memory: Words,
     /// Connection records of all workers.
@@ -153,8 +166,8 @@ pub struct WorkerParts {
     pub slots: usize,
     /// Its poller.
     pub poller: Poller,
-    /// Its mailbox.
-    pub mailbox: Arc<Mailbox>,
+    /// Mailboxes of all workers.
+    pub mailboxes: Arc<[Arc<Mailbox>]>,
     /// Limits of the process.
     pub limits: Arc<Limits>,
     /// Pipes that may still be made.
@@ -174,7 +187,9 @@ impl Worker {
         Self {
             memory: parts.memory,
             poller: parts.poller,
-            mailbox: parts.mailbox,
+            index: parts.index,
+            mailbox: parts.mailboxes[parts.index].clone(),
+            mailboxes: parts.mailboxes,
             limits: parts.limits,
             contexts: parts.contexts,
             doorbell: parts.doorbell,
@@ -183,11 +198,11 @@ impl Worker {
             slots: Slots::new(parts.table, parts.first_word, parts.slots),
             timers: Timers::new(0),
             mover: Mover::new(parts.pipes),
-            listeners: Vec::new(),
-            specs: Vec::new(),
-            routes: Vec::new(),
+            listeners: BTreeMap::new(),
+            specs: BTreeMap::new(),
+            routes: HashMap::new(),
             runnable: Vec::new(),
-            starved: Vec::new(),
+            starved: VecDeque::new(),
             unwatched: VecDeque::new(),
             securing: VecDeque::new(),
             hello: Vec::new(),
@@ -195,19 +210,22 @@ impl Worker {
             command_bytes: Vec::new(),
             started: parts.started,
             now: 1,
+            turn: 1,
             skipped: false,
             stopping: false,
         }
     }
 
-    /// Runs until it is stopped.
+    /// Runs until it is stopped. Returns the events that found no room in the
+    /// ring: nobody reads it while the threads are joined.
     ///
     /// # Errors
     ///
     /// Where the poller itself fails: the worker cannot go on.
-    pub fn run(&mut self) -> rustix::io::Result<()> {
+    pub fn run(&mut self) -> rustix::io::Result<Vec<Record>> {
         let mut ready = Vec::with_capacity(256);
         loop {
+            self.turn += 1;
             self.tick();
             self.events.refresh();
             let events = &self.events;
@@ -223,10 +241,11 @@ impl Worker {
             if self.stopping {
                 self.end_everything();
                 self.ring();
-                return Ok(());
+                return Ok(self.events.take_waiting());
             }
             self.run_timers();
             self.run_runnable();
+            self.run_starved();
             self.run_handshakes();
             self.resume_listeners();
             self.watch_unwatched();
@@ -249,12 +268,11 @@ impl Worker {
     fn tick(&mut self) {
         // Never 0: 0 means "never" in records.
         self.now = (self.started.elapsed().as_millis() as u64).max(1);
-        self.memory.put(control::CLOCK as usize, clock(self.now));
     }
 
     /// Publishes events and rings the doorbell where nobody has yet.
     fn ring(&mut self) {
-        if self.events.publish() {
+        if self.events.publish(self.now) {
             let shares_core = (self.doorbell)();
             // Where TypeScript shares this core it answers before this thread
             // would be asleep. Handshakes that wait are work to do meanwhile.
@@ -322,12 +340,22 @@ impl Worker {
             return Some(0);
         }
         let mut timeout = self.timers.next(self.now);
-        let held_back = !self.starved.is_empty()
-            || !self.unwatched.is_empty()
-            || self.listeners.iter().flatten().any(|local| !local.watched)
-            || self.events.congested();
+        let mut within = |ms: u64| timeout = Some(timeout.map_or(ms, |it| it.min(ms)));
+        let mut held_back =
+            !self.starved.is_empty() || !self.unwatched.is_empty() || self.events.congested();
+        if let Some(ms) = self.events.next_ring(self.now) {
+            within(ms);
+        }
+        for local in self.listeners.values().filter(|local| !local.watched) {
+            // Paused, or full: whoever changes that wakes this worker.
+            if local.rests_until > self.now {
+                within(local.rests_until - self.now);
+            }
+            // TypeScript has not read yet of ends whose slots are needed.
+            held_back |= !self.slots.room(2) && self.slots.thaws();
+        }
         if held_back {
-            timeout = Some(timeout.map_or(RETRY, |ms| ms.min(RETRY)));
+            within(RETRY);
         }
         // A day at most: what is due later is looked at again.
         timeout.map(|ms| ms.min(86_400_000) as u32)
@@ -351,19 +379,14 @@ impl Worker {
                     self.add_listener(listener, socket, shared);
                 }
                 Control::Unlisten(id) => {
-                    self.accept_last(id as usize);
+                    self.accept_last(id);
                     self.remove_listener(id);
                 }
                 Control::Route(id, route) => {
-                    if self.routes.len() <= id {
-                        self.routes.resize_with(id + 1, || None);
-                    }
-                    self.routes[id] = Some(route);
+                    self.routes.insert(id, route);
                 }
                 Control::Unroute(id) => {
-                    if let Some(route) = self.routes.get_mut(id) {
-                        *route = None;
-                    }
+                    self.routes.remove(&id);
                 }
                 Control::Stop => self.stopping = true,
                 Control::Panic => panic!("asked to panic by a test"),
@@ -387,7 +410,7 @@ impl Worker {
             return;
         }
         if token & LISTENER_TOKEN != 0 {
-            self.accept((token & !LISTENER_TOKEN) as usize);
+            self.accept((token & !LISTENER_TOKEN) as u32);
             return;
         }
         // An event of this batch may belong to a connection that was closed,
@@ -432,15 +455,28 @@ impl Worker {
                 }
             }
         }
-        if !self.starved.is_empty() {
-            for slot in std::mem::take(&mut self.starved) {
-                let connection = self.slots.get_mut(slot);
-                if connection.runnable {
-                    connection.runnable = false;
-                    self.advance(slot);
-                }
+    }
+
+    /// Lets those go on that wait for room in the event slab, once TypeScript has
+    /// made some and up to the first who finds too little: who waits for TypeScript
+    /// must not cost those who do not.
+    fn run_starved(&mut self) {
+        if self.starved.is_empty() || !self.events.take_released() {
+            return;
+        }
+        let mut waiting = std::mem::take(&mut self.starved);
+        while let Some(slot) = waiting.pop_front() {
+            let connection = self.slots.get_mut(slot);
+            if connection.runnable {
+                connection.runnable = false;
+                self.advance(slot);
+            }
+            if !self.starved.is_empty() {
+                break;
             }
         }
+        // Who was refused stays first.
+        self.starved.append(&mut waiting);
     }
 
     /// Looks at the connection again in the next turn.
@@ -457,7 +493,7 @@ impl Worker {
         let connection = self.slots.get_mut(slot);
         if !connection.runnable {
             connection.runnable = true;
-            self.starved.push(slot);
+            self.starved.push_back(slot);
         }
     }
 
@@ -468,8 +504,8 @@ impl Worker {
     }
 
     fn end_everything(&mut self) {
-        for id in 0..self.listeners.len() {
-            self.remove_listener(id as u32);
+        while let Some((&id, _)) = self.listeners.first_key_value() {
+            self.remove_listener(id);
         }
         for slot in 0..self.slots.used() {
             let connection = self.slots.get_mut(slot);
@@ -483,26 +519,45 @@ impl Worker {
     }
 
     fn remove_listener(&mut self, id: u32) {
-        let Some(place) = self.listeners.get_mut(id as usize) else {
+        let Some(local) = self.listeners.remove(&id) else {
             return;
         };
-        let Some(local) = place.take() else { return };
         if local.watched {
             let _ = self.poller.remove(&*local.socket);
         }
         drop(local);
+        self.forget_specs();
         self.events
             .emit(record(event::LISTENER_CLOSED, id as i32, 0, [0; 5]));
     }
 
+    /// Forgets listeners that are closed and have no connections left, in any worker.
+    fn forget_specs(&mut self) {
+        let listeners = &self.listeners;
+        self.specs
+            .retain(|id, spec| listeners.contains_key(id) || spec.open.load(Ordering::Relaxed) > 0);
+    }
+
+    /// A client has gone, and its place is free: workers look again that hold
+    /// their listeners back for want of one.
+    fn made_room(&self) {
+        // With the fence in `wait_for_room`: one of both sees the other.
+        fence(Ordering::SeqCst);
+        if self.limits.waiting.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let waiting = self.limits.waiting.swap(0, Ordering::SeqCst);
+        for (index, mailbox) in self.mailboxes.iter().enumerate() {
+            if waiting & 1 << (index % 64) != 0 {
+                mailbox.waker.wake();
+            }
+        }
+    }
+
     /// The listener that accepted a connection.
     fn listener_of(&self, slot: u32) -> Option<&Arc<Listener>> {
-        let id = self.slots.get(slot).listener;
-        if id == NONE {
-            None
-        } else {
-            self.specs.get(id as usize)?.as_ref()
-        }
+        // The server's side has none.
+        self.specs.get(&self.slots.get(slot).listener)
     }
 }
 

@@ -26,10 +26,7 @@ const LASTING: u64 = 1000;
 impl Worker {
     /// A CONNECT command: makes the server's connection and starts it.
     pub(super) fn connect(&mut self, client: u32, route: i32, flags: i32, tlvs: Vec<u8>) {
-        let known = usize::try_from(route)
-            .ok()
-            .and_then(|route| self.routes.get(route)?.clone());
-        let Some(route) = known else {
+        let Some(route) = self.routes.get(&route).cloned() else {
             return self.connect_refused(client, by::PROXY, code::INTERNAL, 0);
         };
         if !self.read_early(client) {

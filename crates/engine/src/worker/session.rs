@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use sluice_wire::errors::{by, code, phase, reason, reason_code};
 use sluice_wire::events::event;
 
-use super::Worker;
+use super::{Worker, record};
 use crate::connection::slots::clock;
 use crate::connection::{Connection, NONE, Side, Watch, data};
 use crate::route::Route;
@@ -110,7 +110,10 @@ impl Worker {
         }
         self.limits.open.fetch_sub(1, Ordering::Relaxed);
         let operands = [reason, errno, clock(self.now), connect_time, 0];
-        let position = self.emit(event::CLOSED, client, operands);
+        let generation = self.slots.get(client).generation;
+        let closed = record(event::CLOSED, client as i32, generation, operands);
+        let position = self.events.emit_quietly(closed);
+        self.made_room();
         self.slots.free(client, Some(position));
     }
 

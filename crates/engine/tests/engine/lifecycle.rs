@@ -222,8 +222,7 @@ fn a_panic_in_a_worker_is_reported_and_the_engine_can_stop() {
     if let Some(engine) = h.engine.lock().expect("engine").as_ref() {
         engine.panic(0);
     }
-    let fatal = h.next(event::ENGINE_FATAL);
-    assert_eq!(fatal.slot, 0);
+    h.until("the death is told", |h| h.is_dead(0));
     let mut bytes = [0; 1];
     assert!(
         matches!(client.read(&mut bytes), Ok(0) | Err(_)),

@@ -1,6 +1,7 @@
 //! The engine through its public API, with shared memory made here and a tiny
 //! policy that answers through the rings as TypeScript does.
 
+mod boundary;
 mod faults;
 mod forward;
 mod lifecycle;

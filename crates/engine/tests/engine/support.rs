@@ -324,6 +324,12 @@ impl Harness {
         self.seen.1.notify_all();
     }
 
+    /// True once a worker has died of a panic.
+    #[must_use]
+    pub fn is_dead(&self, worker: usize) -> bool {
+        self.memories[worker].get(control::FATAL as usize) != 0
+    }
+
     /// A word of a connection's record.
     #[must_use]
     pub fn record(&self, told: &Told, field: i32) -> i32 {
@@ -386,12 +392,27 @@ impl Harness {
         self.gate.open();
         self.block_policy(false);
         let engine = lock(&self.engine).take();
-        drop(engine);
+        let left = engine.map_or_else(Vec::new, |mut engine| engine.stop());
         lock(&self.seen.0).ended = true;
         self.seen.1.notify_all();
         if let Some(policy) = self.policy.take() {
             policy.join().expect("policy");
         }
+        // Events that found no room in the rings. Payload is not looked at.
+        let mut seen = lock(&self.seen.0);
+        for (worker, records) in left.into_iter().enumerate() {
+            for [kind, slot, generation, a, b, c, d, e] in records {
+                seen.events.push(Told {
+                    worker,
+                    kind,
+                    slot,
+                    generation,
+                    operands: [a, b, c, d, e],
+                    bytes: Vec::new(),
+                });
+            }
+        }
+        drop(seen);
         lock(&self.seen.0).events.clone()
     }
 }
