@@ -1,26 +1,23 @@
 /**
  * Runs the custom handlers of a frontend (HH_CUSTOM), one after another, each
  * on what the one before left.
- *
- * An event with bytes may have been on its way when a handler gave its answer,
- * and then it is the next handler that hears of it. So nothing is consumed in
- * the engine before the last handler is done: every event shows the same
- * stream from its beginning, whomever it was meant for.
+ * What a handler takes is dropped in the engine with its answer; bytes that were
+ * on their way at that moment are of an older epoch and are not heard of.
  */
 
 import type { Clock } from '../clock.js'
 import { packReason } from '../connection/reason.js'
 import type { Engine } from '../engine/engine.js'
-import { By, BytesFlag, CloseMode, Code, Layout, Phase } from '../engine/wire.js'
+import { By, BytesFlag, CloseMode, Code, Phase } from '../engine/wire.js'
 import { isThenable, type RuleTargets } from '../rules/run.js'
 import { type Guard, type Waiter, waitFor } from '../rules/wait.js'
 import type { ClientConnection } from '../session/connection.js'
 import type { CompiledHandler } from '../session/frontend.js'
-import type { HandshakeAnswer } from './handler.js'
+import type { HandshakeAnswer, HandshakeDone, HandshakeSend } from './handler.js'
 
 export interface HandshakeHost {
-  /** Every handler is done; `conn.consumed` bytes are not forwarded. */
-  handshakesDone(conn: ClientConnection): void
+  /** Every handler is done; the last one took `consume` of the bytes that are buffered. */
+  handshakesDone(conn: ClientConnection, consume: number): void
   close(conn: ClientConnection, reason: number, mode?: number): void
   reply(conn: ClientConnection, bytes: Uint8Array, reason: number): void
 }
@@ -51,8 +48,7 @@ export class CustomHandshakes implements Waiter {
   start(conn: ClientConnection): void {
     conn.phase = Phase.CUSTOM
     conn.index = 0
-    conn.consumed = 0
-    this.#inspect(conn)
+    this.#inspect(conn, 0)
   }
 
   /** The engine has bytes for the current handler. `bytes` is valid during the call only. */
@@ -68,12 +64,11 @@ export class CustomHandshakes implements Waiter {
         return
       }
     }
-    const seen = bytes.length - conn.consumed
     const eof = (flags & BytesFlag.EOF) !== 0
-    if (seen < 0 || (seen === 0 && !eof)) return
+    if (bytes.length === 0 && !eof) return
     // The handler may keep them across a promise, and the engine's view does not last.
-    const owned = bytes.slice(conn.consumed, conn.consumed + limit)
-    const full = seen >= limit || bytes.length >= Layout.MAX_CHUNK
+    const owned = conn.prefix.grow(bytes.length > limit ? bytes.subarray(0, limit) : bytes)
+    const full = bytes.length >= limit
     conn.payloadFlags = (eof ? BytesFlag.EOF : 0) | (full ? BytesFlag.FULL : 0)
     if (conn.promise !== undefined) conn.inbox = owned
     else this.#call(conn, owned)
@@ -99,14 +94,11 @@ export class CustomHandshakes implements Waiter {
     return conn.listener.frontend.handlers[conn.index] as CompiledHandler
   }
 
-  /** Asks for the bytes of the current handler, behind what those before it took. */
-  #inspect(conn: ClientConnection): void {
+  /** Asks for the bytes of the current handler, behind those that the one before took. */
+  #inspect(conn: ClientConnection, consume: number): void {
     const { limit, deadline } = this.#current(conn)
-    conn.payloadFlags = 0
-    conn.payload = NO_BYTES
     conn.handlerUntil = this.#clock.now() + deadline
-    const most = Math.min(conn.consumed + limit, Layout.MAX_CHUNK)
-    this.#engine.inspect(conn.slot, conn.generation, most, deadline, 0)
+    this.#engine.inspect(conn.slot, conn.generation, limit, deadline, consume)
   }
 
   #call(conn: ClientConnection, bytes: Uint8Array): void {
@@ -142,12 +134,15 @@ export class CustomHandshakes implements Waiter {
       return
     }
     const { name } = this.#current(conn)
-    if ('reject' in answer) {
+    const stray = Object.keys(answer).find((key) => !ANSWER_KEYS.has(key))
+    if (stray !== undefined) {
+      this.#failed(conn, new TypeError(`an answer of a handshake handler has no '${stray}'`))
+    } else if ('reject' in answer) {
       conn.rule = name
       const mode = answer.reject === 'reset' ? CloseMode.RESET : CloseMode.CLOSE
       this.#host.close(conn, packReason(By.POLICY, Phase.CUSTOM, Code.REJECTED), mode)
     } else if ('send' in answer) {
-      this.#send(conn, answer.send, answer.consume)
+      this.#send(conn, answer)
     } else if ('reply' in answer) {
       conn.rule = name
       const { reply } = answer
@@ -162,20 +157,19 @@ export class CustomHandshakes implements Waiter {
     }
   }
 
-  #done(
-    conn: ClientConnection,
-    answer: Exclude<
-      HandshakeAnswer,
-      'more' | { send: unknown } | { reply: unknown } | { reject: unknown }
-    >,
-  ): void {
+  /** Whether `consume` is a number of bytes that the handler has seen; its failure where not. */
+  #mayConsume(conn: ClientConnection, consume: number, least: number): boolean {
+    const seen = conn.payload.length
+    if (Number.isInteger(consume) && consume >= least && consume <= seen) return true
+    this.#failed(conn, new RangeError(`consume is ${consume} of ${seen} bytes`))
+    return false
+  }
+
+  /** `bytes` go to the client before anything else. */
+  #done(conn: ClientConnection, answer: HandshakeDone, bytes?: Uint8Array): void {
     const { name } = this.#current(conn)
     const { consume = 0, backend, vars } = answer
-    const seen = conn.payload.length
-    if (!Number.isInteger(consume) || consume < 0 || consume > seen) {
-      this.#failed(conn, new RangeError(`consume is ${consume} of ${seen} bytes`))
-      return
-    }
+    if (!this.#mayConsume(conn, consume, 0)) return
     if (backend !== undefined) {
       const chosen = this.#targets.backends.get(backend)
       if (chosen === undefined) {
@@ -186,25 +180,27 @@ export class CustomHandshakes implements Waiter {
       conn.rule = name
     }
     if (vars !== undefined) Object.assign(conn.vars, vars)
+    if (bytes !== undefined) this.#engine.send(conn.slot, conn.generation, bytes, false)
     this.#next(conn, consume)
   }
 
-  /** Sends, and asks the same handler again with what is left. */
-  #send(conn: ClientConnection, content: Uint8Array | string, consume: number): void {
+  /** Sends, and is done or asks the same handler again with what is left. */
+  #send(conn: ClientConnection, answer: HandshakeSend): void {
+    const { send: content, done } = answer
     const bytes = typeof content === 'string' ? encoder.encode(content) : content
     if (!(bytes instanceof Uint8Array) || bytes.length > MAX_SEND) {
       const what = `a handler sends a string or a Uint8Array of at most ${MAX_SEND} bytes`
       this.#failed(conn, new TypeError(what))
       return
     }
-    const seen = conn.payload.length
-    if (!Number.isInteger(consume) || consume < 1 || consume > seen) {
-      this.#failed(conn, new RangeError(`consume is ${consume} of ${seen} bytes`))
+    if (done) {
+      this.#done(conn, answer, bytes)
       return
     }
+    const { consume } = answer
+    if (!this.#mayConsume(conn, consume, 1)) return
     conn.forget()
-    conn.payload = NO_BYTES
-    conn.payloadFlags = 0
+    conn.forgetPayload()
     const { slot, generation } = conn
     const left = Math.max(Math.ceil(conn.handlerUntil - this.#clock.now()), 1)
     this.#engine.send(slot, generation, bytes, false)
@@ -237,18 +233,18 @@ export class CustomHandshakes implements Waiter {
     else this.#host.close(conn, packReason(By.POLICY, Phase.CUSTOM, Code.POLICY_ERROR))
   }
 
-  /** On to the next handler, behind `consume` more bytes. */
+  /** On to the next handler, behind `consume` bytes. */
   #next(conn: ClientConnection, consume: number): void {
     conn.forget()
-    conn.consumed += consume
-    conn.payload = NO_BYTES
-    conn.payloadFlags = 0
+    conn.forgetPayload()
     conn.index++
-    if (conn.index < conn.listener.frontend.handlers.length) this.#inspect(conn)
-    else this.#host.handshakesDone(conn)
+    if (conn.index < conn.listener.frontend.handlers.length) this.#inspect(conn, consume)
+    else this.#host.handshakesDone(conn, consume)
   }
 }
 
-const NO_BYTES = new Uint8Array(0)
+const ANSWER_KEYS: ReadonlySet<string> = new Set<
+  keyof HandshakeDone | keyof HandshakeSend | 'reply' | 'reject'
+>(['consume', 'backend', 'vars', 'send', 'done', 'reply', 'reject'])
 /** Bytes that a handler may send at once: an empty socket takes as many without waiting. */
 const MAX_SEND = 16_384

@@ -5,20 +5,31 @@
 
 import type { Connection, Variable } from '../rules/types.js'
 
+/** The handler is done: on with the next one, and then the session. */
+export interface HandshakeDone {
+  /** Bytes that are not forwarded. Default 0: whoever is next sees everything. */
+  consume?: number
+  /** The backend that is chosen. */
+  backend?: string
+  /** Variables that are set. */
+  vars?: Record<string, Variable>
+}
+
+/** Sends at most 16 kB to the client, before anything that the server says. */
+export type HandshakeSend =
+  /**
+   * And goes on: drops `consume` bytes (at least 1, so that there is progress), and calls
+   * again with what is left, within the same deadline.
+   */
+  | { send: Uint8Array | string; consume: number; done?: false }
+  /** And is done, without another byte of the client. */
+  | ({ send: Uint8Array | string; done: true } & HandshakeDone)
+
 export type HandshakeAnswer =
   /** Call again when more bytes are there. */
   | 'more'
-  | {
-      /** Bytes that are not forwarded. Default 0: the server sees everything. */
-      consume?: number
-      backend?: string
-      vars?: Record<string, Variable>
-    }
-  /**
-   * Answer and go on: sends at most 16 kB, drops `consume` bytes (at least 1, so that
-   * there is progress), and calls again with what is left, within the same deadline.
-   */
-  | { send: Uint8Array | string; consume: number }
+  | HandshakeDone
+  | HandshakeSend
   | { reply: Uint8Array | string }
   | { reject: 'close' | 'reset' }
 
@@ -30,7 +41,7 @@ export interface HandshakeHandler {
   /** Longest time for the bytes to come, in ms or as '3s'. Default '5s'. */
   deadline?: number | string
   /**
-   * Sees everything buffered so far; `bytes` is valid only until it returns or
+   * Sees everything buffered so far; `bytes` is for reading, and valid only until it returns or
    * its promise settles. `info.eof`: the client will send nothing more.
    */
   onBytes(

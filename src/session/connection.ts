@@ -13,6 +13,7 @@ import { Phase } from '../engine/wire.js'
 import type { ClientHello } from '../handshake/client-hello.js'
 import type { FailureFields, FailureLog } from '../log/failures.js'
 import { Counter } from '../rules/counters.js'
+import { Prefix } from '../rules/prefix.js'
 import type {
   Connection,
   CounterName,
@@ -49,7 +50,7 @@ class Work {
   promise: PromiseLike<unknown> | undefined = undefined
   cancelTimer: (() => void) | undefined = undefined
   verdict: Verdict | undefined = undefined
-  consumed = 0
+  prefix: Prefix | undefined = undefined
   handlerUntil = 0
   payload: Uint8Array = EMPTY
   payloadFlags = 0
@@ -328,15 +329,6 @@ export class ClientConnection implements Connection {
     if (this.#work !== undefined || value !== undefined) this.#makeWork().verdict = value
   }
 
-  /** Bytes that custom handlers took. */
-  get consumed(): number {
-    return this.#work?.consumed ?? 0
-  }
-
-  set consumed(value: number) {
-    if (this.#work !== undefined || value !== 0) this.#makeWork().consumed = value
-  }
-
   /** Clock until which a custom handler may wait for bytes. */
   get handlerUntil(): number {
     return this.#work?.handlerUntil ?? 0
@@ -353,6 +345,22 @@ export class ClientConnection implements Connection {
 
   set payload(value: Uint8Array) {
     if (this.#work !== undefined || value.length !== 0) this.#makeWork().payload = value
+  }
+
+  /** Holds what is shown of the client's first bytes. */
+  get prefix(): Prefix {
+    const work = this.#makeWork()
+    work.prefix ??= new Prefix()
+    return work.prefix
+  }
+
+  /** What was shown is gone: the next bytes are others. */
+  forgetPayload(): void {
+    const work = this.#work
+    if (work === undefined) return
+    work.prefix = undefined
+    work.payload = EMPTY
+    work.payloadFlags = 0
   }
 
   /** `BytesFlag` of the last bytes. */
@@ -438,7 +446,7 @@ export class ClientConnection implements Connection {
     }
     this.forget()
     this.ended = true
-    this.payload = EMPTY
+    this.forgetPayload()
     this.#sc0?.detach(this.#bytesIn, this.#bytesOut)
     this.#sc1?.detach(this.#bytesIn, this.#bytesOut)
     this.#sc2?.detach(this.#bytesIn, this.#bytesOut)

@@ -52,7 +52,6 @@ interface FrontendRunners {
   readonly content: RuleRunner
 }
 
-const NO_PAYLOAD = new Uint8Array(0)
 const ANSWERED_BY_POLICY = Handshake.TCP_RULES | Handshake.ACCEPT_SESSION
 const NO_LIMITS: AdmissionLimits = { concurrent: 0, total: 0, queue: 0, queueTimeout: 0 }
 
@@ -379,7 +378,7 @@ export class Core implements EngineEvents, Hosts {
     }
     const { inspectDelay, inspectLimit } = conn.listener.frontend.config
     conn.phase = Phase.CONTENT
-    conn.payloadFlags = 0
+    conn.forgetPayload()
     // Without a delay the rules see what is there: 1 ms is the engine's shortest.
     this.#engine.inspect(conn.slot, conn.generation, inspectLimit, inspectDelay || 1, 0)
   }
@@ -387,7 +386,7 @@ export class Core implements EngineEvents, Hosts {
   #contentBytes(conn: ClientConnection, bytes: Uint8Array, flags: number): void {
     conn.payloadFlags |= flags
     // The rules may keep it across a promise, and the engine's view does not last.
-    const owned = bytes.slice()
+    const owned = conn.prefix.grow(bytes)
     if (conn.promise !== undefined) {
       conn.inbox = owned
       return
@@ -424,7 +423,7 @@ export class Core implements EngineEvents, Hosts {
       this.#sessionAccepted(conn)
     } else {
       conn.inbox = undefined
-      conn.payload = NO_PAYLOAD
+      conn.forgetPayload()
       this.#connector.assign(conn.session as Session)
     }
   }
@@ -446,8 +445,8 @@ export class Core implements EngineEvents, Hosts {
     this.#decide(conn, bit)
   }
 
-  handshakesDone(conn: ClientConnection): void {
-    this.#engine.proceed(conn.slot, conn.generation, Handshake.CUSTOM, 0, conn.consumed)
+  handshakesDone(conn: ClientConnection, consume: number): void {
+    this.#engine.proceed(conn.slot, conn.generation, Handshake.CUSTOM, 0, consume)
   }
 
   // --- what the parts ask for ---

@@ -180,6 +180,51 @@ for (const kind of engineKinds) {
     await proxy.stop()
   })
 
+  test(`${kind}: handlers that send, one behind the other, and one that sends and is done`, async () => {
+    const server = await startEcho()
+    const login = defineHandshake({
+      name: 'login',
+      limit: 12,
+      onBytes(_conn, bytes) {
+        const line = new TextDecoder().decode(bytes)
+        if (line.startsWith('hello\n')) return { send: 'name?\n', consume: 6 }
+        return line.endsWith('\n') ? { consume: bytes.length } : 'more'
+      },
+    })
+    const password = defineHandshake({
+      name: 'password',
+      limit: 8,
+      onBytes(_conn, bytes, { full }) {
+        if (bytes.length === 8) assert.equal(full, true)
+        return bytes.length < 8 ? 'more' : { send: 'welcome\n', done: true, consume: 8 }
+      },
+    })
+    const { proxy, port } = await run(kind, {
+      frontends: {
+        web: { bind: '127.0.0.1:0', backend: 'app', handshakes: [login, password] },
+      },
+      backends: { app: { servers: { a: address(server.port) } } },
+    })
+    for (const word of ['12345678', '1234567', '1']) {
+      const socket = await dial(port)
+      socket.write('hello\n')
+      assert.equal(await nextText(socket), 'name?\n')
+      socket.write('somebody\n')
+      socket.write(word)
+      if (word.length < 8) {
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        socket.write('12345678'.slice(word.length))
+      }
+      // Nothing more comes of the client, and it is served.
+      assert.equal(await nextText(socket), 'welcome\n')
+      socket.write('echo')
+      assert.equal(await nextText(socket), 'echo')
+      socket.destroy()
+    }
+    await proxy.stop({ deadline: 0 })
+    await server.close()
+  })
+
   test(`${kind}: a custom handshake chooses the backend by the first bytes`, async () => {
     const { proxy, port } = await run(kind, {
       frontends: {

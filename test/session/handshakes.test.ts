@@ -142,38 +142,6 @@ test('handlers run one after another, each on what the one before left', async (
   assert.equal(new TextDecoder().decode(client.serverReceived), 'payload')
 })
 
-test('bytes that were on their way when a handler answered show the same stream', async () => {
-  const seen: string[] = []
-  const handler = (name: string) =>
-    defineHandshake({
-      name,
-      deadline: '2s',
-      onBytes(_conn, bytes, { eof }) {
-        seen.push(`${name}:${new TextDecoder().decode(bytes)}:${eof}`)
-        return bytes.length < 2 ? 'more' : { consume: 2 }
-      },
-    })
-  const { engine, lines } = await harness({
-    frontends: web({ handshakes: [handler('first'), handler('second')] }),
-  })
-  const client = engine.accept()
-  const event = (text: string, flags: number) =>
-    engine.events.bytes(client.slot, client.generation, new TextEncoder().encode(text), flags)
-  engine.run(() => {
-    // The engine has reported all of this before it hears any answer.
-    event('aa', 0)
-    event('aa', 4)
-    event('aab', 0)
-    event('aabb', 1)
-    event('aabbc', 1)
-  })
-  assert.deepEqual(seen, ['first:aa:false', 'second:b:false', 'second:bb:true'])
-  const last = engine.calls.findLast(({ name }) => name === 'proceed')
-  assert.deepEqual(last?.args, [Handshake.CUSTOM, 0, 4])
-  assert.equal(client.ended, false)
-  assert.ok(!lines.some(({ level }) => level >= 50))
-})
-
 test('reply and reject of a handler', async () => {
   const { engine } = await withHandler((conn, bytes) =>
     bytes[0] === 0x3f ? { reply: `hello ${conn.src}\n` } : { reject: 'reset' },
@@ -280,8 +248,10 @@ test('a handler that throws, rejects or answers nonsense is logged with its name
     () => ({ reply: 7 }),
   ]
   let answer: () => unknown = () => undefined
-  const { engine, lines } = await withHandler(() => answer() as HandshakeAnswer)
+  const { engine, lines, clock } = await withHandler(() => answer() as HandshakeAnswer)
   for (answer of answers) {
+    // Lines about failures are held in a burst.
+    clock.advance(60_000)
     const client = engine.accept()
     client.send('x')
     await settle()
@@ -371,6 +341,11 @@ test('sending without progress, or too much at once, is an error of the handler'
     { send: 'x', consume: 2 },
     { send: 'x'.repeat(16_385), consume: 1 },
     { send: 7, consume: 1 },
+    { send: 'x', done: true, consume: 2 },
+    { send: 'x', done: true, backend: 'nosuch' },
+    { send: 'x', done: true, consume: -1 },
+    { bakend: 'ssh' },
+    { send: 'x', consume: 1, reset: true },
   ]
   for (const answer of answers) {
     const { engine } = await withHandler(() => answer as HandshakeAnswer)
@@ -379,4 +354,124 @@ test('sending without progress, or too much at once, is an error of the handler'
     assert.equal(client.end?.code, 'policy-error')
     assert.equal(client.text, '')
   }
+})
+
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
+
+/** Takes `length` bytes, says its name, and is done with the next `more` bytes. */
+function speaker(name: string, length: number, limit: number) {
+  let spoke = false
+  return defineHandshake({
+    name,
+    limit,
+    onBytes(_conn, bytes, { full }) {
+      if (bytes.length < length) {
+        assert.equal(full, false)
+        return 'more'
+      }
+      if (!spoke) {
+        spoke = true
+        return { send: name, consume: length }
+      }
+      return { consume: length }
+    },
+  })
+}
+
+test('a handler behind one that sent and consumed has its whole limit', async () => {
+  const input = '11112222333334444455555payload'
+  for (let cut = 0; cut <= input.length; cut++) {
+    const { engine } = await harness({
+      backends,
+      frontends: web({
+        handshakes: [
+          speaker('a', 4, 4),
+          speaker('b', 5, 5),
+          defineHandshake({
+            name: 'c',
+            limit: 5,
+            onBytes: (_c, b) => (b.length < 5 ? 'more' : { consume: 5 }),
+          }),
+        ],
+      }),
+    })
+    const client = engine.accept()
+    for (const part of [input.slice(0, cut), input.slice(cut)]) if (part) client.send(part)
+    assert.equal(client.text, 'ab', `cut at ${cut}`)
+    assert.equal(client.mode, 'forward')
+    assert.equal(text(client.serverReceived), 'payload')
+  }
+})
+
+test('the limits of handlers that follow each other do not add up to one', async () => {
+  const most = 65_536
+  const half = defineHandshake({
+    name: 'half',
+    limit: most,
+    onBytes: (_conn, bytes) => (bytes.length < 40_000 ? 'more' : { consume: 40_000 }),
+  })
+  const { engine } = await harness({ backends, frontends: web({ handshakes: [half, half, half] }) })
+  const client = engine.accept()
+  const piece = 'x'.repeat(10_000)
+  for (let i = 0; i < 12; i++) client.send(piece)
+  client.send('end')
+  assert.equal(client.mode, 'forward')
+  assert.equal(text(client.serverReceived), 'end')
+})
+
+test('a handler may send and be done, without another byte', async () => {
+  const { engine, sessions } = await withHandler((_conn, bytes) =>
+    bytes.length < 4
+      ? 'more'
+      : { send: '+OK\n', done: true, consume: 4, backend: 'ssh', vars: { user: 'a' } },
+  )
+  const client = engine.accept()
+  client.send('AUTH')
+  assert.equal(client.text, '+OK\n')
+  assert.equal(client.mode, 'forward')
+  client.send('payload')
+  assert.equal(text(client.serverReceived), 'payload')
+  client.reset()
+  assert.equal(sessions()[0]?.backend, 'ssh')
+})
+
+test('one that is done with a word leaves the bytes to the next', async () => {
+  const seen: string[] = []
+  const { engine } = await harness({
+    backends,
+    frontends: web({
+      handshakes: [
+        defineHandshake({ name: 'a', onBytes: () => ({ send: 'hello ', done: true }) }),
+        defineHandshake({
+          name: 'b',
+          onBytes: (_conn, bytes) => {
+            seen.push(text(bytes))
+            return { send: 'world', done: true, consume: bytes.length }
+          },
+        }),
+      ],
+    }),
+  })
+  const client = engine.accept()
+  client.send('hi')
+  assert.equal(client.text, 'hello world')
+  assert.deepEqual(seen, ['hi'])
+  assert.equal(client.mode, 'forward')
+})
+
+test('what a handler was shown stays as it was while more is shown', async () => {
+  const shown: Uint8Array[] = []
+  const { engine } = await withHandler((_conn, bytes) => {
+    shown.push(bytes)
+    return 'more'
+  })
+  const client = engine.accept()
+  const all = 'abcdefghijklmnopqrstuvwxyz'
+  for (const byte of all) client.send(byte)
+  assert.deepEqual(
+    shown.map(text),
+    [...all].map((_, i) => all.slice(0, i + 1)),
+  )
+  // Shared, not copied again for each byte.
+  assert.ok(new Set(shown.map(({ buffer }) => buffer)).size < 8)
 })
