@@ -58,4 +58,11 @@ export class ConfigError extends SluiceError {
     this.issues = issues
     this.file = file
   }
+
+  /** Without its own, every SluiceError would be one. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return (
+      SluiceError[Symbol.hasInstance](value) && (value as SluiceError).code === 'ERR_SLUICE_CONFIG'
+    )
+  }
 }

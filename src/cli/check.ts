@@ -3,7 +3,7 @@
 import { loadConfig } from '../config/load.js'
 import { resolveConfig } from '../config/resolve.js'
 import type { ResolvedConfig } from '../config/resolved.js'
-import { ConfigError } from '../errors.js'
+import { ConfigError, type ConfigIssue, SluiceError } from '../errors.js'
 import { inspectCertificates } from '../tls/inspect.js'
 import { certificateError } from '../tls/library.js'
 import { checkMachine } from './machine.js'
@@ -11,23 +11,81 @@ import { modules } from './modules.js'
 
 export interface CheckOptions {
   config?: string
+  /** One JSON object on stdout instead of lines. */
+  json?: boolean
+}
+
+/** What `sluice check --json` prints. */
+export interface CheckReport {
+  ok: boolean
+  /** As messages show it; undefined where no configuration was found. */
+  file: string | undefined
+  /** '1 frontend on 2 addresses, ...'; undefined where it is not ok. */
+  summary: string | undefined
+  /** `path` is '' for what concerns the whole file. */
+  errors: ConfigIssue[]
+  warnings: ConfigIssue[]
 }
 
 /**
  * Prints one line where all is well; rejects with a ConfigError, or a SluiceError about
- * certificates, that names the file where not. Warnings go to stderr.
+ * certificates, that names the file where not. Warnings go to stderr. With `json` a report
+ * comes first, whatever the result.
  */
 export async function check(options: CheckOptions): Promise<void> {
+  const report: CheckReport = {
+    ok: false,
+    file: options.config,
+    summary: undefined,
+    errors: [],
+    warnings: [],
+  }
+  try {
+    await inspect(options, report)
+    report.ok = true
+  } catch (error) {
+    if (options.json && error instanceof SluiceError) report.errors.push(...issuesOf(error, report))
+    throw error
+  } finally {
+    if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+    else tell(report)
+  }
+}
+
+async function inspect(options: CheckOptions, report: CheckReport): Promise<void> {
   const { config, displayName } = await loadConfig(options.config, { modules })
+  report.file = displayName
   const resolved = resolveConfig(config, { file: displayName, allowNoSockets: true })
-  for (const { path, message } of resolved.warnings)
-    process.stderr.write(`${displayName}: warning: ${path}: ${message}\n`)
+  report.warnings.push(...resolved.warnings)
   const missing = checkMachine(resolved)
   if (missing.length > 0) throw new ConfigError(missing, displayName)
   const found = await inspectCertificates(resolved, Date.now())
-  for (const line of found.warnings) process.stderr.write(`${displayName}: warning: ${line}\n`)
-  if (found.errors.length > 0) throw certificateError(found.errors, displayName)
-  process.stdout.write(`${displayName}: ok: ${summarize(resolved, found.certificates)}\n`)
+  report.warnings.push(...found.warnings.map(lineAsIssue))
+  if (found.errors.length > 0) {
+    report.errors.push(...found.errors.map(lineAsIssue))
+    throw certificateError(found.errors, displayName)
+  }
+  report.summary = summarize(resolved, found.certificates)
+}
+
+function tell({ ok, file, summary, warnings }: CheckReport): void {
+  for (const { path, message } of warnings)
+    process.stderr.write(`${file}: warning: ${path}: ${message}\n`)
+  if (ok) process.stdout.write(`${file}: ok: ${summary}\n`)
+}
+
+/** Nothing for errors that the report has already. */
+function issuesOf(error: SluiceError, { errors }: CheckReport): readonly ConfigIssue[] {
+  if (error instanceof ConfigError) return error.issues
+  return errors.length > 0 ? [] : [{ path: '', message: error.message }]
+}
+
+/** Lines about certificates begin with their paths. */
+function lineAsIssue(line: string): ConfigIssue {
+  const colon = line.indexOf(': ')
+  return colon < 0
+    ? { path: '', message: line }
+    : { path: line.slice(0, colon), message: line.slice(colon + 2) }
 }
 
 /** '1 frontend on 2 addresses, 1 backend with 2 servers, 1 table'. */

@@ -58,12 +58,19 @@ Nothing is started or bound. Sockets from systemd need not be there. The log's
 file must be writable, and the folders of unix sockets there.
 
 Every certificate is read: key and certificate match, the chain is in order,
-nothing has expired. Warnings (less than 30 days left, weak keys, certificates
-that sniRoutes hides) do not fail.
+nothing has expired.
+
+Warnings do not fail: certificates with less than 30 days left or hidden by
+sniRoutes, weak keys, sections that nothing uses, rules that never run, odd
+time-outs. Each has its path and says what to do.
+
+With --json errors and warnings are { path, message, suggestion }; the exit
+code says the same as "ok".
 
 Examples:
   $ sluice check
-  $ sluice check -c proxy.config.json && systemctl restart sluice`
+  $ sluice check -c proxy.config.json && systemctl restart sluice
+  $ sluice check --json | jq -r '.errors[].path'`
 
 const initHelp = `
 The name's ending chooses the language: .ts, .mts, .js, .mjs or .json.
@@ -111,6 +118,7 @@ export function createProgram(): Command {
     .command('check')
     .description('check a configuration, without starting anything')
     .option('-c, --config <file>', CONFIG)
+    .option('--json', 'print one JSON object: ok, file, summary, errors, warnings')
     .addHelpText('after', checkHelp)
     .action(check)
 

@@ -6,6 +6,7 @@
 
 import { parseIp } from '../connection/address.js'
 import type { ListenAddress } from '../engine/engine.js'
+import { addressHint } from './address-hint.js'
 import { inheritedSockets } from './listen-fds.js'
 import { suggest } from './suggest.js'
 import { type Parsed, show } from './units.js'
@@ -42,9 +43,7 @@ const SERVER = "'ip:port', '[v6]:port', 'host.name:port', 'unix:/path' or 'apple
  * for each socket that systemd passed.
  */
 export function readBindAddress(text: string, options: BindOptions = {}): Parsed<ListenAddress[]> {
-  const wrong = (why?: string): { message: string } => ({
-    message: `expected ${BIND}, got ${show(text)}${why ? `: ${why}` : ''}.`,
-  })
+  const wrong = (why?: string) => wrongAddress(BIND, text, why, true)
   const special = /^(unix[:@]|fd@|systemd)/.test(text)
   if (special && options.port !== undefined) return { message: `${show(text)} takes no port.` }
   const unix = readUnix(text)
@@ -66,7 +65,7 @@ export function readBindAddress(text: string, options: BindOptions = {}): Parsed
   const portText = inAddress ?? (options.port === undefined ? undefined : String(options.port))
   if (portText === undefined) return wrong('the port is missing')
   const ports = readPorts(portText)
-  if ('message' in ports) return ports
+  if ('message' in ports) return addressHint(text, true) ? wrong() : ports
   const host = readBindHost(written)
   if ('message' in host) return wrong(host.message)
   const isV6 = host.value.includes(':')
@@ -83,9 +82,7 @@ export function readBindAddress(text: string, options: BindOptions = {}): Parsed
 
 /** Reads a server's address. */
 export function readServerAddress(text: string): Parsed<WrittenServerAddress> {
-  const wrong = (why?: string): { message: string } => ({
-    message: `expected ${SERVER}, got ${show(text)}${why ? `: ${why}` : ''}.`,
-  })
+  const wrong = (why?: string) => wrongAddress(SERVER, text, why, false)
   const unix = readUnix(text)
   if (unix) return 'message' in unix ? unix : { value: { kind: 'unix', path: unix.value } }
   if (text.startsWith('applet:')) {
@@ -98,7 +95,7 @@ export function readServerAddress(text: string): Parsed<WrittenServerAddress> {
   if (host === '' || host === '*') return wrong('the host is missing')
   if (portText === undefined) return wrong('the port is missing')
   const port = readPort(portText, 1)
-  if ('message' in port) return port
+  if ('message' in port) return addressHint(text, false) ? wrong() : port
   if (parseIp(host)) return { value: { kind: 'ip', ip: host, port: port.value } }
   const name = checkHostName(host)
   if (name !== undefined) return wrong(name)
@@ -112,9 +109,7 @@ export function readIpPort(
 ): Parsed<{ ip: string; port: number }> {
   const expected =
     defaultPort === undefined ? "'ip:port' or '[v6]:port'" : "'ip', 'ip:port' or '[v6]:port'"
-  const wrong = (why?: string): { message: string } => ({
-    message: `expected ${expected}, got ${show(text)}${why ? `: ${why}` : ''}.`,
-  })
+  const wrong = (why?: string) => wrongAddress(expected, text, why, false)
   const split = splitHost(text)
   if ('message' in split) return wrong(split.message)
   const ip = split.value.host === 'localhost' ? '127.0.0.1' : split.value.host
@@ -135,10 +130,25 @@ export function formatListenAddress(address: ListenAddress): string {
   return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`
 }
 
+function wrongAddress(
+  expected: string,
+  text: string,
+  why: string | undefined,
+  portAlone: boolean,
+): { message: string; suggestion?: string } {
+  const hint = addressHint(text, portAlone)
+  const reason = hint?.why ?? why
+  return {
+    message: `expected ${expected}, got ${show(text)}${reason ? `: ${reason}` : ''}.`,
+    ...(hint?.suggestion === undefined ? {} : { suggestion: hint.suggestion }),
+  }
+}
+
 function readUnix(text: string): Parsed<string> | undefined {
   const match = /^unix[:@](.*)$/s.exec(text)
   if (!match) return undefined
   const path = match[1] as string
+  if (path.startsWith('//')) return wrongAddress("'unix:/path'", text, undefined, false)
   if (path === '') return { message: `expected a path after 'unix:', got ${show(text)}.` }
   if (path.includes('\0')) return { message: 'the path of a unix socket may not hold a NUL byte.' }
   if (Buffer.byteLength(path) > MAX_UNIX_PATH) {

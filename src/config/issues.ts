@@ -5,9 +5,11 @@
 
 import { z } from 'zod'
 import type { ConfigIssue } from '../errors.js'
-import { type FieldMeta, type LeafParams, REQUIRED } from './fields.js'
+import { anyOf, type FieldMeta, type LeafParams, REQUIRED } from './fields.js'
+import { foreignWord } from './foreign.js'
 import { BROKEN_APPLET } from './policy-schema.js'
-import { suggest } from './suggest.js'
+import { sectionsOf, unwrap } from './sections.js'
+import { editDistance, suggest } from './suggest.js'
 import { show } from './units.js'
 
 export type Path = readonly (string | number)[]
@@ -59,7 +61,7 @@ export function checkShape(schema: z.ZodType, input: unknown, issues: Issues): u
   const result = schema.safeParse(input)
   if (result.success) return input
   let rest = input
-  const all = flatten(result.error.issues, schema, input, [])
+  const all = flatten(result.error.issues, schema, input, [], homesIn(schema))
   const meant = new Set(
     all.flatMap(({ path, suggestion, unknownKey }) =>
       unknownKey && suggestion ? formatPath([...path.slice(0, -1), suggestion]) : [],
@@ -86,6 +88,7 @@ function flatten(
   schema: z.ZodType,
   input: unknown,
   base: Path,
+  homes: Homes,
 ): Found[] {
   return zodIssues.flatMap((issue): Found[] => {
     const local = issue.path.filter((key) => typeof key !== 'symbol')
@@ -98,12 +101,7 @@ function flatten(
           return [{ path, message: BROKEN_APPLET, unknownKey: false }]
         }
         const known = schemasAt(schema, local).flatMap(keysOf)
-        return issue.keys.map((key) => ({
-          path: [...path, key],
-          message: 'is unknown.',
-          suggestion: suggest(key, known),
-          unknownKey: true,
-        }))
+        return issue.keys.map((key) => ({ path: [...path, key], ...unknownKey(key, known, homes) }))
       }
       case 'invalid_union': {
         const branch = chooseBranch(issue.errors)
@@ -111,7 +109,7 @@ function flatten(
         if (branch) {
           return branchSchema.length === 0
             ? []
-            : flatten(branch, z.union(branchSchema as [z.ZodType]), value, path)
+            : flatten(branch, z.union(branchSchema as [z.ZodType]), value, path, homes)
         }
         const expected =
           schemasAt(schema, local, false).map(expectedOf).find(Boolean) ?? 'something else'
@@ -133,6 +131,35 @@ function flatten(
         return [{ path, message: `${issue.message}.`, unknownKey: false }]
     }
   })
+}
+
+/** Where a key belongs. */
+type Homes = (key: string) => string[]
+
+/** Sections that have a key, for one that stands somewhere else. */
+function homesIn(schema: z.ZodType): Homes {
+  return (key) =>
+    sectionsOf(schema).flatMap(({ path, object }) =>
+      key in object.shape ? [path === '' ? 'the top level' : show(path)] : [],
+    )
+}
+
+/** Places that are told of a key which stands in none of them. */
+const MOST_HOMES = 4
+
+/** A misspelt key, one that belongs elsewhere, or a word of another proxy. */
+function unknownKey(key: string, known: readonly string[], homesOf: Homes): Omit<Found, 'path'> {
+  const suggestion = suggest(key, known)
+  const word = foreignWord(key)
+  // 'timeout' is 'timeouts' misspelt, 'stick-table' is no 'stick'.
+  if (suggestion !== undefined && (word === undefined || editDistance(key, suggestion) <= 1))
+    return { message: 'is unknown.', suggestion, unknownKey: true }
+  const foreign = word && /^(is|are) /.test(word) ? `${show(key)} ${word}` : word
+  const homes = homesOf(key)
+  const fits = homes.length > 0 && homes.length <= MOST_HOMES
+  const meant = fits ? `it is for ${anyOf(homes)}` : foreign
+  const message = meant === undefined ? 'is unknown.' : `is unknown here: ${meant}.`
+  return { message, unknownKey: true }
 }
 
 function mismatch(expected: string, value: unknown, path: Path): string {
@@ -172,10 +199,6 @@ function schemasAt(schema: z.ZodType, path: Path, open = true): z.ZodType[] {
     })
   }
   return open ? at.flatMap(openUnion) : at.map(unwrap)
-}
-
-function unwrap(schema: z.ZodType): z.ZodType {
-  return schema instanceof z.ZodOptional ? unwrap(schema.unwrap() as z.ZodType) : schema
 }
 
 function openUnion(schema: z.ZodType): z.ZodType[] {

@@ -138,12 +138,21 @@ class Scanner {
     return true
   }
 
+  /** What other notations have, and JSON has not. */
+  #hint(): string {
+    const rest = this.#text.slice(this.#at, this.#at + 2)
+    if (rest === '//' || rest === '/*' || rest[0] === '#')
+      return ': JSON has no comments; a configuration in .ts or .js may have them'
+    if (rest[0] === "'") return ': strings stand in double quotes'
+    return ''
+  }
+
   #found(): string {
     const char = this.#text.codePointAt(this.#at)
     return char === undefined ? 'the end of the text' : `'${String.fromCodePoint(char)}'`
   }
 
   #fail(message: string): never {
-    throw new JsonSyntaxError(message, this.#text, this.#at)
+    throw new JsonSyntaxError(message + this.#hint(), this.#text, this.#at)
   }
 }

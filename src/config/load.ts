@@ -11,6 +11,7 @@ import { createJiti } from 'jiti'
 import { SluiceError } from '../errors.js'
 import { JsonSyntaxError, parseJson } from './json.js'
 import type { Config } from './types.js'
+import { show } from './units.js'
 
 /** Looked for in this order. */
 export const configFiles = [
@@ -20,6 +21,9 @@ export const configFiles = [
   'sluice.config.mjs',
   'sluice.config.json',
 ] as const
+
+/** Endings of files that can be loaded. */
+const LOADABLE = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs', '.json']
 
 export interface LoadOptions {
   /** Default: the current folder. */
@@ -63,6 +67,12 @@ export async function loadConfig(file?: string, options: LoadOptions = {}): Prom
   const path = file === undefined ? findConfig(cwd) : resolve(cwd, file)
   const displayName = shortName(path, cwd)
   if (!existsSync(path)) throw loadError(`${displayName}: no such file.`)
+  if (!LOADABLE.includes(extname(path))) {
+    const names = `${LOADABLE.slice(0, -1).join(', ')} or ${LOADABLE.at(-1)}`
+    throw loadError(
+      `${displayName}: a configuration is TypeScript, JavaScript or JSON, in a file that ends in ${names}.`,
+    )
+  }
   const { config, tryIt } =
     extname(path) === '.json'
       ? { config: await loadJson(path, displayName), tryIt: undefined }
@@ -105,12 +115,7 @@ async function loadModule(
   let exported: unknown
   let tryIt: string | undefined
   try {
-    const module = await jiti.import<object>(path)
-    if (!('default' in module)) {
-      throw loadError(
-        `${name}: has no default export; write 'export default defineConfig({ ... })'.`,
-      )
-    }
+    const module = exportsOf(await jiti.import<object>(path), name)
     if ('tryIt' in module && typeof module.tryIt === 'string') tryIt = module.tryIt
     exported = await module.default
     if (typeof exported === 'function') exported = await exported()
@@ -122,6 +127,28 @@ async function loadModule(
   throw loadError(`${name}: the default export is ${String(exported)}, not a configuration.`)
 }
 
+/** The exports of a module; `module.exports` of CommonJS is its default, compiled modules are what they were. */
+function exportsOf(module: object, name: string): { default: unknown; tryIt?: unknown } {
+  if ('default' in module) {
+    const inner = module.default
+    const compiled = typeof inner === 'object' && inner !== null && '__esModule' in inner
+    return compiled && 'default' in inner ? inner : module
+  }
+  if ('frontends' in module || 'backends' in module) return { default: module }
+  const others = Object.keys(module)
+    .filter((key) => key !== 'default' && key !== 'tryIt')
+    .map(show)
+  const there = others.length > 0 ? `, only ${others.join(', ')}` : ''
+  throw loadError(
+    `${name}: has no default export${there}; write 'export default defineConfig({ ... })'.`,
+  )
+}
+
+/** Causes of an error that are told. */
+const MAX_CAUSES = 5
+/** Frames of this package are no place to look at. */
+const OWN = fileURLToPath(new URL('../', import.meta.url))
+
 /** Adds the position: from the message of a syntax error, or from the stack of one that was thrown. */
 function describeFailure(path: string, name: string, error: unknown): SluiceError {
   const message = messageOf(error)
@@ -132,19 +159,53 @@ function describeFailure(path: string, name: string, error: unknown): SluiceErro
     // Babel counts columns from 0.
     return loadError(`${where}:${line}:${Number(column) + 1}: ${what}.`, error)
   }
-  const line = lineInStack(path, error)
-  const [first = ''] = message.split('\n')
-  return loadError(`${name}${line === undefined ? '' : `:${line}`}: ${first}`, error)
+  const { own, other } = placesInStack(path, error)
+  const at = own === undefined ? name : `${name}:${own}`
+  // As transpiled: '(0 , _policy.reject) is not a function'.
+  const what = firstLine(message).replace(/\(0 ?, ?_\w+\.(\w+)\)/g, '$1')
+  const causes = causesOf(error).map((cause) => `\n  caused by ${cause}`)
+  const line = other === undefined ? `${at}: ${what}` : `${other}: ${what}\n  used by ${at}`
+  return loadError(line + causes.join(''), error)
 }
 
-/** Line of the first stack frame in `path`. Columns are left out: transpiling moves them. */
-function lineInStack(path: string, error: unknown): string | undefined {
+/** What made an error, outermost first: of a failed fetch, the reason is here and nowhere else. */
+function causesOf(error: unknown): string[] {
+  const lines: string[] = []
+  let at = error
+  while (at instanceof Error && lines.length < MAX_CAUSES) {
+    // Of several attempts (one for each address of a name) each has its error.
+    if (at instanceof AggregateError) {
+      lines.push(...at.errors.map((one) => firstLine(messageOf(one))))
+      break
+    }
+    at = at.cause
+    if (at === undefined) break
+    const text = firstLine(messageOf(at))
+    if (text !== '') lines.push(text)
+  }
+  return lines.slice(0, MAX_CAUSES)
+}
+
+function firstLine(text: string): string {
+  return (text.split('\n')[0] as string).trim()
+}
+
+/**
+ * The first line of the stack in `path`, and the first place in another file that it led to, of
+ * neither a package nor this one. Columns are left out: transpiling moves them.
+ */
+function placesInStack(path: string, error: unknown): { own?: string; other?: string } {
   const stack = error instanceof Error ? (error.stack ?? '') : ''
+  let other: string | undefined
   for (const frame of stack.split('\n')) {
     const match = /(?:at |\()((?:file:\/\/)?\/[^()]*?|[A-Za-z]:[^()]*?):(\d+):\d+\)?$/.exec(frame)
-    if (match && plainPath(match[1] as string) === path) return match[2]
+    if (!match) continue
+    const file = plainPath(match[1] as string)
+    const line = match[2] as string
+    if (file === path) return { own: line, ...(other === undefined ? {} : { other }) }
+    if (!/[/\\]node_modules[/\\]/.test(file) && !file.startsWith(OWN)) other ??= `${file}:${line}`
   }
-  return undefined
+  return {}
 }
 
 function plainPath(text: string): string {

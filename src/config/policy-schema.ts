@@ -15,6 +15,7 @@ import {
   required,
   text,
 } from './fields.js'
+import { foreignVerdict } from './foreign.js'
 import { suggest } from './suggest.js'
 import { readDuration, show } from './units.js'
 import { verdictKinds } from './verdicts.js'
@@ -25,7 +26,10 @@ const verdict = leaf(
   (value: { kind?: unknown }) => {
     if (!('kind' in value)) return { message: 'expected a verdict, got an object.', mismatch: true }
     if (typeof value.kind === 'string' && verdictKinds.includes(value.kind)) return undefined
-    const near = typeof value.kind === 'string' ? suggest(value.kind, verdictKinds) : undefined
+    const near =
+      typeof value.kind === 'string'
+        ? (foreignVerdict(value.kind) ?? suggest(value.kind, verdictKinds))
+        : undefined
     return {
       message: `expected a verdict, got an object whose kind is ${show(value.kind)}.`,
       ...(near ? { suggestion: near } : {}),

@@ -1,8 +1,8 @@
 /** The reference of the configuration, written from the schema. */
 
 import { z } from 'zod'
-import type { FieldMeta } from './fields.js'
 import { configSchema } from './schema.js'
+import { metaOf, type Section, sectionsOf, unwrap } from './sections.js'
 
 const intro = `# Configuration reference
 
@@ -20,7 +20,7 @@ export default defineConfig({
 \`\`\`
 
 \`sluice run\` and \`sluice check\` look for \`sluice.config.ts\`, \`.mts\`, \`.js\`, \`.mjs\` and \`.json\` in the
-current folder, in this order; \`-c FILE\` names another one. The default export may also be a promise of the
+current folder, in this order; \`-c FILE\` names another one, which may be CommonJS (\`module.exports\`) too. The default export may also be a promise of the
 configuration, or a function that returns it. A named export \`tryIt\` is a command that \`sluice run\` prints
 for you to try. Where it holds no function, the same object works as JSON.
 
@@ -43,51 +43,10 @@ so that with one none of these counts as unused.
 | \`Size\` | \`'512B'\`, \`'64kB'\`, \`'1MB'\`, \`'1GB'\` | whole bytes; 1 kB is 1024 bytes |
 `
 
-/** An object with fields. */
-interface Section {
-  path: string
-  description: string
-  object: z.ZodObject
-  /** Other places of the same object. */
-  also: string[]
-}
-
 /** docs/configuration.md as text. */
 export function renderReference(): string {
-  const sections: Section[] = []
-  collect('', 'What a configuration consists of.', configSchema, sections)
+  const sections = sectionsOf(configSchema, 'What a configuration consists of.')
   return `${[intro, ...sections.map(renderSection)].join('\n')}`
-}
-
-/** Every object with fields, outermost first. */
-function collect(path: string, description: string, schema: z.ZodType, into: Section[]): void {
-  for (const [suffix, object] of objectsIn(schema)) {
-    const same = into.find((section) => section.object === object)
-    if (same) {
-      same.also.push(path + suffix)
-      continue
-    }
-    into.push({ path: path + suffix, description, object, also: [] })
-    for (const [key, field] of Object.entries(object.shape)) {
-      const at = path + suffix === '' ? key : `${path}${suffix}.${key}`
-      const meta = metaOf(field as z.ZodType)
-      collect(at, meta.description ?? '', field as z.ZodType, into)
-    }
-  }
-}
-
-/** The objects that a schema leads to, with what stands for the names and indices on the way. */
-function objectsIn(schema: z.ZodType): [string, z.ZodObject][] {
-  const inner = unwrap(schema)
-  if (inner instanceof z.ZodObject) return [['', inner]]
-  const below = (suffix: string, next: unknown): [string, z.ZodObject][] =>
-    objectsIn(next as z.ZodType).map(([rest, object]) => [suffix + rest, object])
-  if (inner instanceof z.ZodRecord) return below('.NAME', inner.valueType)
-  if (inner instanceof z.ZodArray) return below('[i]', inner.element)
-  if (!(inner instanceof z.ZodUnion)) return []
-  const found = inner.options.flatMap((option) => below('', option))
-  // One object in two branches (bind, or a list of binds) is one section.
-  return found.filter(([, object], i) => found.findIndex(([, other]) => other === object) === i)
 }
 
 function renderSection({ path, description, object, also }: Section): string {
@@ -155,12 +114,4 @@ function typeTextOverride(schema: z.ZodType): string | undefined {
     metaOf(schema).type ??
     (schema instanceof z.ZodOptional ? metaOf(unwrap(schema)).type : undefined)
   )
-}
-
-function metaOf(schema: z.ZodType): FieldMeta {
-  return (schema.meta() ?? {}) as FieldMeta
-}
-
-function unwrap(schema: z.ZodType): z.ZodType {
-  return schema instanceof z.ZodOptional ? unwrap(schema.unwrap() as z.ZodType) : schema
 }

@@ -129,7 +129,7 @@ function resolveSocks(
   const { issues } = context
   const { version = 5, user, password } = socks
   const parsed = readIpPort(socks.address)
-  if ('message' in parsed) issues.add([...path, 'address'], parsed.message)
+  if ('message' in parsed) issues.add([...path, 'address'], parsed.message, parsed.suggestion)
   if (password !== undefined && version === 4) issues.add([...path, 'password'], 'needs version 5.')
   else if (password !== undefined && user === undefined)
     issues.add([...path, 'password'], "needs a 'user'.")
@@ -153,6 +153,6 @@ function resolveSource(
   if (source === undefined || source === 'client') return source
   const parsed = readIpPort(source, 0)
   if ('value' in parsed) return parsed.value
-  context.issues.add(path, parsed.message)
+  context.issues.add(path, parsed.message, parsed.suggestion)
   return undefined
 }

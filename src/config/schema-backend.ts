@@ -16,7 +16,7 @@ import {
   text,
 } from './fields.js'
 import { applet } from './policy-schema.js'
-import { connections, liveness, MAX, sectionTimeouts } from './schema-common.js'
+import { connections, liveness, MAX, mode, sectionTimeouts } from './schema-common.js'
 import { serverTls } from './schema-tls.js'
 import type { BackendConfig, BalanceConfig, ServerConfig } from './types.js'
 import { show } from './units.js'
@@ -131,7 +131,7 @@ const serverConfig = object<ServerConfig>({
 })
 
 export const backend = object<BackendConfig>({
-  mode: optional(oneOf('tcp'), 'What is proxied.', "'tcp'"),
+  mode: optional(mode, 'What is proxied.', "'tcp'"),
   balance: optional(
     balance,
     'How a server is chosen.',

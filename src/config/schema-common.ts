@@ -2,11 +2,18 @@
 
 import type { z } from 'zod'
 import { defaults } from './defaults.js'
-import { duration, either, flag, integer, object, optional } from './fields.js'
+import { duration, either, flag, integer, leaf, object, optional } from './fields.js'
 import type { KeepAliveConfig, LivenessConfig, TimeoutsConfig } from './types.js'
+import { show } from './units.js'
 
 export const MAX = 2 ** 31 - 1
 export const connections = integer(1, MAX)
+
+export const mode = leaf(['string'], { type: "'tcp'", expected: "'tcp'" }, (value: string) => {
+  if (value === 'tcp') return undefined
+  const http = /^http/i.test(value) ? ': HTTP is carried as it is, requests are not looked at' : ''
+  return { message: `expected 'tcp', got ${show(value)}${http}.` }
+})
 
 const timeoutFields: Record<keyof TimeoutsConfig, z.ZodType> = {
   client: optional(duration(), "Client inactivity; '0s' is off.", `'${defaults.timeouts.client}'`),

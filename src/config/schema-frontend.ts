@@ -17,7 +17,7 @@ import {
   text,
 } from './fields.js'
 import { handshakeHandler, rule } from './policy-schema.js'
-import { connections, liveness, MAX, sectionTimeouts } from './schema-common.js'
+import { connections, liveness, MAX, mode, sectionTimeouts } from './schema-common.js'
 import { bindTls } from './schema-tls.js'
 import type { BindConfig, FrontendConfig, FrontendLogConfig, MonitorConfig } from './types.js'
 import { readDuration } from './units.js'
@@ -156,7 +156,7 @@ const tlsRequest = object<NonNullable<FrontendConfig['tlsRequest']>>({
 })
 
 export const frontend = object<FrontendConfig>({
-  mode: optional(oneOf('tcp'), 'What is proxied.', "'tcp'"),
+  mode: optional(mode, 'What is proxied.', "'tcp'"),
   bind: required(
     either(
       'an address, { address, ... } or a list of these',

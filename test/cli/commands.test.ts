@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import type { CheckReport } from '#sluice/cli/check.js'
 import { folder, repository, sluice } from './spawn.js'
 
 const good = `
@@ -30,6 +31,54 @@ test('check: a good configuration gets one line and 0', async () => {
         'sluice.config.ts: ok: 1 frontend on 11 addresses, 1 backend with 2 servers, 1 table\n',
       stderr: '',
     })
+  } finally {
+    remove()
+  }
+})
+
+test('check --json: one object, for right and wrong configurations', async () => {
+  const table = { size: 1, key: 'ip' }
+  const written = (frontend: object) => ({
+    frontends: { web: { bind: '127.0.0.1:0', backend: 'app', ...frontend } },
+    backends: { app: { servers: { a: '127.0.0.1:9001' } } },
+    tables: { left: table },
+  })
+  const { path, remove } = folder({
+    'good.json': JSON.stringify(written({})),
+    'bad.json': JSON.stringify(written({ maxcon: 5 })),
+    'tls.json': JSON.stringify(
+      written({ bind: { address: '127.0.0.1:0', tls: { cert: '/nowhere/a.pem' } } }),
+    ),
+    'broken.json': '{',
+  })
+  const report = async (file: string) => {
+    const { code, stdout, stderr } = await sluice(['check', '--json', '-c', file], path)
+    return { code, stderr, ...(JSON.parse(stdout) as CheckReport) }
+  }
+  try {
+    const good = await report('good.json')
+    assert.deepEqual([good.code, good.stderr, good.ok, good.errors], [0, '', true, []])
+    assert.equal(good.file, 'good.json')
+    assert.match(good.summary ?? '', /^1 frontend on 1 address/)
+    assert.deepEqual(
+      good.warnings.map(({ path }) => path),
+      ['tables.left'],
+    )
+    const bad = await report('bad.json')
+    assert.deepEqual([bad.code, bad.ok], [1, false])
+    assert.deepEqual(bad.errors, [
+      { path: 'frontends.web.maxcon', message: 'is unknown.', suggestion: 'maxconn' },
+    ])
+    assert.match(bad.stderr, /^bad\.json: 1 error\n/)
+    const tls = await report('tls.json')
+    assert.deepEqual(
+      [tls.code, tls.errors.length, tls.errors[0]?.path],
+      [1, 1, 'frontends.web.bind.tls'],
+    )
+    assert.match(tls.errors[0]?.message ?? '', /^\/nowhere\/a\.pem: /)
+    const broken = await report('broken.json')
+    assert.deepEqual([broken.code, broken.errors.length, broken.errors[0]?.path], [1, 1, ''])
+    assert.equal((await report('missing.ts')).errors[0]?.message, 'missing.ts: no such file.')
   } finally {
     remove()
   }

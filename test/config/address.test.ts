@@ -135,17 +135,18 @@ test('server addresses: every error', () => {
     ['*:80', `${expected} '*:80': the host is missing.`],
     ['::1', `${expected} '::1': the port is missing.`],
     ['300.1.1.1:80', `${expected} '300.1.1.1:80': '300.1.1.1' is no IPv4 address.`],
-    ['bad host:80', `${expected} 'bad host:80': 'bad host' is no host name.`],
+    ['bad!host:80', `${expected} 'bad!host:80': 'bad!host' is no host name.`],
+    [
+      'bad host:80',
+      `${expected} 'bad host:80': options stand beside it: { address: '127.0.0.1:80', ... }.`,
+    ],
     ['-a.example:80', `${expected} '-a.example:80': '-a.example' is no host name.`],
     [
       `${'a.'.repeat(127)}:80`,
       `${expected} '${'a.'.repeat(38)}a...': a host name has at most 253 characters.`,
     ],
     ['a:0', "expected a port from 1 to 65535, got '0'."],
-    [
-      'http://a:80',
-      `${expected} 'http://a:80': an IPv6 address with a port is written '[::1]:8080'.`,
-    ],
+    ['http://a:80', `${expected} 'http://a:80': an address has no 'http://'.`],
     ['applet:', `${expected} 'applet:': the applet's name is missing.`],
     ['unix:', "expected a path after 'unix:', got 'unix:'."],
   ]

@@ -195,9 +195,109 @@ test('errors: an import that does not resolve', async () => {
   )
 })
 
+test('CommonJS: module.exports is the configuration, whatever the file is called', async () => {
+  const own = "const { defineConfig } = require('sluice')\n"
+  const text = `${own}module.exports = defineConfig({ frontends: {} })`
+  for (const name of ['c.js', 'c.cjs', 'c.ts', 'c.cts']) {
+    const cwd = folder({ [name]: text })
+    const { config } = await loadConfig(name, { cwd, modules })
+    assert.deepEqual(config, { frontends: {}, defined: true }, name)
+  }
+  const cwd = folder({ 'package.json': '{"type":"module"}', 'c.js': text })
+  assert.deepEqual((await loadConfig('c.js', { cwd, modules })).config, {
+    frontends: {},
+    defined: true,
+  })
+  const compiled = folder({
+    'c.cjs':
+      "Object.defineProperty(exports, '__esModule', { value: true })\nexports.tryIt = 'x'\nexports.default = { a: 1 }",
+  })
+  const loaded = await loadConfig('c.cjs', { cwd: compiled })
+  assert.deepEqual([loaded.config, loaded.tryIt], [{ a: 1 }, 'x'])
+})
+
+test('errors: a failure in another file is told with its place and who used it', async () => {
+  assert.equal(
+    await failure({
+      'c.ts': "\nimport { a } from './b.ts'\nexport default { a }",
+      'b.ts': '\n\nexport const a = (undefined as never as { b: number }).b',
+    }),
+    "CWD/b.ts:3: Cannot read properties of undefined (reading 'b')\n  used by c.ts:2",
+  )
+  assert.equal(
+    await failure({
+      'c.ts': "import { read } from './b.ts'\nexport default async () => {\n  await read()\n}",
+      'b.ts': "export async function read() {\n  await 1\n  throw new Error('gone')\n}",
+    }),
+    'CWD/b.ts:3: gone\n  used by c.ts:3',
+  )
+})
+
+test('errors: the causes of a failure are told', async () => {
+  const refused = await failure({
+    'c.ts': `import { createServer } from 'node:net'
+export default async () => {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+  await new Promise((resolve) => server.close(resolve))
+  await fetch(\`http://127.0.0.1:\${port}/\`)
+}`,
+  })
+  assert.match(
+    refused,
+    /^c\.ts:7: fetch failed\n {2}caused by connect ECONNREFUSED 127\.0\.0\.1:\d+$/,
+  )
+  assert.equal(
+    await failure({
+      'c.ts':
+        "throw new Error('outer', { cause: new TypeError('inner', { cause: 'why' }) })\nexport default {}",
+    }),
+    'c.ts:1: outer\n  caused by inner\n  caused by why',
+  )
+  assert.equal(
+    await failure({
+      'c.ts':
+        "throw new AggregateError([new Error('a'), new Error('b')], 'both')\nexport default {}",
+    }),
+    'c.ts:1: both\n  caused by a\n  caused by b',
+  )
+  const circle = "const e = new Error('e')\ne.cause = e\nthrow e\nexport default {}"
+  assert.match(await failure({ 'c.ts': circle }), /^c\.ts:1: e(\n {2}caused by e){1,5}$/)
+})
+
+test('errors: a function that is not exported has its own name', async () => {
+  assert.equal(
+    await failure({
+      'c.ts': "import { deny } from 'sluice/policy'\nexport default { a: deny() }",
+    }),
+    'c.ts:2: deny is not a function',
+  )
+})
+
+test('errors: other notations', async () => {
+  for (const name of ['c.yaml', 'haproxy.cfg', 'nginx.conf', 'c.toml', 'c.json5', 'sluice']) {
+    assert.match(
+      await failure({ [name]: 'a: 1' }),
+      /: a configuration is TypeScript, JavaScript or JSON, in a file that ends in \.ts, .* or \.json\.$/,
+    )
+  }
+  for (const text of ['{\n  // why\n}', '{ /* why */ }', '# why\n{}', '{} // why']) {
+    assert.match(
+      await failure({ 'c.json': text }),
+      /: JSON has no comments; a configuration in \.ts or \.js may have them \(byte \d+\)\.$/,
+    )
+  }
+  assert.match(await failure({ 'c.json': "{'a': 1}" }), /: strings stand in double quotes/)
+})
+
 test('errors: nothing useful is exported', async () => {
   assert.equal(
-    await failure({ 'c.ts': 'export const config = {}' }),
+    await failure({ 'c.ts': 'export const config = {}\nexport const tryIt = "a"' }),
+    "c.ts: has no default export, only 'config'; write 'export default defineConfig({ ... })'.",
+  )
+  assert.equal(
+    await failure({ 'c.ts': 'console.error' }),
     "c.ts: has no default export; write 'export default defineConfig({ ... })'.",
   )
   assert.equal(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { resolveConfig } from '#sluice/config/resolve.js'
 import type { Config } from '#sluice/config/types.js'
-import { ConfigError } from '#sluice/errors.js'
+import { ConfigError, SluiceError } from '#sluice/errors.js'
 
 type Loose = Record<string, unknown>
 
@@ -495,4 +495,12 @@ test('the configuration that was given is not changed, not even where it is wron
   const copy = structuredClone(config)
   assert.equal(issues(config).length, 2)
   assert.deepEqual(config, copy)
+})
+
+test('only what is wrong with a configuration is a ConfigError', () => {
+  assert.ok(new ConfigError([{ path: 'a', message: 'b' }]) instanceof ConfigError)
+  assert.ok(new ConfigError([]) instanceof SluiceError)
+  assert.ok(!(new SluiceError('ERR_SLUICE_TLS', 'a') instanceof ConfigError))
+  assert.ok(!(new Error('a') instanceof ConfigError))
+  assert.ok(!((null as unknown) instanceof ConfigError))
 })

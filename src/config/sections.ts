@@ -1,0 +1,60 @@
+/** The sections of the configuration: every object with fields that a schema leads to. */
+
+import { z } from 'zod'
+import type { FieldMeta } from './fields.js'
+
+/** An object with fields. */
+export interface Section {
+  /** 'frontends.NAME.bind', '' for the whole. */
+  path: string
+  description: string
+  object: z.ZodObject
+  /** Other places of the same object. */
+  also: string[]
+}
+
+/** Outermost first. */
+export function sectionsOf(schema: z.ZodType, description = ''): Section[] {
+  const sections: Section[] = []
+  collect('', description, schema, sections)
+  return sections
+}
+
+function collect(path: string, description: string, schema: z.ZodType, into: Section[]): void {
+  for (const [suffix, object] of objectsIn(schema)) {
+    const same = into.find((section) => section.object === object)
+    if (same) {
+      same.also.push(path + suffix)
+      continue
+    }
+    into.push({ path: path + suffix, description, object, also: [] })
+    for (const [key, field] of Object.entries(object.shape)) {
+      const at = path + suffix === '' ? key : `${path}${suffix}.${key}`
+      const meta = metaOf(field as z.ZodType)
+      collect(at, meta.description ?? '', field as z.ZodType, into)
+    }
+  }
+}
+
+/** The objects that a schema leads to, with what stands for the names and indices on the way. */
+function objectsIn(schema: z.ZodType): [string, z.ZodObject][] {
+  const inner = unwrap(schema)
+  if (inner instanceof z.ZodObject) return [['', inner]]
+  const below = (suffix: string, next: unknown): [string, z.ZodObject][] =>
+    objectsIn(next as z.ZodType).map(([rest, object]) => [suffix + rest, object])
+  if (inner instanceof z.ZodRecord) return below('.NAME', inner.valueType)
+  if (inner instanceof z.ZodArray) return below('[i]', inner.element)
+  if (!(inner instanceof z.ZodUnion)) return []
+  const found = inner.options.flatMap((option) => below('', option))
+  // One object in two branches (bind, or a list of binds) is one section.
+  return found.filter(([, object], i) => found.findIndex(([, other]) => other === object) === i)
+}
+
+export function metaOf(schema: z.ZodType): FieldMeta {
+  return (schema.meta() ?? {}) as FieldMeta
+}
+
+/** A schema without its being optional. */
+export function unwrap(schema: z.ZodType): z.ZodType {
+  return schema instanceof z.ZodOptional ? unwrap(schema.unwrap() as z.ZodType) : schema
+}
