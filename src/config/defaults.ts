@@ -35,5 +35,10 @@ export const defaults = {
   logSample: 1,
 } as const
 
+/** Most that can be configured. Each takes two records of the engine's table, in each worker. */
+export const MOST_CONNECTIONS = 2 ** 22
+/** Most of `maxconn` times `workers`: a table is one array, whose length has a limit. */
+export const MOST_RECORDS = 2 ** 26
+
 /** Connections at once are never more than this by default, whatever the fd limit says. */
 export const MAX_DEFAULT_MAXCONN = 65_536

@@ -5,7 +5,7 @@
 
 import { ConfigError } from '../errors.js'
 import { type Checked, type Context, checkNames, entries, ms } from './context.js'
-import { defaults } from './defaults.js'
+import { defaults, MOST_RECORDS } from './defaults.js'
 import { checkShape, Issues } from './issues.js'
 import { shareDescriptors } from './nofile.js'
 import { resolveBackend } from './resolve-backend.js'
@@ -73,8 +73,15 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
     issues,
     frontends.flatMap((frontend) => frontend.binds),
   )
-  if (issues.list.length > 0) throw new ConfigError(issues.list, options.file)
   const workers = global.workers ?? defaults.workers
+  if (context.maxconn * workers > MOST_RECORDS) {
+    const most = Math.floor(MOST_RECORDS / workers)
+    issues.add(
+      ['global', 'maxconn'],
+      `${context.maxconn} is too much for ${workers} workers, each of which may hold all of them: at most ${most}, or fewer workers.`,
+    )
+  }
+  if (issues.list.length > 0) throw new ConfigError(issues.list, options.file)
   const binds = frontends.flatMap((frontend) => frontend.binds)
   const resolved: Omit<ResolvedConfig, 'warnings'> = {
     ...resolveDescriptors(binds.length * workers, context, options.fileLimit),

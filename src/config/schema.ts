@@ -4,7 +4,7 @@
  * judged (references, overlaps) is in resolve.ts.
  */
 
-import { defaults } from './defaults.js'
+import { defaults, MOST_CONNECTIONS } from './defaults.js'
 import { duration, integer, named, object, oneOf, optional, required, text } from './fields.js'
 import { applet } from './policy-schema.js'
 import { backend } from './schema-backend.js'
@@ -15,8 +15,8 @@ import type { Config, GlobalConfig, LogConfig } from './types.js'
 
 const global = object<GlobalConfig>({
   maxconn: optional(
-    connections,
-    'Connections at once in the process; accepting pauses at the limit. More than the fd limit allows is lowered, with a warning.',
+    integer(1, MOST_CONNECTIONS),
+    'Connections at once in the process; accepting pauses at the limit. More than the fd limit allows is lowered, with a warning. Memory is taken as they come.',
     'from the fd limit (two descriptors a session, half of one for its share of a pipe, 64 others), at most 65536',
     '20_000',
   ),

@@ -33,8 +33,9 @@ export async function selectEngine(
   try {
     return await native(options)
   } catch (error) {
-    // A mismatch of versions is a broken installation, not a missing one.
-    if (error instanceof SluiceError && error.code === 'ERR_SLUICE_ABI_MISMATCH') throw error
+    // A mismatch of versions is a broken installation, not a missing one; and what is
+    // too large for one engine is not what the other one is for.
+    if (error instanceof SluiceError && error.code !== 'ERR_SLUICE_ENGINE') throw error
     const why = error instanceof Error ? error.message : String(error)
     logger.warn(
       { err: error },

@@ -7,6 +7,7 @@
 import type { Logger } from 'pino'
 import type { Backend, Server } from '../backend/backend.js'
 import type { Clock } from '../clock.js'
+import { BySlot } from '../connection/by-slot.js'
 import { packReason, reasonPhase, withPhase } from '../connection/reason.js'
 import type { Engine, EngineEvents } from '../engine/engine.js'
 import { By, CloseMode, Code, Field, Handshake, Layout, Phase } from '../engine/wire.js'
@@ -69,7 +70,7 @@ export class Core implements EngineEvents, Hosts {
   readonly #tls: TlsPolicy
   readonly #reporter: Reporter
   readonly #guard = (conn: ClientConnection, fn: () => void) => this.guard(conn, fn)
-  readonly #connections: (ClientConnection | undefined)[]
+  readonly #connections: BySlot<ClientConnection>
   readonly #listeners: (Listener | undefined)[] = []
   readonly #runners = new Map<Frontend, FrontendRunners>()
   #sequence = 0
@@ -98,7 +99,7 @@ export class Core implements EngineEvents, Hosts {
     const limits = options.tlsHandshakes ?? NO_LIMITS
     const targets = this.#targets
     this.#tls = new TlsPolicy({ engine, clock, targets, guard: this.#guard, limits }, this)
-    this.#connections = new Array<ClientConnection | undefined>(engine.table.slots).fill(undefined)
+    this.#connections = new BySlot(engine.table.slots)
     this.refreshTracing()
   }
 
@@ -148,7 +149,7 @@ export class Core implements EngineEvents, Hosts {
   closeAll(code: number): number {
     this.#stopping = true
     let closed = 0
-    const open = this.#connections.filter((conn) => conn !== undefined)
+    const open = [...this.#connections]
     // The queues first: a slot that another one gives back must not start a session now.
     open.sort((a, b) => Number(isQueued(b)) - Number(isQueued(a)))
     for (const conn of open) {
@@ -171,7 +172,7 @@ export class Core implements EngineEvents, Hosts {
     bytes: Uint8Array,
     hello: number,
   ): void {
-    let conn = this.#connections[slot]
+    let conn = this.#connections.get(slot)
     if (conn === undefined || conn.generation !== generation) {
       conn = this.#open(slot, generation, listener)
       if (conn === undefined) return
@@ -231,7 +232,7 @@ export class Core implements EngineEvents, Hosts {
   ): void {
     const conn = this.#find(slot, generation) ?? this.#unheard(slot, generation, reason)
     if (conn === undefined) return
-    this.#connections[slot] = undefined
+    this.#connections.delete(slot)
     this.#current--
     try {
       this.#ended(conn, this.#reasonOf(conn, reason), errno, clock, connectTime)
@@ -515,7 +516,7 @@ export class Core implements EngineEvents, Hosts {
       return undefined
     }
     const conn = new ClientConnection(slot, generation, listener, this.#context, ++this.#sequence)
-    this.#connections[slot] = conn
+    this.#connections.set(slot, conn)
     this.#current++
     const { frontend } = listener
     frontend.connections++
@@ -594,7 +595,7 @@ export class Core implements EngineEvents, Hosts {
   }
 
   #find(slot: number, generation: number): ClientConnection | undefined {
-    const conn = this.#connections[slot]
+    const conn = this.#connections.get(slot)
     return conn !== undefined && conn.generation === generation ? conn : undefined
   }
 

@@ -1,7 +1,9 @@
 /** Commands: more than the ring holds, more bytes than the slab holds, and stale handles. */
 
 import assert from 'node:assert/strict'
-import { BytesFlag, Layout } from '#sluice/engine/wire.js'
+import { CommandWriter } from '#sluice/engine/native/commands.js'
+import { createNativeEngine } from '#sluice/engine/native/engine.js'
+import { BytesFlag, Command, Control, Layout, Region } from '#sluice/engine/wire.js'
 import { Harness, reasonWord } from '../support/engine-harness.js'
 import { boundaryTest } from './support.js'
 
@@ -82,3 +84,50 @@ boundaryTest('each command with a stale handle is counted and touches nobody', a
   await h.settle()
   await h.stop()
 })
+
+boundaryTest(
+  'bytes of commands are forgotten as the worker takes them, small and empty ones',
+  async () => {
+    const words = new Int32Array(new SharedArrayBuffer(Region.WORKER_WORDS * 4))
+    const writer = new CommandWriter(words)
+    const take = () => {
+      Atomics.store(words, Control.COMMAND_TAIL, Atomics.load(words, Control.COMMAND_HEAD))
+    }
+    const send = (bytes: Uint8Array) => {
+      writer.writeBytes([Command.SEND, 0, 1, 0, 0, 0, 0, 0], 3, bytes)
+      writer.flush()
+    }
+    const small = Buffer.from('x')
+    for (let i = 0; i < 10_000; i++) {
+      send(i % 2 ? small : small.subarray(0, 0))
+      if (i % 10 === 9) take()
+      assert.ok(writer.pieces <= 11, `${writer.pieces} pieces after ${i} commands`)
+    }
+    // The position of a piece may not grow old: numbers alone move it on as well.
+    send(small)
+    take()
+    writer.write(Command.CREDIT, 0, 1, 1, 0, 0, 0)
+    writer.flush()
+    assert.equal(writer.pieces, 0)
+    // And nothing is forgotten that the worker has not taken.
+    send(Buffer.alloc(Layout.COMMAND_SLAB_BYTES / 2))
+    send(Buffer.alloc(Layout.COMMAND_SLAB_BYTES / 2))
+    assert.equal(writer.pieces, 2)
+    const head = Atomics.load(words, Control.COMMAND_HEAD)
+    send(small)
+    assert.equal(Atomics.load(words, Control.COMMAND_HEAD), head, 'it waits for room')
+    take()
+    writer.flush()
+    assert.equal(writer.pieces, 1)
+  },
+)
+
+boundaryTest(
+  'a table that the system has no address space for is an error of the configuration',
+  async () => {
+    assert.throws(() => createNativeEngine({ workers: 2, slots: 2 ** 40 }), {
+      code: 'ERR_SLUICE_CONFIG',
+      message: /global\.maxconn: 549755813888 connections in each of 2 workers take \d+ MiB/,
+    })
+  },
+)

@@ -364,3 +364,19 @@ test('port 0 may be there any number of times', () => {
   const config = { ...minimal, frontends: { web: { bind: [':0', ':0'], backend: 'app' } } }
   assert.equal(resolveConfig(config).frontends[0]?.binds.length, 2)
 })
+
+test('maxconn has a most, which the error says', () => {
+  const check = (maxconn: number, workers = 1) =>
+    resolveConfig(
+      { ...minimal, global: { maxconn, workers } },
+      { fileLimit: Number.POSITIVE_INFINITY },
+    )
+  assert.equal(check(4_194_304).maxconn, 4_194_304)
+  for (const maxconn of [4_194_305, 2_147_483_647]) {
+    assert.throws(() => check(maxconn), { message: /global\.maxconn: .*4194304/ })
+  }
+  assert.equal(check(262_144, 256).maxconn, 262_144)
+  assert.throws(() => check(262_145, 256), {
+    message: /global\.maxconn: 262145 is too much for 256 workers.*at most 262144/,
+  })
+})

@@ -106,11 +106,11 @@ const cases: Record<string, [unknown, string[]]> = {
   ],
   'maxconn of 0': [
     { ...base, global: { maxconn: 0 } },
-    ['global.maxconn: expected a whole number from 1 to 2147483647, got 0.'],
+    ['global.maxconn: expected a whole number from 1 to 4194304, got 0.'],
   ],
   'maxconn as text': [
     { ...base, global: { maxconn: '100' } },
-    ["global.maxconn: expected a whole number from 1 to 2147483647, got '100'."],
+    ["global.maxconn: expected a whole number from 1 to 4194304, got '100'."],
   ],
   'half a worker': [
     { ...base, global: { workers: 0.5 } },

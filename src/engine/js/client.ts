@@ -575,7 +575,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     const clock = this.#core.now()
     dispatch.emit('closed', slot, generation, this.#reason, this.#errno, clock, this.#connectTime)
     this.#outbound?.release()
-    clients[slot] = undefined
+    clients.delete(slot)
     slots.release(slot)
     this.#origin.release()
     this.#core.slotFreed()

@@ -10,7 +10,7 @@ export interface Core {
   readonly slots: Slots
   readonly dispatch: Dispatch
   /** Incoming connections by slot. */
-  readonly clients: (Client | undefined)[]
+  readonly clients: Map<number, Client>
   readonly routes: Map<number, RouteSpec>
   readonly tls: TlsContexts
   readonly counters: { staleHandles: number; lateVerdicts: number }

@@ -40,7 +40,7 @@ class JsEngine implements Engine, Core {
   readonly workers = 1
   readonly slots: Slots
   readonly dispatch = new Dispatch()
-  readonly clients: (Client | undefined)[]
+  readonly clients = new Map<number, Client>()
   readonly routes = new Map<number, RouteSpec>()
   readonly tls = new TlsContexts()
   readonly counters = { staleHandles: 0, lateVerdicts: 0 }
@@ -58,7 +58,6 @@ class JsEngine implements Engine, Core {
       )
     }
     this.slots = new Slots(slots)
-    this.clients = new Array<Client | undefined>(slots).fill(undefined)
   }
 
   get table(): ConnectionTable {
@@ -178,7 +177,7 @@ class JsEngine implements Engine, Core {
       staleHandles: this.counters.staleHandles,
       lateVerdicts: this.counters.lateVerdicts,
       pipesBorrowed: 0,
-      buffersBorrowed: this.clients.reduce((sum, client) => sum + (client?.buffering ? 1 : 0), 0),
+      buffersBorrowed: [...this.clients.values()].filter(({ buffering }) => buffering).length,
       // Every event is its own call here: there is no batch to wake for.
       wakes: this.dispatch.events,
       events: this.dispatch.events,
@@ -189,8 +188,8 @@ class JsEngine implements Engine, Core {
   async stop(): Promise<void> {
     this.#stopped = true
     await Promise.all([...this.#listeners.keys()].map((listener) => this.unlisten(listener)))
-    for (const client of this.clients) {
-      client?.kill(packReason(By.PROXY, client.phase, Code.SHUTDOWN))
+    for (const client of this.clients.values()) {
+      client.kill(packReason(By.PROXY, client.phase, Code.SHUTDOWN))
     }
     // Node tells the end of a socket within a turn or two of its loop.
     while (this.slots.used > 0) await new Promise((resolve) => setImmediate(resolve))
@@ -202,7 +201,7 @@ class JsEngine implements Engine, Core {
   }
 
   #find(conn: number, generation: number): Client | undefined {
-    const client = this.clients[conn]
+    const client = this.clients.get(conn)
     return client?.side.generation === generation ? client : undefined
   }
 

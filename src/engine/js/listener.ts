@@ -143,7 +143,7 @@ export class Listener implements Origin {
       return
     }
     const client = new Client(this.#core, this, slot, socket)
-    clients[slot] = client
+    clients.set(slot, client)
     this.#active++
     socket.resume()
     client.advance()

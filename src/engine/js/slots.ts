@@ -8,31 +8,29 @@ const LAST_GENERATION = 0x7fffffff
 
 export class Slots {
   readonly table: ConnectionTable
-  readonly #free: Int32Array
-  #freeCount: number
+  /** Slots that were used before. */
+  readonly #free: number[] = []
+  /** Slots that were ever used: the others are not touched, so they take no memory. */
+  #touched = 0
 
   /** @param slots connections at once; both sides of a session count. */
   constructor(slots: number) {
     this.table = new ConnectionTable(new Int32Array(slots * WORDS))
-    this.#free = Int32Array.from({ length: slots }, (_, i) => slots - 1 - i)
-    this.#freeCount = slots
-    for (let slot = 0; slot < slots; slot++) this.table.set(slot, Field.GENERATION, 1)
   }
 
   /** Connections that are open. */
   get used(): number {
-    return this.table.slots - this.#freeCount
+    return this.#touched - this.#free.length
   }
 
   get free(): number {
-    return this.#freeCount
+    return this.table.slots - this.used
   }
 
   /** A slot with a cleared record that keeps its generation, or -1 where the table is full. */
   allocate(): number {
-    if (this.#freeCount === 0) return -1
-    this.#freeCount--
-    const slot = this.#free[this.#freeCount] as number
+    const slot = this.#free.pop() ?? this.#fresh()
+    if (slot < 0) return -1
     const { words } = this.table
     const at = slot * WORDS
     words.fill(0, at + 1, at + WORDS)
@@ -46,7 +44,12 @@ export class Slots {
     const generation = this.table.generation(slot)
     this.table.set(slot, Field.GENERATION, generation === LAST_GENERATION ? 1 : generation + 1)
     this.table.set(slot, Field.STATE, ConnState.CLOSED)
-    this.#free[this.#freeCount] = slot
-    this.#freeCount++
+    this.#free.push(slot)
+  }
+
+  #fresh(): number {
+    if (this.#touched === this.table.slots) return -1
+    this.table.set(this.#touched, Field.GENERATION, 1)
+    return this.#touched++
   }
 }

@@ -64,8 +64,15 @@ export class CommandWriter {
     }
   }
 
+  /** Commands whose bytes are still in the slab, as far as is known. */
+  get pieces(): number {
+    return this.#pieces.length
+  }
+
   /** Publishes what was written. True where the worker sleeps and must be woken. */
   flush(): boolean {
+    // Each time, and not only when the slab is full: small pieces hardly ever fill it.
+    if (this.#pieces.length > 0) this.#release()
     if (this.#waiting.length > 0) this.#retry()
     if (this.#published === this.#head) return false
     this.#published = this.#head
@@ -120,6 +127,8 @@ export class CommandWriter {
       if (this.#slabUsed + skip + length > capacity) return -1
     }
     const offset = skip > 0 ? 0 : this.#slabHead
+    // Nothing to free: an end without bytes.
+    if (length === 0) return offset
     this.#slabHead = (offset + length) % capacity
     this.#slabUsed += skip + length
     this.#pieces.push([this.#head, skip + length])
@@ -137,6 +146,8 @@ export class CommandWriter {
       done++
     }
     this.#pieces.splice(0, done)
+    // The same pages again, rather than all of the slab's in turn.
+    if (this.#pieces.length === 0) this.#slabHead = 0
   }
 
   #put(

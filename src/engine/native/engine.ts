@@ -2,7 +2,7 @@
 
 import { getSystemErrorMap } from 'node:util'
 import { ConnectionTable } from '../../connection/table.js'
-import { SluiceError } from '../../errors.js'
+import { ConfigError, SluiceError } from '../../errors.js'
 import type {
   Engine,
   EngineEvents,
@@ -49,6 +49,24 @@ function withoutLoop(): boolean {
   return process.env.SLUICE_DOORBELL === 'queue' || 'bun' in process.versions
 }
 
+function shared(words: number): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(words * 4))
+}
+
+/** Address space for every record; pages are used where connections are. */
+function tableMemory(workers: number, slots: number): Int32Array {
+  const words = slots * workers * Layout.CONNECTION_WORDS
+  try {
+    return shared(words)
+  } catch (cause) {
+    const message =
+      `${Math.floor(slots / 2)} connections in each of ${workers} workers take ` +
+      `${Math.ceil(words / 2 ** 18)} MiB of address space for their table, which the system refuses ` +
+      `(${(cause as Error).message}): lower it, or global.workers.`
+    throw new ConfigError([{ path: 'global.maxconn', message }])
+  }
+}
+
 export class NativeEngine implements Engine {
   readonly kind = 'native'
   readonly workers: number
@@ -81,10 +99,9 @@ export class NativeEngine implements Engine {
     const binding = loadBinding()
     this.workers = workers
     this.#slots = slots
-    const shared = (words: number) => new Int32Array(new SharedArrayBuffer(words * 4))
-    this.#epochs = new Uint8Array(slots * workers)
     this.#memories = Array.from({ length: workers }, () => shared(Region.WORKER_WORDS))
-    this.table = new ConnectionTable(shared(slots * workers * Layout.CONNECTION_WORDS))
+    this.table = new ConnectionTable(tableMemory(workers, slots))
+    this.#epochs = new Uint8Array(slots * workers)
     this.#readers = this.#memories.map(
       (memory, worker) => new EventReader(memory, worker * slots, this.#epochs),
     )
