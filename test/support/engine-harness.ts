@@ -323,9 +323,10 @@ const noRecord: ConnectionRecord = {
 export function engineTest(
   name: string,
   run: (h: Harness) => Promise<void>,
-  options: { slots?: number; workers?: number } = {},
+  options: { slots?: number; workers?: number; kinds?: readonly EngineKind[] } = {},
 ): void {
-  for (const kind of engineKinds) {
+  const kinds = options.kinds ?? engineKinds
+  for (const kind of engineKinds.filter((it) => kinds.includes(it))) {
     test(`${name} (${kind})`, { timeout: 120_000 }, async () => {
       const h = await Harness.start(kind, options)
       try {

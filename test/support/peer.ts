@@ -31,7 +31,7 @@ export class Peer {
       this.received += chunk.length
       this.#wake()
     })
-    socket.on('end', () => this.#end('fin'))
+    socket.on('end', () => this.#end(hasLostPeer(socket) ? 'reset' : 'fin'))
     socket.on('error', () => this.#end('reset'))
     socket.on('close', () => this.#end('reset'))
   }
@@ -149,6 +149,16 @@ export class Peer {
     this.#changed = []
     for (const wake of waiting) wake()
   }
+}
+
+/**
+ * libuv takes a RST right behind unread bytes for a FIN; but then the kernel knows no peer any
+ * more. Behind a FIN of ours it knows none either way.
+ */
+function hasLostPeer(socket: Socket): boolean {
+  if (socket.writableEnded) return false
+  const { _handle: handle } = socket as { _handle?: { getpeername?(out: object): number } | null }
+  return (handle?.getpeername?.({}) ?? 0) !== 0
 }
 
 /** A listening socket whose connections the test takes one by one. */

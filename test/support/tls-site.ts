@@ -131,9 +131,9 @@ export function tlsTest(
   name: string,
   prepare: SiteOptions | ((stage: Stage) => SiteOptions | Promise<SiteOptions>),
   run: (stage: Stage) => Promise<void>,
-  { failing = false } = {},
+  { failing = false, kinds = engineKinds } = {},
 ): void {
-  for (const kind of engineKinds) {
+  for (const kind of engineKinds.filter((it) => kinds.includes(it))) {
     test(`${kind}: ${name}`, { timeout: 120_000 }, () => once(kind, prepare, run, failing))
   }
 }

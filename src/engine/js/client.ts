@@ -31,7 +31,7 @@ import { Closing } from './closing.js'
 import type { Core, Origin } from './core.js'
 import { timer } from './core.js'
 import { Forward } from './forward.js'
-import { Outbound } from './outbound.js'
+import { Abort, Outbound } from './outbound.js'
 import { PendingHandshakes, Runner } from './pending.js'
 import { isClientSilence, packReason, phaseOfHandshake, streamFailure } from './reason.js'
 import { Side, type SideHandler } from './side.js'
@@ -214,23 +214,31 @@ export class Client implements SideHandler, TlsHandshakeOwner {
   reply(bytes: Uint8Array, reason: number): boolean {
     if (this.#mode >= Mode.CLOSING) return false
     this.side.flags(ConnFlag.LAST_CHUNK_STARTED, 0)
-    this.#beginClose(reason, 0, false).flush(bytes, this.#origin.spec)
+    this.#beginClose(reason, 0, Abort.CLOSE).flush(bytes, this.#patience)
     return true
   }
 
   close(reason: number, mode: number, hold: number): boolean {
     if (this.#mode >= Mode.CLOSING) return false
-    const closing = this.#beginClose(reason, 0, mode === CloseMode.RESET)
+    const forwarding = this.#forward !== undefined
+    const closing = this.#beginClose(
+      reason,
+      0,
+      mode === CloseMode.RESET ? Abort.RESET : Abort.CLOSE,
+    )
     if (mode === CloseMode.RESET) closing.reset()
     else if (mode === CloseMode.TARPIT) closing.tarpit(hold)
-    else closing.flush(undefined, this.#origin.spec)
+    // A session that policy ends in its midst is not complete.
+    else closing.flush(undefined, this.#patience, !forwarding)
     return true
   }
 
   /** Ends at once; what is already closing keeps its reason. */
   kill(reason: number): void {
-    if (this.#mode < Mode.CLOSING) this.#beginClose(reason, 0, false)
+    if (this.#mode < Mode.CLOSING) this.#beginClose(reason, 0, Abort.CLOSE)
     if (!this.side.closed) this.side.destroy()
+    // It may be taking what it was sent before its end.
+    if (!this.#outbound?.closed) this.#outbound?.side?.destroy()
   }
 
   /** What the connection is doing, for a close reason. */
@@ -257,7 +265,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
 
   gone(side: Side): void {
     const { by, code, errno } = side.error ? streamFailure(side.error, By.CLIENT) : ABORTED
-    this.#beginClose(packReason(by, this.phase, code), errno, true)
+    this.#beginClose(packReason(by, this.phase, code), errno, Abort.RESET)
     this.#checkClosed()
   }
 
@@ -287,7 +295,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     if (this.#mode >= Mode.CLOSING) return
     const { by, code, errno } = error ? streamFailure(error, By.CLIENT) : ABORTED
     const reason = packReason(by, this.phase, code)
-    this.#beginClose(reason, errno, false).flush(undefined, this.#origin.spec)
+    this.#beginClose(reason, errno, Abort.CLOSE).flush(undefined, this.#patience)
   }
 
   outboundEstablished(outbound: Outbound, early: Buffer | undefined): void {
@@ -304,7 +312,8 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     const request = this.#input.view()
     this.#input.clear()
     this.#forward.start(request, early)
-    if (!this.#wantConnected) return
+    // What came of the client may have been its end.
+    if (!this.#wantConnected || this.#mode !== Mode.FORWARD) return
     const { slot, generation } = this.side
     this.#core.dispatch.emit('connected', slot, generation, server.slot, outbound.elapsed)
   }
@@ -315,18 +324,21 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     this.#connectFailed(reason, errno, outbound.elapsed)
   }
 
-  forwardEnded(reason: number, errno: number): void {
-    // A client that resets is not done with its request: the server learns it by a RST as well.
-    // Towards the client, what the server sent before its RST goes out first, behind it a FIN.
-    const closing = this.#beginClose(reason, errno, this.side.error !== undefined)
+  forwardEnded(reason: number, errno: number, broken: Side | undefined): void {
+    // What one side broke off must not look complete to the other.
+    const byClient = broken === this.side
+    const closing = this.#beginClose(reason, errno, byClient ? Abort.CUT : Abort.CLOSE)
     if (this.side.closed) this.#checkClosed()
     // A client that was silent with bytes waiting for it would not take them now either.
     else if (isClientSilence(reason)) this.side.destroy()
-    else closing.flush(undefined, this.#origin.spec)
+    else if (broken && !byClient) closing.cut(this.#patience, true)
+    else closing.flush(undefined, this.#patience, false)
   }
 
   appletEnded(reason: number, errno: number): void {
-    this.forwardEnded(reason, errno)
+    this.#beginClose(reason, errno, Abort.CLOSE)
+    if (this.side.closed) this.#checkClosed()
+    else this.side.destroy()
   }
 
   #ask(): void {
@@ -436,7 +448,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
       this.#recordPending()
     } else {
       const reason = packReason(By.TIMEOUT, phase, Code.VERDICT_TIMEOUT)
-      this.#beginClose(reason, 0, false).flush(undefined, this.#origin.spec)
+      this.#beginClose(reason, 0, Abort.CLOSE).flush(undefined, this.#patience)
     }
     this.#core.dispatch.emit('verdictTimeout', slot, generation, bit, opened)
     if (opened) this.advance()
@@ -463,7 +475,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     this.#mode = Mode.SESSION
     if (this.#pending.opened) {
       // No policy is there to try again.
-      this.#beginClose(reason, errno, false).flush(undefined, this.#origin.spec)
+      this.#beginClose(reason, errno, Abort.CLOSE).flush(undefined, this.#patience)
       return
     }
     const { slot, generation } = this.side
@@ -499,7 +511,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
 
   #handshakeFailed(by: number, code: number): void {
     const reason = packReason(by, this.phase, code)
-    this.#beginClose(reason, 0, false).flush(undefined, this.#origin.spec)
+    this.#beginClose(reason, 0, Abort.CLOSE).flush(undefined, this.#patience)
   }
 
   #isAnswerable(): boolean {
@@ -549,7 +561,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
   }
 
   /** Fixes the reason, ends the server's side, and hands the client's side to what closes it. */
-  #beginClose(reason: number, errno: number, resetServer: boolean): Closing {
+  #beginClose(reason: number, errno: number, server: Abort): Closing {
     this.#mode = Mode.CLOSING
     this.#reason = reason
     this.#errno = errno
@@ -560,9 +572,15 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     this.#input.clear()
     this.#hello = undefined
     this.side.abandonTls()
-    const closing = new Closing(this.side, () => this.#checkClosed())
-    this.#outbound?.abort(resetServer, closing)
-    return closing
+    const done = () => this.#checkClosed()
+    this.#outbound?.abort(server, done)
+    return new Closing(this.#core, this.side, done)
+  }
+
+  /** Longest wait for the client to take the next of the last bytes, ms; 0 where nothing is configured. */
+  get #patience(): number {
+    const { clientFinTimeout, clientTimeout } = this.#origin.spec
+    return clientFinTimeout || clientTimeout
   }
 
   /** Both descriptors are closed: tells policy, then gives everything back. */

@@ -1,33 +1,53 @@
 /**
- * Ending a client's connection. What is buffered for it is sent, then the FIN;
- * where bytes were on their way the descriptor stays open for a moment and
- * reads on, because closing it over unread input makes the kernel send a RST
- * that destroys the bytes on their way (lingering close).
+ * Ending a connection, in one of three ways.
+ *
+ * `flush`: what is buffered for it is sent, then the FIN; where bytes were on their way the
+ * descriptor stays open for a moment and reads on, because closing it over unread input makes
+ * the kernel send a RST that destroys the bytes on their way (lingering close).
+ *
+ * `cut`: the other side of its session broke off. What is buffered is sent, and behind it what
+ * cannot be taken for a complete end: a RST, or over TLS a FIN without close_notify.
+ *
+ * `tarpit`: nothing is sent, for a while.
  */
 
-import type { ListenSpec } from '../engine.js'
+import type { Core } from './core.js'
 import { timer } from './core.js'
+import { Inactivity } from './inactivity.js'
 import type { Side, SideHandler } from './side.js'
 
-/** Longest wait for the client's FIN after the last byte has left, in ms. */
+/** Longest wait for the peer's FIN after the last byte has left, in ms. */
 export const LINGER = 2000
-/** Longest wait for the last bytes to leave, where the listener has no client time-out, in ms. */
+/** Longest wait for the next of the last bytes to leave, where no time-out is configured, in ms. */
 export const FLUSH = 30_000
+/**
+ * Time for bytes that are with the kernel before a RST takes away what was not sent yet, in ms.
+ * Node cannot ask the kernel how much that is.
+ */
+const IN_FLIGHT = 250
 
 export class Closing implements SideHandler {
   readonly #side: Side
+  readonly #core: Core
   readonly #done: () => void
   #timer: NodeJS.Timeout | undefined
+  #inactivity: Inactivity | undefined
+  /** The end is a RST, and is due. */
+  #cutting = false
 
   /** @param done called for each side that hands its end to this handler. */
-  constructor(side: Side, done: () => void) {
+  constructor(core: Core, side: Side, done: () => void) {
+    this.#core = core
     this.#side = side
     this.#done = done
     side.handler = this
   }
 
-  /** Sends `bytes` behind what is buffered, then the FIN, then closes. */
-  flush(bytes: Uint8Array | undefined, listen: ListenSpec): void {
+  /**
+   * Sends `bytes` behind what is buffered, then the FIN, then closes. `patience`: longest wait for
+   * a byte to leave, ms; 0 takes a default. `complete`: payload is not missing (Side.shutdown).
+   */
+  flush(bytes: Uint8Array | undefined, patience: number, complete = true): void {
     const side = this.#side
     if (side.closed) {
       this.#done()
@@ -37,18 +57,40 @@ export class Closing implements SideHandler {
     // Also bytes that Node has handed over may still be on their way.
     const lingers = side.raw.bytesWritten > 0
     side.resume()
-    this.#after(listen.clientFinTimeout || listen.clientTimeout || FLUSH)
-    const finished = () => {
+    this.#watch(patience, () => side.destroy())
+    side.shutdown(complete)
+    side.whenFlushed(() => {
       if (side.closed) return
+      this.#inactivity?.stop()
       if (lingers && !side.eof) this.#after(LINGER)
       else side.destroy()
-    }
-    if (side.socket.writableFinished) {
-      finished()
+    })
+  }
+
+  /** `patience` as for `flush`. `courteous`: bytes that the kernel holds get a moment to leave. */
+  cut(patience: number, courteous: boolean): void {
+    const side = this.#side
+    if (side.secured) {
+      this.flush(undefined, patience, false)
       return
     }
-    side.socket.once('finish', finished)
-    side.shutdown()
+    if (side.closed) {
+      this.#done()
+      return
+    }
+    side.resume()
+    const waited = side.waiting > 0
+    const written = side.activity
+    this.#watch(patience, () => side.reset())
+    side.whenFlushed(() => {
+      if (side.closed) return
+      this.#inactivity?.stop()
+      this.#cutting = true
+      const now = this.#core.now()
+      const wait = courteous ? (waited ? now : written) + IN_FLIGHT - now : 0
+      if (wait > 0 && !side.eof) this.#timer = timer(wait, () => side.reset())
+      else side.reset()
+    })
   }
 
   /** Closes at once, with RST. */
@@ -71,15 +113,29 @@ export class Closing implements SideHandler {
   data(_side: Side, _chunk: Buffer): void {}
 
   end(side: Side): void {
+    if (side !== this.#side) return
+    if (this.#cutting) side.reset()
     // While bytes are still to be sent, the end of writing closes the socket.
-    if (side === this.#side && (!side.shut || side.socket.writableFinished)) side.destroy()
+    else if (side.waiting === 0 && (!side.shut || side.finished)) side.destroy()
   }
 
   drain(_side: Side): void {}
 
   gone(side: Side): void {
-    if (side === this.#side) clearTimeout(this.#timer)
+    if (side === this.#side) {
+      clearTimeout(this.#timer)
+      this.#inactivity?.stop()
+    }
     this.#done()
+  }
+
+  /** Calls `expired` once no byte has left for `patience` ms. */
+  #watch(patience: number, expired: () => void): void {
+    const side = this.#side
+    const limit = patience || FLUSH
+    side.activity = this.#core.now()
+    this.#inactivity = new Inactivity(this.#core, [{ side, limit: () => limit }], expired)
+    this.#inactivity.check()
   }
 
   #after(ms: number): void {

@@ -14,9 +14,12 @@ const CLIENT_SPOKE = 1
 const SERVER_SPOKE = 2
 const BOTH_SPOKE = CLIENT_SPOKE | SERVER_SPOKE
 
-/** Told exactly once how the forwarding ended. Sides that are still open then are the owner's. */
+/**
+ * Told exactly once how the forwarding ended. Sides that are still open then are the owner's.
+ * `broken`: the side that ended in the midst of its payload, or may have; not of a time-out.
+ */
 export interface ForwardOwner {
-  forwardEnded(reason: number, errno: number): void
+  forwardEnded(reason: number, errno: number, broken: Side | undefined): void
 }
 
 export class Forward implements SideHandler {
@@ -76,10 +79,8 @@ export class Forward implements SideHandler {
     if (request.length > 0) server.write(request)
     if (response) client.write(response)
     this.#spoke = (request.length > 0 ? CLIENT_SPOKE : 0) | (response ? SERVER_SPOKE : 0)
-    if (client.eof) {
-      this.#firstFin = By.CLIENT
-      server.shutdown()
-    }
+    if (client.eof) this.end(client)
+    if (this.#ended) return
     if (server.socket.writableLength <= HIGH_WATER) client.resume()
     else client.pause()
     this.#inactivity.check()
@@ -108,7 +109,13 @@ export class Forward implements SideHandler {
   end(side: Side): void {
     if (this.#firstFin === 0) this.#firstFin = side === this.#client ? By.CLIENT : By.SERVER
     side.activity = this.#core.now()
-    ;(side.peer as Side).shutdown()
+    const to = side.peer as Side
+    if (side.truncated && !to.secured) {
+      // Only a RST says to it that payload may be missing.
+      this.#end(this.#truncation(side), 0, side)
+      return
+    }
+    to.shutdown(!side.truncated)
     // The time-outs of a half-closed connection may be shorter.
     this.#inactivity.check()
   }
@@ -117,7 +124,7 @@ export class Forward implements SideHandler {
     const by = side === this.#client ? By.CLIENT : By.SERVER
     if (side.error) {
       const failure = streamFailure(side.error, by)
-      this.#end(packReason(failure.by, this.phase, failure.code), failure.errno)
+      this.#end(packReason(failure.by, this.phase, failure.code), failure.errno, side)
     } else if ((side.peer as Side).closed) {
       this.#end(this.#cleanEnd(by), 0)
     }
@@ -126,11 +133,16 @@ export class Forward implements SideHandler {
   /** Both sides have ended. A FIN without close_notify may have cut payload off: the first is told. */
   #cleanEnd(last: number): number {
     const first = this.#firstFin || last
-    const second = first === By.CLIENT ? By.SERVER : By.CLIENT
-    const sideOf = (by: number) => (by === By.CLIENT ? this.#client : this.#server)
-    if (sideOf(first).truncated) return packReason(first, Phase.DATA, Code.TLS_TRUNCATED)
-    if (sideOf(second).truncated) return packReason(second, Phase.CLOSE, Code.TLS_TRUNCATED)
-    return packReason(first, Phase.DATA, Code.DONE)
+    const sides = [this.#client, this.#server]
+    if (first === By.SERVER) sides.reverse()
+    const truncated = sides.find((side) => side.truncated)
+    return truncated ? this.#truncation(truncated) : packReason(first, Phase.DATA, Code.DONE)
+  }
+
+  #truncation(side: Side): number {
+    const by = side === this.#client ? By.CLIENT : By.SERVER
+    const phase = by === this.#firstFin ? Phase.DATA : Phase.CLOSE
+    return packReason(by, phase, Code.TLS_TRUNCATED)
   }
 
   /** Stops watching; the owner takes the sides over. */
@@ -139,10 +151,10 @@ export class Forward implements SideHandler {
     this.#inactivity.stop()
   }
 
-  #end(reason: number, errno: number): void {
+  #end(reason: number, errno: number, broken?: Side): void {
     if (this.#ended) return
     this.stop()
-    this.#owner.forwardEnded(reason, errno)
+    this.#owner.forwardEnded(reason, errno, broken)
   }
 
   #speaks(side: Side): void {

@@ -17,6 +17,9 @@ export interface Watched {
   limit(): number
 }
 
+/** A timer that fires later than this, in ms: the loop was blocked, or the process stopped. */
+const ASLEEP = 500
+
 /** Node counts a chunk as written once all of it is; libuv knows how much of it has left. */
 interface WithQueue {
   _handle?: { writeQueueSize?: number } | null
@@ -28,6 +31,7 @@ export class Inactivity {
   readonly #expired: (side: Side) => void
   readonly #queued: number[]
   #timer: NodeJS.Timeout | undefined
+  #stopped = false
 
   /** @param expired called once, with the side that was silent. */
   constructor(core: Core, watched: readonly Watched[], expired: (side: Side) => void) {
@@ -41,6 +45,7 @@ export class Inactivity {
   check(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
+    if (this.#stopped) return
     const now = this.#core.now()
     let wait = Number.POSITIVE_INFINITY
     for (const [i, { side, limit }] of this.#watched.entries()) {
@@ -55,18 +60,30 @@ export class Inactivity {
       wait = Math.min(wait, left)
     }
     if (wait !== Number.POSITIVE_INFINITY) {
-      this.#timer = timer(Math.max(1, Math.ceil(wait)), () => this.check())
+      const ms = Math.max(1, Math.ceil(wait))
+      this.#timer = timer(ms, () => this.#due(now + ms))
     }
   }
 
+  /**
+   * Timers run before the sockets are looked at: what came meanwhile is read first. A loop that
+   * was asleep itself does not know who else was, so that all time starts again.
+   */
+  #due(at: number): void {
+    const now = this.#core.now()
+    if (now - at > ASLEEP) for (const { side } of this.#watched) side.activity = now
+    setImmediate(() => this.check())
+  }
+
   stop(): void {
+    this.#stopped = true
     clearTimeout(this.#timer)
     this.#timer = undefined
   }
 
   /** True where part of a pending write left since the last check. */
   #progressed(i: number, side: Side): boolean {
-    if (side.socket.writableLength === 0) return false
+    if (side.waiting === 0) return false
     const queued = (side.raw as unknown as WithQueue)._handle?.writeQueueSize ?? 0
     const before = this.#queued[i] as number
     this.#queued[i] = queued
@@ -75,5 +92,5 @@ export class Inactivity {
 }
 
 function isExpected(side: Side): boolean {
-  return (side.reading && !side.eof) || side.socket.writableLength > 0
+  return (side.reading && !side.eof) || side.waiting > 0
 }

@@ -7,6 +7,7 @@ import { checkSocksRequest, SocksClient } from '../../handshake/socks.js'
 import type { RouteSpec } from '../engine.js'
 import { By, Code, ConnFlag, ConnState, Field, Handshake, Phase } from '../wire.js'
 import { addressesOf } from './addresses.js'
+import { Closing } from './closing.js'
 import type { Core } from './core.js'
 import { timer } from './core.js'
 import { keepAlive } from './liveness.js'
@@ -27,6 +28,15 @@ export interface OutboundOwner {
 
 /** The server's FIN before it should have come. */
 const ABORTED = { by: By.SERVER, code: Code.ABORTED, errno: 0 }
+
+/** How a server's connection ends that nobody needs any more. */
+export const Abort = {
+  CLOSE: 0,
+  RESET: 1,
+  /** What it was sent is with the kernel before the RST. */
+  CUT: 2,
+} as const
+export type Abort = (typeof Abort)[keyof typeof Abort]
 
 export class Outbound implements SideHandler, TlsHandshakeOwner {
   readonly route: RouteSpec
@@ -96,14 +106,16 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
     socket.once('connect', () => this.#connected(side))
   }
 
-  /** Ends without telling the owner: `handler` sees the end of the socket, if there is one. */
-  abort(reset: boolean, handler: SideHandler): void {
+  /** Ends without telling the owner; `done` is called with the end of the socket, if there is one. */
+  abort(how: Abort, done: () => void): void {
     this.#aborted = true
     clearTimeout(this.#timer)
     const { side } = this
     if (!side || side.closed) return
-    side.handler = handler
-    if (reset) side.reset()
+    const closing = new Closing(this.#core, side, done)
+    const { serverFinTimeout, serverTimeout } = this.route
+    if (how === Abort.CUT) closing.cut(serverFinTimeout || serverTimeout, false)
+    else if (how === Abort.RESET) side.reset()
     else side.destroy()
   }
 

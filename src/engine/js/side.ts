@@ -7,6 +7,7 @@
  */
 
 import type { Socket } from 'node:net'
+import { constants } from 'node:os'
 import type { TLSSocket } from 'node:tls'
 import type { ConnectionTable } from '../../connection/table.js'
 import { CloseOp, ConnFlag, ConnState, Field } from '../wire.js'
@@ -37,6 +38,7 @@ const PAYLOAD_READY =
 
 /** Longest wait for the FIN behind a close_notify, or for an alert to leave, in ms. */
 const TLS_LINGER = 2000
+const NO_BYTES = Buffer.alloc(0)
 
 export class Side {
   readonly slot: number
@@ -49,7 +51,7 @@ export class Side {
   peer: Side | undefined
   /** The other end sent its FIN. */
   eof = false
-  /** We sent, or are about to send, our FIN. */
+  /** We sent, or are about to send, our FIN. Everything has left once `finished`. */
   shut = false
   /** False while reading is held back. */
   reading = true
@@ -63,6 +65,9 @@ export class Side {
   #tls: TlsLayer | undefined
   /** TLS failed before it began: what comes is nobody's payload, and nothing is sent. */
   #discarding = false
+  /** TLS failed behind its handshake: what came is not to be trusted. */
+  #broken = false
+  /** We closed it: nobody waits for what came or was written. */
   #dropped = false
 
   constructor(table: ConnectionTable, slot: number, socket: Socket, handler: SideHandler) {
@@ -77,8 +82,13 @@ export class Side {
       else if (!this.#discarding) this.#received(chunk)
     })
     socket.on('end', () => {
-      if (this.#tls) this.#tls.receiveEnd()
+      if (!this.shut && hasLostPeer(socket)) socket.destroy(resetError())
+      else if (this.#tls) this.#tls.receiveEnd()
       else this.#ended()
+    })
+    socket.on('finish', () => {
+      this.closeOps(CloseOp.DSHW_DONE | CloseOp.CSHW_DONE)
+      this.flags(SHUT_WRITE, ConnFlag.WANT_WRITE)
     })
     socket.on('drain', () => {
       if (!this.#tls) this.handler.drain(this)
@@ -87,6 +97,11 @@ export class Side {
       this.error ??= error
     })
     socket.on('close', () => this.#rawClosed())
+  }
+
+  /** The payload goes through TLS. */
+  get secured(): boolean {
+    return this.socket !== this.raw
   }
 
   /** The peer's FIN came without a close_notify: payload may be missing. */
@@ -123,6 +138,7 @@ export class Side {
         owner.tlsFailed(error)
       },
       tlsBroken: (error) => {
+        this.#broken = true
         this.error ??= error
         // The alert that OpenSSL wrote leaves before the close.
         if (this.raw.destroyed) this.#tls?.tls.destroy()
@@ -156,13 +172,53 @@ export class Side {
     return this.socket === this.raw ? waiting : Math.max(0, waiting - chunk.length)
   }
 
-  /** Sends the FIN behind what was written. */
-  shutdown(): void {
+  /** Bytes that are written and not with the kernel yet. */
+  get waiting(): number {
+    const { socket, raw } = this
+    return socket === raw ? raw.writableLength : socket.writableLength + raw.writableLength
+  }
+
+  /** Our FIN is with the kernel. */
+  get finished(): boolean {
+    return this.raw.writableFinished
+  }
+
+  /**
+   * Sends the FIN behind what was written. `complete`: payload may not be missing. Where it may,
+   * a TLS peer gets no close_notify, which would vouch for it.
+   */
+  shutdown(complete = true): void {
     if (this.shut || this.closed) return
     this.shut = true
     this.closeOps(CloseOp.DSHW | CloseOp.CSHW)
-    this.flags(SHUT_WRITE, ConnFlag.WANT_WRITE)
-    this.socket.end()
+    const tls = this.#tls
+    if (complete || !tls || this.socket === this.raw) {
+      this.socket.end()
+      return
+    }
+    this.#whenTaken(() => {
+      tls.mute()
+      this.raw.end()
+    })
+  }
+
+  /** Calls `fn` once everything that was written is with the kernel, also a FIN; not where it ends before. */
+  whenFlushed(fn: () => void): void {
+    if (!this.shut) this.#whenTaken(fn)
+    else if (this.finished) fn()
+    else this.raw.once('finish', fn)
+  }
+
+  #whenTaken(fn: () => void): void {
+    if (this.waiting === 0) {
+      fn()
+      return
+    }
+    // Node tells 'drain' only above its own mark; a write is told in its order, also one of nothing.
+    const last = this.socket.writableLength > 0 ? this.socket : this.raw
+    last.write(NO_BYTES, (error) => {
+      if (!error && !this.closed) fn()
+    })
   }
 
   pause(): void {
@@ -230,7 +286,8 @@ export class Side {
 
   #ended(): void {
     this.eof = true
-    this.closeOps(CloseOp.DSHR_DONE | CloseOp.CSHR_DONE)
+    const { DSHR, CSHR, DSHR_DONE, CSHR_DONE } = CloseOp
+    this.closeOps(DSHR | CSHR | DSHR_DONE | CSHR_DONE)
     this.flags(SHUT_READ, ConnFlag.WANT_READ)
     this.handler.end(this)
   }
@@ -239,7 +296,9 @@ export class Side {
   #listen(tls: TLSSocket): void {
     this.socket = tls
     tls.on('data', (chunk: Buffer) => this.#received(chunk))
-    tls.on('end', () => this.#ended())
+    tls.on('end', () => {
+      if (!this.error) this.#ended()
+    })
     tls.on('drain', () => this.handler.drain(this))
     tls.on('close', () => {
       if (this.raw.destroyed) return
@@ -251,8 +310,12 @@ export class Side {
 
   #rawClosed(): void {
     const tls = this.socket === this.raw ? undefined : (this.socket as TLSSocket)
-    if (tls && !this.error && !this.#dropped && !tls.readableEnded && !tls.destroyed) {
+    if (tls && !this.#dropped && !this.#broken && !tls.readableEnded && !tls.destroyed) {
       // Everything came, and somebody has still to read it.
+      if (this.error) {
+        tls.once('end', () => tls.destroy())
+        this.#tls?.receiveEnd()
+      }
       tls.once('close', () => this.#closed())
       return
     }
@@ -287,4 +350,25 @@ export class Side {
     this.state(this.error ? ConnState.ERROR : ConnState.CLOSED)
     this.handler.gone(this)
   }
+}
+
+/** What of a socket's handle is not in Node's types. */
+interface Handle {
+  getpeername?(out: object): number
+}
+
+/**
+ * True where the peer has reset. libuv takes a RST that stands right behind unread bytes for a
+ * FIN; but the kernel forgets the peer with a RST, and of the FIN it still knows who sent it.
+ * Precondition: we have sent no FIN; behind both the kernel has forgotten as well.
+ */
+function hasLostPeer(socket: Socket): boolean {
+  const { _handle: handle } = socket as unknown as { _handle?: Handle | null }
+  // Unix sockets have no such call.
+  return (handle?.getpeername?.({}) ?? 0) !== 0
+}
+
+function resetError(): NodeJS.ErrnoException {
+  const errno = -constants.errno.ECONNRESET
+  return Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET', errno, syscall: 'read' })
 }

@@ -60,6 +60,11 @@ export class TlsLayer {
     this.#wire.receiveEnd()
   }
 
+  /** Nothing is sent any more, neither a close_notify nor an answer to one. */
+  mute(): void {
+    this.#wire.mute()
+  }
+
   /** The handshake is not complete yet. */
   get handshaking(): boolean {
     return this.#handshaking

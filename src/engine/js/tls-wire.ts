@@ -15,6 +15,7 @@ const HIGH_WATER = 65536
 
 export class TlsWire extends Duplex {
   readonly #raw: Socket
+  #muted = false
 
   constructor(raw: Socket) {
     // Its end is not the end of the TLSSocket, which may hold payload that nobody has read yet.
@@ -32,15 +33,25 @@ export class TlsWire extends Duplex {
     if (!this.destroyed) this.push(null)
   }
 
+  /** What is written from here on goes nowhere. */
+  mute(): void {
+    this.#muted = true
+  }
+
   override _read(): void {
     this.#raw.resume()
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    this.#raw.write(chunk, finish(done))
+    if (this.#muted) done()
+    else this.#raw.write(chunk, finish(done))
   }
 
   override _writev(chunks: { chunk: Buffer; encoding: BufferEncoding }[], done: () => void): void {
+    if (this.#muted) {
+      done()
+      return
+    }
     const last = chunks.length - 1
     this.#raw.cork()
     for (const [i, { chunk }] of chunks.entries()) {
