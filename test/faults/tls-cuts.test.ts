@@ -84,6 +84,8 @@ for (const maxVersion of versions) {
         const { records } = stage.site
         await stage.site.until(() => records.length === points.length + 1, 'every session ends')
         const reasons = new Set(records.slice(1).map(reasonOf))
+        // One that resets before the js engine has accepted it has no address any more.
+        if (stage.kind === 'js' && cut === 'rst') reasons.delete('client accept reset')
         assert.deepEqual(reasons, new Set([expectedOfClient[cut]]))
         await stage.pair({ maxVersion })
       },
