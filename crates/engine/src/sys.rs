@@ -294,6 +294,35 @@ fn set_option(socket: impl AsFd, level: i32, name: i32, value: i32) -> Result<()
     Err(Errno::from_raw_os_error(errno))
 }
 
+/// Bytes that the peer's kernel has not acknowledged yet; 0 where nobody knows.
+#[must_use]
+pub fn unacknowledged(socket: impl AsFd) -> usize {
+    #[cfg(target_os = "linux")]
+    {
+        let mut count: i32 = 0;
+        // SAFETY: the fd is borrowed for the call, and TIOCOUTQ (SIOCOUTQ) writes one
+        // int to where the pointer says.
+        let outcome =
+            unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+        if outcome == 0 {
+            usize::try_from(count).unwrap_or(0)
+        } else {
+            0
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = socket;
+        0
+    }
+}
+
+/// Makes the close that follows a reset. On a unix socket it stays an end.
+pub fn reset_on_close(socket: impl AsFd) {
+    let now = Some(std::time::Duration::ZERO);
+    let _ = rustix::net::sockopt::set_socket_linger(socket, now);
+}
+
 /// The pending error of a socket, read once.
 #[must_use]
 pub fn take_error(socket: impl AsFd) -> Option<Errno> {
@@ -338,6 +367,21 @@ pub fn code_of(error: Errno) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_peer_has_not_acknowledged_is_counted() {
+        use rustix::net::{SendFlags, SocketType, send, socketpair};
+        let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, SOCKET_FLAGS, None);
+        let (ours, theirs) = pair.expect("socketpair");
+        assert_eq!(unacknowledged(&ours), 0);
+        send(&ours, b"unread", SendFlags::empty()).expect("send");
+        if cfg!(target_os = "linux") {
+            assert_ne!(unacknowledged(&ours), 0);
+        }
+        assert_eq!(unacknowledged(&theirs), 0);
+        let file = std::fs::File::open("/dev/null").expect("file");
+        assert_eq!(unacknowledged(&file), 0);
+    }
 
     #[test]
     fn options_reach_the_kernel_or_say_why_not() {

@@ -105,7 +105,7 @@ pub fn read_failed(source: &mut Connection, error: Errno, buffers: &mut BufferPo
 /// may still be read; but the kernel tells of a reset once, so that the end which
 /// a read finds behind it is no FIN. With EPIPE the FIN came first.
 pub fn write_failed(target: &mut Connection, error: Errno) -> Errno {
-    target.output.shut();
+    target.output.fail();
     if error != Errno::PIPE {
         target.input.doom();
     }

@@ -143,6 +143,7 @@ impl Default for Input {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Output {
     open: bool,
+    broken: bool,
     vouches: bool,
 }
 
@@ -152,6 +153,7 @@ impl Output {
     pub const fn new() -> Self {
         Self {
             open: true,
+            broken: false,
             vouches: true,
         }
     }
@@ -162,9 +164,21 @@ impl Output {
         self.open
     }
 
-    /// Nothing can be written any more: shut, or broken.
+    /// Nothing more is written.
     pub fn shut(&mut self) {
         self.open = false;
+    }
+
+    /// Nothing more can be written, and what was may be lost.
+    pub fn fail(&mut self) {
+        self.open = false;
+        self.broken = true;
+    }
+
+    /// It failed: what was written may be lost.
+    #[must_use]
+    pub fn is_broken(self) -> bool {
+        self.broken
     }
 
     /// What is passed on was cut: its end must not look complete.

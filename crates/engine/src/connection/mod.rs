@@ -81,6 +81,8 @@ pub enum Deadline {
     Linger,
     /// The end of a tarpit.
     Tarpit,
+    /// What was delivered before a cut is acknowledged; the reset follows.
+    Cut,
 }
 
 /// How the poller watches the connection.
@@ -118,6 +120,8 @@ pub struct Extra {
     pub credit: usize,
     /// Bytes that have left since an applet was last told of it at once.
     pub acknowledged: usize,
+    /// What a side whose peer was cut has not acknowledged yet.
+    pub unacknowledged: usize,
     /// True once an applet was told of the client's FIN.
     pub eof_told: bool,
     /// State of the SOCKS handshake.
@@ -161,6 +165,8 @@ pub struct Connection {
     pub input: Input,
     /// What the peer is sent.
     pub output: Output,
+    /// A unix socket.
+    pub unix: bool,
     /// TCP_NODELAY is set.
     pub nodelay: bool,
     /// A server's connection whose keep-alive is still to be set.
@@ -221,6 +227,7 @@ impl Connection {
             ready: Ready::open(),
             input: Input::new(),
             output: Output::new(),
+            unix: false,
             nodelay: false,
             unprobed: false,
             opened: false,

@@ -232,6 +232,7 @@ impl Worker {
             connection.flags &= !conn_flag::DATA_CONNECTED;
         }
         // Inherited from a TCP listener on Linux, unknown to unix sockets.
+        connection.unix = !listener.tcp;
         connection.nodelay = !listener.tcp || cfg!(target_os = "linux");
         connection.opened_at = self.now;
         connection.last_io = self.now;

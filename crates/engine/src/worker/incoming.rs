@@ -19,7 +19,7 @@ use crate::sys;
 /// Bits that only TypeScript can do; without a question they are done.
 const POLICY_BITS: i32 = handshake::MONITOR_IN | handshake::TCP_RULES | handshake::CUSTOM;
 /// Time for a last chunk to be sent and acknowledged by a FIN, in milliseconds.
-const LAST_CHUNK_TIMEOUT: u64 = 5_000;
+pub(super) const LAST_CHUNK_TIMEOUT: u64 = 5_000;
 /// Bytes that are read and thrown away after a last chunk.
 const LINGER_LIMIT: u64 = 1 << 20;
 
@@ -376,8 +376,7 @@ impl Worker {
             }
             close_mode::RESET => {
                 if let Some(fd) = &connection.fd {
-                    let now = std::time::Duration::ZERO;
-                    let _ = rustix::net::sockopt::set_socket_linger(fd, Some(now));
+                    sys::reset_on_close(fd);
                 }
             }
             _ => {

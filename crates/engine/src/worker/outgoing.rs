@@ -65,7 +65,8 @@ impl Worker {
         connection.last_io = now;
         connection.ready = Ready::connecting();
         connection.peer = client;
-        connection.nodelay = matches!(route.destination, crate::route::Destination::Unix(_));
+        connection.unix = matches!(route.destination, crate::route::Destination::Unix(_));
+        connection.nodelay = connection.unix;
         connection.handshakes = handshake::L4_CONNECT;
         connection.flags = conn_flag::FD_ALLOCATED
             | conn_flag::CTRL_INIT

@@ -8,24 +8,82 @@ use sluice_wire::events::event;
 
 use super::{Worker, record};
 use crate::connection::slots::clock;
-use crate::connection::{Connection, NONE, Side, Watch, data};
+use crate::connection::{Connection, Deadline, NONE, Side, Watch, data};
 use crate::route::Route;
 use crate::stream::buffer::BufferPool;
 use crate::stream::forward::{Flow, Mover, forward};
+use crate::sys;
+
+/// Time between the last bytes and a reset behind them, in milliseconds: a program
+/// that reads on libuv takes both at once for a FIN.
+const CUT_REST: u64 = 100;
 
 impl Worker {
-    /// Moves payload in both directions, and passes FINs and errors on.
+    /// Moves payload in both directions, and passes ends and errors on.
     pub(super) fn pump(&mut self, client: u32) {
         let server = self.slots.get(client).peer;
         if server == NONE {
             return;
         }
+        let before = self.standing(client, server);
+        let (up, down) = self.move_payload(client, server);
+        let (source, target) = self.slots.pair(client, server);
+        note_end(source, target);
+        if is_cut(up, source, target) {
+            return self.cut_off(client, server, (up, down));
+        }
+        if is_cut(down, target, source) {
+            return self.cut_off(client, client, (up, down));
+        }
+        let finished = up == Flow::Finished && down == Flow::Finished;
+        if finished && source.tls.is_none() && target.tls.is_none() {
+            // The close says what a FIN would.
+            return self.end(client);
+        }
+        let buffers = &mut self.mover.buffers;
+        let sent = [
+            pass_end(up, source, target, buffers),
+            pass_end(down, target, source, buffers),
+        ];
+        if finished && sent == [true; 2] {
+            return self.end(client);
+        }
+        if up == Flow::More || down == Flow::More {
+            self.run_again(client);
+        }
+        let after = self.standing(client, server);
+        if after.shut != before.shut {
+            self.slots.mirror(client);
+            self.slots.mirror(server);
+        } else {
+            self.slots.mirror_bytes(client);
+            self.slots.mirror_bytes(server);
+        }
+        if after != before {
+            self.set_idle_deadline(client);
+        }
+        self.watch_both(client, server, (up, down));
+    }
+
+    /// What decides which time-outs hold.
+    fn standing(&self, client: u32, server: u32) -> Standing {
+        let (source, target) = (self.slots.get(client), self.slots.get(server));
+        Standing {
+            shut: source.flags | target.flags,
+            held: (source.input.holds(), target.input.holds()),
+            tunnel: is_tunnel(source, target),
+        }
+    }
+
+    /// Both directions once, until neither fails any more.
+    fn move_payload(&mut self, client: u32, server: u32) -> (Flow, Flow) {
         let now = self.now;
         let (source, target) = self.slots.pair(client, server);
-        let before = (moved(source), moved(target));
+        let before = (source.traffic, target.traffic);
         let held = (source.input.holds(), target.input.holds());
-        let was_tunnel = is_tunnel(source, target);
-        let (up, down) = loop {
+        note_reset(source);
+        note_reset(target);
+        let flows = loop {
             let up = direction(source, target, &mut self.mover);
             let down = direction(target, source, &mut self.mover);
             let buffers = &mut self.mover.buffers;
@@ -35,54 +93,48 @@ impl Worker {
                 break (up, down);
             }
         };
-        let holds = (source.input.holds(), target.input.holds());
         // While it was held back it could not be active: its time starts again.
-        if moved(source) != before.0 || (held.0 && !holds.0) {
+        if source.traffic != before.0 || (held.0 && !source.input.holds()) {
             source.last_io = now;
         }
-        if moved(target) != before.1 || (held.1 && !holds.1) {
+        if target.traffic != before.1 || (held.1 && !target.input.holds()) {
             target.last_io = now;
         }
-        note_fin(source, target);
-        if up == Flow::Finished && down == Flow::Finished {
-            if source.reason == 0 {
-                // Both FINs were read in one turn: the server's came later or
-                // as an answer, so the client is named.
-                source.reason = reason(by::CLIENT, phase::DATA, code::DONE);
-            }
-            if source.tls.is_none() && target.tls.is_none() {
-                // The close says what a FIN would.
-                return self.end(client);
-            }
+        flows
+    }
+
+    fn watch_both(&mut self, client: u32, server: u32, (up, down): (Flow, Flow)) {
+        let of_client = watch_of(self.slots.get(client), up);
+        let of_server = watch_of(self.slots.get(server), down);
+        self.watch(client, of_client);
+        self.watch(server, of_server);
+    }
+
+    /// Passes a cut on to `side`, as a reset: a FIN would say that what it got is
+    /// complete. A reset also drops what the kernel has not delivered yet, so it
+    /// waits until the other kernel has acknowledged everything.
+    fn cut_off(&mut self, client: u32, side: u32, flows: (Flow, Flow)) {
+        let now = self.now;
+        let patience = self.patience_with(client, side);
+        let connection = self.slots.get_mut(side);
+        let left = connection.fd.as_ref().map_or(0, sys::unacknowledged);
+        let extra = connection.extra();
+        if left != std::mem::replace(&mut extra.unacknowledged, left) {
+            connection.last_io = now;
         }
-        let shut = source.flags | target.flags;
-        let buffers = &mut self.mover.buffers;
-        let sent = [
-            pass_fin(up, source, target, buffers),
-            pass_fin(down, target, source, buffers),
-        ];
-        if up == Flow::Finished && down == Flow::Finished && sent == [true; 2] {
+        let read = left == 0 && connection.last_io + CUT_REST <= now;
+        if read || connection.last_io + patience.max(CUT_REST) <= now {
+            if let Some(fd) = &connection.fd {
+                sys::reset_on_close(fd);
+            }
             return self.end(client);
         }
-        let changed = (source.flags | target.flags) != shut;
-        let becomes_tunnel = !was_tunnel && is_tunnel(source, target);
-        let (watch_client, watch_server) = (watch_of(source, up), watch_of(target, down));
-        if up == Flow::More || down == Flow::More {
-            self.run_again(client);
-        }
-        if changed {
-            self.slots.mirror(client);
-            self.slots.mirror(server);
-            self.set_idle_deadline(client);
-        } else {
-            self.slots.mirror_bytes(client);
-            self.slots.mirror_bytes(server);
-            if becomes_tunnel || held != holds {
-                self.set_idle_deadline(client);
-            }
-        }
-        self.watch(client, watch_client);
-        self.watch(server, watch_server);
+        let server = self.slots.get(client).peer;
+        self.slots.mirror_bytes(client);
+        self.slots.mirror_bytes(server);
+        self.watch_both(client, server, flows);
+        // Nothing tells of an acknowledgement, nor of a read.
+        self.set_deadline(client, Deadline::Cut, now + crate::timer::TICK);
     }
 
     /// Ends a client's connection, and its server's with it: the one place
@@ -136,6 +188,43 @@ impl Worker {
     }
 }
 
+/// True where `source` ended in the middle or has lost what it was sent, everything
+/// that came from it is written, and a reset is the only way to tell `target` so.
+/// With TLS the missing close_notify says it, and a unix socket has nothing to say
+/// it with.
+fn is_cut(flow: Flow, source: &Connection, target: &Connection) -> bool {
+    let cut = source.input.ended_broken() && target.output.is_open();
+    flow == Flow::Finished
+        && (cut || source.output.is_broken())
+        && target.tls.is_none()
+        && !target.unix
+        && !target.output.is_broken()
+}
+
+/// A peer whose end was read already may reset: no read will tell, and a write only
+/// where there is one.
+fn note_reset(connection: &mut Connection) {
+    let asks =
+        connection.ready.has_hangup() && connection.input.ended() && connection.output.is_open();
+    if asks && let Some(error) = connection.fd.as_ref().and_then(sys::take_error) {
+        data::write_failed(connection, error);
+        connection
+            .input
+            .fail(sys::code_of(error), error.raw_os_error());
+    }
+}
+
+/// What decides which time-outs hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Standing {
+    /// Flags of both: a change of SHR or SHW is one.
+    shut: i32,
+    /// Payload of the client, and of the server, waits for the other.
+    held: (bool, bool),
+    /// Both have sent payload.
+    tunnel: bool,
+}
+
 /// One direction; finished at once where the target takes nothing any more.
 fn direction(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> Flow {
     if !target.output.is_open() {
@@ -155,7 +244,7 @@ fn absorb(
     let read = source.input.take_failure();
     if let Some((code, errno)) = read {
         // What was read before is still delivered.
-        source.output.shut();
+        source.output.fail();
         blame(source, target, code, errno);
     }
     if let Flow::WriteError(error) = flow {
@@ -191,7 +280,10 @@ fn blame(failed: &mut Connection, peer: &mut Connection, code: i32, errno: i32) 
 
 /// Remembers who sent the first FIN, as the reason of a clean end, and who
 /// ended without saying so.
-fn note_fin(client: &mut Connection, server: &Connection) {
+///
+/// Where both ends were read in one turn the client is named: the server's came
+/// later, or as an answer.
+fn note_end(client: &mut Connection, server: &Connection) {
     if client.reason == 0 && (client.input.ended() || server.input.ended()) {
         let side = if client.input.ended() {
             by::CLIENT
@@ -211,7 +303,7 @@ fn note_fin(client: &mut Connection, server: &Connection) {
 
 /// Passes an end on once everything before it has been written; true where the
 /// target has been told.
-fn pass_fin(
+fn pass_end(
     flow: Flow,
     source: &mut Connection,
     target: &mut Connection,
@@ -246,8 +338,4 @@ fn watch_of(connection: &Connection, flow: Flow) -> Watch {
 fn is_tunnel(client: &Connection, server: &Connection) -> bool {
     let wanted = |route: &Arc<Route>| route.tunnel_timeout > 0;
     client.bytes_in > 0 && server.bytes_in > 0 && server.route.as_ref().is_some_and(wanted)
-}
-
-fn moved(connection: &Connection) -> u64 {
-    connection.bytes_in + connection.bytes_out
 }

@@ -5,7 +5,7 @@ use sluice_wire::errors::{by, code, phase, reason};
 use sluice_wire::events::event;
 
 use super::Worker;
-use super::incoming::phase_of;
+use super::incoming::{LAST_CHUNK_TIMEOUT, phase_of};
 use crate::connection::{Connection, Deadline, Mode, NONE};
 
 impl Worker {
@@ -96,6 +96,22 @@ impl Worker {
         found
     }
 
+    /// How long a side that takes nothing is waited for once the other has ended, in
+    /// milliseconds.
+    pub(super) fn patience_with(&self, client: u32, side: u32) -> u64 {
+        let (normal, fin) = match &self.slots.get(side).route {
+            Some(route) => (route.server_timeout, route.server_fin_timeout),
+            None => self.listener_of(client).map_or((0, 0), |it| {
+                (it.spec.client_timeout, it.spec.client_fin_timeout)
+            }),
+        };
+        match (normal, fin) {
+            (0, 0) => LAST_CHUNK_TIMEOUT,
+            (normal, 0) => normal,
+            (_, fin) => fin,
+        }
+    }
+
     pub(super) fn run_timers(&mut self) {
         let mut due = std::mem::take(&mut self.due);
         due.clear();
@@ -131,6 +147,7 @@ impl Worker {
                 self.end_with(slot, reason(by::TIMEOUT, phase, code::HANDSHAKE_TIMEOUT), 0);
             }
             Deadline::Linger | Deadline::Tarpit => self.end(slot),
+            Deadline::Cut => self.pump(slot),
             Deadline::None | Deadline::Idle => {}
         }
     }

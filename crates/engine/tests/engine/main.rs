@@ -2,6 +2,7 @@
 //! policy that answers through the rings as TypeScript does.
 
 mod boundary;
+mod ends;
 mod faults;
 mod forward;
 mod lifecycle;

@@ -99,13 +99,28 @@ impl Pattern {
 
     /// Reads to the FIN and checks every byte.
     pub fn read(&self, stream: &mut impl Read, total: usize) {
+        let (done, end) = self.read_all(stream);
+        end.expect("a FIN");
+        assert_eq!(done, total);
+    }
+
+    /// Reads to a reset and checks every byte; returns their number.
+    pub fn read_to_reset(&self, stream: &mut impl Read) -> usize {
+        let (done, end) = self.read_all(stream);
+        let error = end.expect_err("a reset");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        done
+    }
+
+    fn read_all(&self, stream: &mut impl Read) -> (usize, std::io::Result<()>) {
         let mut buffer = vec![0; 256 * 1024];
         let mut done = 0;
         loop {
-            let count = stream.read(&mut buffer).expect("read");
-            if count == 0 {
-                break;
-            }
+            let count = match stream.read(&mut buffer) {
+                Ok(0) => return (done, Ok(())),
+                Ok(count) => count,
+                Err(error) => return (done, Err(error)),
+            };
             let mut checked = 0;
             while checked < count {
                 let expected = self.at(done + checked, count - checked);
@@ -115,7 +130,6 @@ impl Pattern {
             }
             done += count;
         }
-        assert_eq!(done, total);
     }
 }
 
