@@ -10,6 +10,7 @@ import { spawn } from 'node:child_process'
 export type Send = (socket: string, message: string) => void
 
 const USEC_PER_MS = 1000
+const ALIVE = 'WATCHDOG=1'
 /** A stop ends within its deadline and so many ms. */
 const STOP_MARGIN = 5_000
 
@@ -32,7 +33,7 @@ export class Notifier {
   ) {
     const { NOTIFY_SOCKET: socket, WATCHDOG_USEC: usec, WATCHDOG_PID: watched } = env
     this.#socket = socket || undefined
-    this.#send = send ?? ((to, message) => sendByProgram(to, message, failed))
+    this.#send = send ?? byProgram(failed)
     this.#failed = failed
     const mine = watched === undefined || watched === String(pid)
     this.#watchdog = mine && /^[1-9]\d*$/.test(usec ?? '') ? Number(usec) / USEC_PER_MS : 0
@@ -49,7 +50,7 @@ export class Notifier {
     this.#tell(['READY=1', ...(status === undefined ? [] : [`STATUS=${status}`])])
     if (this.#watchdog === 0 || this.#timer !== undefined) return
     // Half of the time, as sd_watchdog_enabled(3) has it.
-    this.#timer = setInterval(() => this.#tell(['WATCHDOG=1']), this.#watchdog / 2)
+    this.#timer = setInterval(() => this.#tell([ALIVE]), this.#watchdog / 2)
     this.#timer.unref()
   }
 
@@ -75,13 +76,23 @@ export class Notifier {
   }
 }
 
-/** Needs NotifyAccess=all: the message comes from a process of its own. */
-function sendByProgram(socket: string, message: string, failed: (error: unknown) => void): void {
-  const env = { ...process.env, NOTIFY_SOCKET: socket }
-  const child = spawn('systemd-notify', message.split('\n'), { env, stdio: 'ignore' })
-  child.on('error', failed)
-  child.on('exit', (code) => {
-    if (code !== 0) failed(new Error(`systemd-notify ended with ${code}`))
-  })
-  child.unref()
+/** Needs NotifyAccess=all: messages come from processes of their own. */
+function byProgram(failed: (error: unknown) => void): Send {
+  let running = 0
+  return (socket, message) => {
+    // A sign of life can wait for one that is on its way; a machine that is slow has enough to do.
+    if (running > 0 && message === ALIVE) return
+    const env = { ...process.env, NOTIFY_SOCKET: socket }
+    const child = spawn('systemd-notify', message.split('\n'), { env, stdio: 'ignore' })
+    running++
+    child.on('error', (error) => {
+      running--
+      failed(error)
+    })
+    child.on('exit', (code) => {
+      running--
+      if (code !== 0) failed(new Error(`systemd-notify ended with ${code}`))
+    })
+    child.unref()
+  }
 }

@@ -161,7 +161,7 @@ test('a socket that is not there is told once, and the proxy runs', async (t) =>
   const { path, remove } = folder({ 'sluice.config.mjs': config })
   const running = start(['run', '--engine', 'js'], path, {
     NOTIFY_SOCKET: '/nowhere/n',
-    WATCHDOG_USEC: '20000',
+    WATCHDOG_USEC: '60000',
   })
   t.after(async () => {
     running.child.kill('SIGKILL')

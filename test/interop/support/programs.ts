@@ -17,7 +17,9 @@ const packages = {
   'redis-cli': 'redis-tools',
   'redis-server': 'redis-server',
   script: 'bsdutils',
+  'systemd-analyze': 'systemd',
   'systemd-socket-activate': 'systemd',
+  unshare: 'util-linux',
 } as const
 
 export type Program = keyof typeof packages
