@@ -171,3 +171,78 @@ engineTest('a silent client of an applet', async (h) => {
   await h.dial({ port })
   assert.equal((await h.next('closed')).reason, 'timeout data client-timeout')
 })
+
+for (const [what, bytes] of [
+  ['more than it takes', 'more than four'],
+  ['as much as it takes', 'four'],
+] as const) {
+  engineTest(`an applet is slow, and its client sent ${what}: nobody is silent`, async (h) => {
+    const { port } = await h.listenPort({ clientTimeout: 100 })
+    h.answers.handshake = ({ conn, generation }) => h.engine.applet(conn, generation, 4, 0)
+    const client = await h.dial({ port })
+    await client.send(bytes)
+    const { conn, generation, bytes: first } = await h.next('data')
+    assert.equal(first?.toString(), bytes.slice(0, 4))
+    await delay(400)
+    assert.equal(h.all('closed').length, 0)
+    h.engine.credit(conn, generation, 1000)
+    if (bytes.length > 4) {
+      assert.equal((await h.next('data')).bytes?.toString(), bytes.slice(4))
+    }
+    // From now on the client is the one that could say something.
+    assert.equal((await h.next('closed')).reason, 'timeout data client-timeout')
+  })
+}
+
+engineTest('a client that has sent its FIN and does not read the answer is silent', async (h) => {
+  const { port } = await h.listenPort({ clientTimeout: 100, clientFinTimeout: 100 })
+  h.answers.handshake = ({ conn, generation }) => h.engine.applet(conn, generation, 1000, 0)
+  const client = await h.dial({ port })
+  client.pause()
+  await client.send('ask')
+  client.fin()
+  const { conn, generation } = await h.next('data')
+  // Nobody is expected to act while the applet thinks.
+  await delay(300)
+  assert.equal(h.all('closed').length, 0)
+  const block = Buffer.alloc(60_000)
+  for (let i = 0; i < 800; i++) h.engine.send(conn, generation, block, false)
+  assert.equal((await h.next('closed')).reason, 'timeout close client-fin-timeout')
+})
+
+engineTest(
+  'close sends what was given before, however much a slow client has to take',
+  async (h) => {
+    const client = await appletClient(h, 1000)
+    client.pause()
+    const { conn, generation } = await h.next('handshake')
+    const block = randomBytes(60_000)
+    const blocks = 300
+    for (let i = 0; i < blocks; i++) h.engine.send(conn, generation, block, false)
+    h.engine.close(conn, generation, done, CloseMode.CLOSE, 0)
+    await delay(100)
+    client.resume()
+    const all = await client.readToEnd()
+    assert.equal(all.length, blocks * block.length)
+    for (let at = 0; at < all.length; at += block.length) {
+      assert.ok(all.subarray(at, at + block.length).equals(block), `other bytes at ${at}`)
+    }
+    client.fin()
+    assert.equal((await h.next('closed')).reason, 'policy data done')
+  },
+)
+
+engineTest(
+  'a client that does not take what close has still to send ends by its time-out',
+  async (h) => {
+    const { port } = await h.listenPort({ clientTimeout: 100, clientFinTimeout: 100 })
+    h.answers.handshake = ({ conn, generation }) => h.engine.applet(conn, generation, 1000, 0)
+    const client = await h.dial({ port })
+    client.pause()
+    const { conn, generation } = await h.next('handshake')
+    const block = Buffer.alloc(60_000)
+    for (let i = 0; i < 800; i++) h.engine.send(conn, generation, block, false)
+    h.engine.close(conn, generation, done, CloseMode.CLOSE, 0)
+    assert.equal((await h.next('closed')).reason, 'policy data done')
+  },
+)

@@ -12,7 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { ConnFlag, ConnState, Family, Field, Handshake } from '#sluice/engine/wire.js'
 import { SluiceError } from '#sluice/errors.js'
-import { engineTest } from '../support/engine-harness.js'
+import { engineTest, type Harness, type Told } from '../support/engine-harness.js'
 import { dialing } from '../support/peer.js'
 
 engineTest('an IPv4 connection has its addresses in the table', async (h) => {
@@ -128,6 +128,48 @@ engineTest('unix sockets on both sides', async (h) => {
     rmSync(folder, { recursive: true })
   }
 })
+
+/** What policy does with a unix client that has written and closed. */
+const slowly: Record<string, (h: Harness, told: Told & { bit: number }) => Promise<void>> = {
+  'is asked about it': async (h, told) => {
+    await delay(50)
+    h.pass(told)
+  },
+  'holds it back': async (h, { conn, generation }) => {
+    h.engine.proceed(conn, generation, Handshake.ACCEPT_SESSION, 0, 0)
+    await delay(50)
+    h.engine.connect(conn, generation, h.defaultRoute, 0, 0)
+  },
+  'looks at its bytes': async (h, { conn, generation }) => {
+    h.engine.inspect(conn, generation, 100, 0, 0)
+    await h.next('bytes', ({ bytes }) => bytes?.toString() === 'fire and forget')
+    await delay(50)
+    h.engine.connect(conn, generation, h.defaultRoute, 0, 0)
+  },
+  'connects it at once': async (h, told) => h.pass(told),
+}
+
+for (const [what, answer] of Object.entries(slowly)) {
+  engineTest(`a unix client writes and closes while policy ${what}`, async (h) => {
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-'))
+    try {
+      const upstream = await h.server({ path: join(folder, 'server') })
+      const path = join(folder, 'front')
+      await h.listen({ address: { kind: 'unix', path } })
+      h.route(join(folder, 'server'))
+      h.answers.handshake = (told) => void answer(h, told)
+      const client = await h.dial({ path })
+      await client.send('fire and forget')
+      client.destroy()
+      const server = await upstream.accept()
+      assert.equal((await server.readToEnd()).toString(), 'fire and forget')
+      server.fin()
+      assert.equal((await h.next('closed')).reason, 'client data done')
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+}
 
 engineTest(
   'a unix socket that a dead process left is replaced, what is in use is not',

@@ -43,7 +43,9 @@ export class AppletStream implements SideHandler {
     this.#input = input
     this.#listen = listen
     this.#credit = credit
-    this.#inactivity = new Inactivity(core, [{ side, limit: () => this.#limit() }], () => {
+    // An applet that takes nothing is itself the one that is slow.
+    const watched = { side, limit: () => this.#limit(), isHeard: () => this.#credit > 0 }
+    this.#inactivity = new Inactivity(core, [watched], () => {
       const fin = this.#firstFin !== 0 && listen.clientFinTimeout > 0
       const code = fin ? Code.CLIENT_FIN_TIMEOUT : Code.CLIENT_TIMEOUT
       this.#end(packReason(By.TIMEOUT, this.phase, code), 0)
@@ -64,6 +66,7 @@ export class AppletStream implements SideHandler {
   }
 
   credit(bytes: number): void {
+    if (this.#credit <= 0) this.#side.activity = this.#core.now()
     this.#credit += bytes
     this.#deliverLater()
   }

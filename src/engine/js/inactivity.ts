@@ -11,10 +11,13 @@ import type { Core } from './core.js'
 import { timer } from './core.js'
 import type { Side } from './side.js'
 
-/** One side under watch. `limit` in ms, 0: never; asked anew at each check. */
+/** One side under watch. Both functions are asked anew at each check. */
 export interface Watched {
   side: Side
+  /** ms; 0: never. */
   limit(): number
+  /** What it sent now would be taken; not given: always, while it is read from. */
+  isHeard?(): boolean
 }
 
 /** A timer that fires later than this, in ms: the loop was blocked, or the process stopped. */
@@ -48,10 +51,10 @@ export class Inactivity {
     if (this.#stopped) return
     const now = this.#core.now()
     let wait = Number.POSITIVE_INFINITY
-    for (const [i, { side, limit }] of this.#watched.entries()) {
+    for (const [i, { side, limit, isHeard }] of this.#watched.entries()) {
       const longest = limit()
       if (longest <= 0 || side.closed) continue
-      if (this.#progressed(i, side) || !isExpected(side)) side.activity = now
+      if (this.#progressed(i, side) || !isExpected(side, isHeard?.() ?? true)) side.activity = now
       const left = side.activity + longest - now
       if (left <= 0) {
         this.#expired(side)
@@ -91,6 +94,6 @@ export class Inactivity {
   }
 }
 
-function isExpected(side: Side): boolean {
-  return (side.reading && !side.eof) || side.waiting > 0
+function isExpected(side: Side, heard: boolean): boolean {
+  return (heard && side.reading && !side.eof) || side.waiting > 0
 }
