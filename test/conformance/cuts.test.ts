@@ -8,9 +8,6 @@ import { randomBytes } from 'node:crypto'
 import { engineTest } from '../support/engine-harness.js'
 import type { Peer } from '../support/peer.js'
 
-/** Until the native engine does the same. */
-const cutTest: typeof engineTest = (name, run) => engineTest(name, run, { kinds: ['js'] })
-
 const directions = ['client', 'server'] as const
 
 /** The pair as who breaks off and who sees it. */
@@ -20,14 +17,14 @@ function roles(by: 'client' | 'server', pair: { client: Peer; server: Peer }) {
 }
 
 for (const by of directions) {
-  cutTest(`the ${by} resets an idle session`, async (h) => {
+  engineTest(`the ${by} resets an idle session`, async (h) => {
     const { from, to } = roles(by, await h.pair())
     from.reset()
     assert.equal(await to.ending(), 'reset')
     assert.equal((await h.next('closed')).reason, `${by} data reset`)
   })
 
-  cutTest(`what the ${by} sent before its reset arrives, then the reset`, async (h) => {
+  engineTest(`what the ${by} sent before its reset arrives, then the reset`, async (h) => {
     const { from, to } = roles(by, await h.pair())
     await from.send('last words')
     await to.expect('last words')
@@ -36,7 +33,7 @@ for (const by of directions) {
     assert.equal((await h.next('closed')).reason, `${by} data reset`)
   })
 
-  cutTest(`a reset of the ${by} right behind its bytes never looks like an end`, async (h) => {
+  engineTest(`a reset of the ${by} right behind its bytes never looks like an end`, async (h) => {
     for (let i = 0; i < 30; i++) {
       const { from, to } = roles(by, await h.pair())
       const bytes = randomBytes(1 + i * 1000)
@@ -50,7 +47,7 @@ for (const by of directions) {
     }
   })
 
-  cutTest(`the ${by} resets in the middle of a transfer to a slow reader`, async (h) => {
+  engineTest(`the ${by} resets in the middle of a transfer to a slow reader`, async (h) => {
     const pair = await h.pair()
     const { from, to } = roles(by, pair)
     to.pause()
@@ -75,7 +72,7 @@ for (const by of directions) {
     assert.equal((await h.next('closed')).reason, `${by} data reset`)
   })
 
-  cutTest(`the ${by} resets after the FIN of the other side`, async (h) => {
+  engineTest(`the ${by} resets after the FIN of the other side`, async (h) => {
     const { from, to } = roles(by, await h.pair())
     to.fin()
     assert.equal(await from.ending(), 'fin')
@@ -86,7 +83,7 @@ for (const by of directions) {
     assert.equal((await h.next('closed')).reason, `${by} close reset`)
   })
 
-  cutTest(`the ${by} resets after its own FIN`, async (h) => {
+  engineTest(`the ${by} resets after its own FIN`, async (h) => {
     const { from, to } = roles(by, await h.pair())
     from.fin()
     assert.equal(await to.ending(), 'fin')
@@ -105,7 +102,7 @@ for (const by of directions) {
   })
 }
 
-cutTest('a complete end is a FIN, also when the other side resets behind it', async (h) => {
+engineTest('a complete end is a FIN, also when the other side resets behind it', async (h) => {
   const { client, server } = await h.pair()
   client.fin()
   server.fin()

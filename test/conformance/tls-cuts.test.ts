@@ -11,10 +11,6 @@ import type { TlsPeer, TlsServer } from '../support/tls-peer.js'
 import { type Relay, recordEnds } from '../support/tls-relay.js'
 import { type SiteOptions, type Stage, terminating, tlsTest } from '../support/tls-site.js'
 
-/** Until the native engine does the same. */
-const cutTest: typeof tlsTest = (name, prepare, run) =>
-  tlsTest(name, prepare, run, { kinds: ['js'] })
-
 const ca = makeAuthority()
 const front = ca.issue({ names: ['front.example'] })
 const back = ca.issue({ names: ['back.example'] })
@@ -55,7 +51,7 @@ function recordTypes(bytes: Buffer): number[] {
 
 const alerts = (bytes: Buffer) => recordTypes(bytes).filter((type) => type === ALERT).length
 
-cutTest(
+tlsTest(
   'a complete end of the server has a close_notify for the client',
   terminating({ cert: front.pemFile }),
   async (stage) => {
@@ -79,7 +75,7 @@ tlsTest('a reset of the server has none', terminating({ cert: front.pemFile }), 
   assert.equal(alerts(relay.bytes('down')), 0)
 })
 
-cutTest(
+tlsTest(
   'nor has a reset behind much that the client has still to take',
   terminating({ cert: front.pemFile }),
   async (stage) => {
@@ -97,7 +93,7 @@ cutTest(
   },
 )
 
-cutTest(
+tlsTest(
   'nor has a time-out of the server',
   terminating({ cert: front.pemFile }, { backend: { timeouts: { server: '100ms' } } }),
   async (stage) => {
@@ -109,7 +105,7 @@ cutTest(
   },
 )
 
-cutTest(
+tlsTest(
   'nor has the end of a proxy that stops in the midst',
   terminating({ cert: front.pemFile }),
   async (stage) => {
@@ -121,7 +117,7 @@ cutTest(
   },
 )
 
-cutTest(
+tlsTest(
   'an end without close_notify is passed on without one, from TLS to TLS',
   async (stage) => ({
     ...terminating({ cert: front.pemFile }),
@@ -140,7 +136,7 @@ cutTest(
   },
 )
 
-cutTest(
+tlsTest(
   'a complete end is passed on with one, from TLS to TLS',
   async (stage) => ({
     ...terminating({ cert: front.pemFile }),
@@ -166,14 +162,14 @@ for (const maxVersion of versions) {
   }
   const terminated = terminating({ cert: front.pemFile, maxVersion })
 
-  cutTest(`a TLS client resets: a raw server sees it, ${maxVersion}`, terminated, async (stage) => {
+  tlsTest(`a TLS client resets: a raw server sees it, ${maxVersion}`, terminated, async (stage) => {
     const { client, server } = await stage.pair()
     client.reset()
     assert.equal(await server.ending(), 'reset')
     assert.equal((await stage.end(0)).reason, 'client data reset')
   })
 
-  cutTest(`a TLS server resets: a raw client sees it, ${maxVersion}`, toServer, async (stage) => {
+  tlsTest(`a TLS server resets: a raw client sees it, ${maxVersion}`, toServer, async (stage) => {
     const client = await stage.dialRaw()
     await client.send('>')
     const server = await upstream.accept()
@@ -185,7 +181,7 @@ for (const maxVersion of versions) {
     assert.equal((await stage.end(0)).reason, 'server data reset')
   })
 
-  cutTest(
+  tlsTest(
     `a TLS client ends without close_notify: a raw server sees a reset, ${maxVersion}`,
     terminated,
     async (stage) => {
@@ -198,7 +194,7 @@ for (const maxVersion of versions) {
     },
   )
 
-  cutTest(
+  tlsTest(
     `a TLS server ends without close_notify: a raw client sees a reset, ${maxVersion}`,
     toServer,
     async (stage) => {
