@@ -5,6 +5,7 @@
 
 import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
+import { SluiceError } from '../errors.js'
 
 /** Lines about one source in a window of ms; the rest is counted. */
 const LINES = 5
@@ -32,6 +33,7 @@ export interface FailureFields {
 export class FailureLog {
   readonly #now: () => number
   readonly #sources = new Map<string, Source>()
+  readonly #told = new WeakSet<SluiceError>()
 
   /** `now`: ms of any clock. */
   constructor(now: () => number = () => performance.now()) {
@@ -49,9 +51,15 @@ export class FailureLog {
     fields: FailureFields,
     message: string,
   ): void {
+    const { err } = fields
     if (root.isLevelEnabled('debug')) {
       log()[level](fields, message)
       return
+    }
+    if (err instanceof SluiceError) {
+      // The same object again: a mistake in the configuration that is told once.
+      if (this.#told.has(err)) return
+      this.#told.add(err)
     }
     const suppressed = this.#take(message)
     if (suppressed < 0) return

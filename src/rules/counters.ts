@@ -1,45 +1,45 @@
 /** The tracked counters as a policy sees them: live views of stick-table entries. */
 
-import type { StickTable, TableEntry } from '../tables/stick-table.js'
+import type { DataType, StickTable, TableEntry, TableKey } from '../tables/stick-table.js'
 import type { TrackedCounter } from './types.js'
 
-/** One of `sc0 sc1 sc2`. A view: what it reads is current, 0 once the connection has ended. */
+/**
+ * One of `sc0 sc1 sc2`. While the connection is open its entry is pinned. Behind its end the
+ * entry may be gone and its place another key's: then it is looked up again, and a write makes
+ * it where it is gone, as tracking does.
+ */
 export class Counter implements TrackedCounter {
   #table: StickTable | undefined
+  /** While the connection is open. */
   #entry: TableEntry | undefined
+  #key: TableKey | undefined
 
   get tracked(): boolean {
-    return this.#entry !== undefined
+    return this.#table !== undefined
   }
 
   get key(): string | number | undefined {
-    return this.#table !== undefined && this.#entry !== undefined
-      ? this.#table.keyOf(this.#entry)
-      : undefined
+    const table = this.#table
+    if (table === undefined) return undefined
+    const entry = this.#found()
+    return entry === undefined ? undefined : table.keyOf(entry)
   }
 
-  get table(): StickTable | undefined {
-    return this.#table
-  }
-
-  get entry(): TableEntry | undefined {
-    return this.#entry
-  }
-
-  /** Counts the connection. Precondition: not tracked. */
-  attach(table: StickTable, entry: TableEntry): void {
+  /** Counts the connection. Preconditions: not tracked; `entry` is that of `key`. */
+  attach(table: StickTable, entry: TableEntry, key: TableKey): void {
     this.#table = table
     this.#entry = entry
+    this.#key = typeof key === 'object' ? key.slice() : key
     table.retain(entry)
-    table.add(entry, 'connCur', 1)
+    table.count(entry, 'connCur', 1)
     // A counter feeds its rate.
-    table.add(entry, 'connCnt', 1)
+    table.count(entry, 'connCnt', 1)
   }
 
   /** A session was made of the connection. */
   sessionMade(): void {
     if (this.#table === undefined || this.#entry === undefined) return
-    this.#table.add(this.#entry, 'sessCnt', 1)
+    this.#table.count(this.#entry, 'sessCnt', 1)
   }
 
   /** The connection ended. Idempotent. */
@@ -48,9 +48,9 @@ export class Counter implements TrackedCounter {
     const entry = this.#entry
     if (table === undefined || entry === undefined) return
     this.#entry = undefined
-    if (bytesIn > 0) table.add(entry, 'bytesInCnt', bytesIn)
-    if (bytesOut > 0) table.add(entry, 'bytesOutCnt', bytesOut)
-    table.add(entry, 'connCur', -1)
+    if (bytesIn > 0) table.count(entry, 'bytesInCnt', bytesIn)
+    if (bytesOut > 0) table.count(entry, 'bytesOutCnt', bytesOut)
+    table.count(entry, 'connCur', -1)
     table.release(entry)
   }
 
@@ -94,11 +94,9 @@ export class Counter implements TrackedCounter {
     return this.#get('gpc0')
   }
 
-  /** Counting up also counts in `gpc0Rate`. Ignored while not tracked. */
+  /** Counting up also counts in `gpc0Rate`. */
   set gpc0(value: number) {
-    if (this.#table !== undefined && this.#entry !== undefined) {
-      this.#table.set(this.#entry, 'gpc0', value)
-    }
+    this.#set('gpc0', value)
   }
 
   get gpc1(): number {
@@ -106,9 +104,7 @@ export class Counter implements TrackedCounter {
   }
 
   set gpc1(value: number) {
-    if (this.#table !== undefined && this.#entry !== undefined) {
-      this.#table.set(this.#entry, 'gpc1', value)
-    }
+    this.#set('gpc1', value)
   }
 
   get gpc0Rate(): number {
@@ -120,18 +116,30 @@ export class Counter implements TrackedCounter {
   }
 
   set gpt0(value: number) {
-    if (this.#table !== undefined && this.#entry !== undefined) {
-      this.#table.set(this.#entry, 'gpt0', value)
-    }
+    this.#set('gpt0', value)
   }
 
   get serverId(): number {
     return this.#get('serverId')
   }
 
-  #get(name: Parameters<StickTable['get']>[1]): number {
-    return this.#table !== undefined && this.#entry !== undefined
-      ? this.#table.get(this.#entry, name)
-      : 0
+  #get(name: DataType): number {
+    const table = this.#table
+    if (table === undefined) return 0
+    table.mustRead(name)
+    const entry = this.#found()
+    return entry === undefined ? 0 : table.get(entry, name)
+  }
+
+  #set(name: DataType, value: number): void {
+    const table = this.#table
+    if (table === undefined) return
+    table.mustWrite(name)
+    const entry = this.#entry ?? table.track(this.#key as TableKey)
+    if (entry !== undefined) table.set(entry, name, value)
+  }
+
+  #found(): TableEntry | undefined {
+    return this.#entry ?? this.#table?.lookup(this.#key as TableKey)
   }
 }

@@ -13,7 +13,11 @@ export type CounterName = 'sc0' | 'sc1' | 'sc2'
 /** Values a policy keeps on a connection. */
 export type Variable = string | number | boolean | bigint | Uint8Array | undefined
 
-/** Live view of a tracked stick-table entry; every value is 0 where the table does not store it. */
+/**
+ * Live view of a stick-table entry, also behind the end of the connection. Every value is 0 until
+ * the counter is tracked, and writes are then ignored. What the table does not store throws a
+ * SluiceError (ERR_SLUICE_ARGUMENT) that names table and counter.
+ */
 export interface TrackedCounter {
   /** False until tracked. */
   readonly tracked: boolean

@@ -400,7 +400,7 @@ export class ClientConnection implements Connection {
     const counter = this.counter(name)
     if (counter.tracked) return
     const entry = table.track(key)
-    if (entry !== undefined) counter.attach(table, entry)
+    if (entry !== undefined) counter.attach(table, entry, key)
   }
 
   /** The session was made: counts it in the tracked counters. */

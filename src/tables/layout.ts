@@ -48,6 +48,8 @@ export interface Layout {
   readonly columns: Readonly<Record<DataType, Column>>
   /** What is stored, in the order of HAProxy's documentation. */
   readonly stored: readonly DataType[]
+  /** That, and counters of which only the rate is stored: writing them feeds it. */
+  readonly writable: readonly DataType[]
 }
 
 /** Counters with the rate that each feeds. */
@@ -103,5 +105,6 @@ export function tableLayout(store: ResolvedTable['store'], keyWords: number): La
     stride: end + (end % 2),
     columns: columns as Record<DataType, Column>,
     stored: NAMES.filter((name) => store[name]),
+    writable: NAMES.filter((name) => store[name] || columns[name]?.rate !== undefined),
   }
 }

@@ -3,6 +3,7 @@
  * docs/stick-tables.md states memory and the error of rates.
  */
 
+import { inspect } from 'node:util'
 import type { Clock } from '../clock.js'
 import type { ResolvedTable } from '../config/resolved.js'
 import { SluiceError } from '../errors.js'
@@ -43,6 +44,10 @@ export class StickTable {
   readonly #codec: KeyCodec
   readonly #layout: Layout
   readonly #store: EntryStore
+  readonly #readable: ReadonlySet<DataType>
+  readonly #writable: ReadonlySet<DataType>
+  /** Errors about what is not stored, by name. */
+  readonly #told = new Map<string, SluiceError>()
 
   /** Preconditions: `config.size` and `config.keyLength` are whole numbers of at least 1. */
   constructor(config: ResolvedTable, clock: Clock) {
@@ -51,6 +56,10 @@ export class StickTable {
     this.#clock = clock
     this.#codec = keyCodec(config.key, config.keyLength)
     this.#layout = tableLayout(config.store, this.#codec.width)
+    const { stored, writable } = this.#layout
+    this.#writable = new Set(writable)
+    // `gpc0++` reads it before it is written.
+    this.#readable = new Set(writable.includes('gpc0') ? [...stored, 'gpc0'] : stored)
     this.#store = new EntryStore(this.#codec, config.size, config.expire, this.#layout.stride)
   }
 
@@ -109,8 +118,28 @@ export class StickTable {
     this.#store.unpin(entry, this.#clock.now())
   }
 
-  /** A counter, or a rate over its window until now; 0 where the table does not store it. */
+  /**
+   * A counter, or a rate over its window until now. gpc0 of which only the rate is stored reads
+   * 0, so that `gpc0 = gpc0 + 1` feeds it.
+   * @throws SluiceError (ERR_SLUICE_ARGUMENT) for what the table does not store: the same object
+   *   each time, so that it can be told once.
+   */
   get(entry: TableEntry, name: DataType): number {
+    this.mustRead(name)
+    return this.#read(entry, name)
+  }
+
+  /** @throws SluiceError (ERR_SLUICE_ARGUMENT) where `get` does. */
+  mustRead(name: DataType): void {
+    if (!this.#readable.has(name)) throw this.#missing(name)
+  }
+
+  /** @throws SluiceError (ERR_SLUICE_ARGUMENT) where `set` and `add` do, whatever the value. */
+  mustWrite(name: DataType): void {
+    if (!this.#writable.has(name)) throw this.#missing(name)
+  }
+
+  #read(entry: TableEntry, name: DataType): number {
     const { at, isRate, rate } = this.#layout.columns[name]
     if (at >= 0)
       return this.#store.doubles[entry >>> CHUNK_SHIFT]![this.#double(entry) + at] as number
@@ -128,9 +157,17 @@ export class StickTable {
    * feeds both the counter and its rate, each where it is stored: connCnt and connRate, sessCnt
    * and sessRate, bytesInCnt and bytesInRate, bytesOutCnt and bytesOutRate, gpc0 and gpc0Rate.
    * Under the name of a rate, only the rate is fed.
+   * @throws SluiceError (ERR_SLUICE_ARGUMENT) for what is no number, and for what is not stored
+   *   in either form.
    */
   add(entry: TableEntry, name: DataType, delta: number): void {
+    this.mustWrite(name)
     if (!Number.isFinite(delta)) throw this.#valueError(name, delta)
+    this.count(entry, name, delta)
+  }
+
+  /** As `add` with a finite number; nothing where the table does not store it. */
+  count(entry: TableEntry, name: DataType, delta: number): void {
     const whole = Math.trunc(delta)
     const { at, rate } = this.#layout.columns[name]
     if (at >= 0) {
@@ -149,12 +186,15 @@ export class StickTable {
    * Sets a counter to a whole number (a fraction is cut off, less than 0 is 0). A rise feeds the
    * rate as with `add`, so `gpc0 = gpc0 + 1` counts in gpc0Rate. Under the name of a rate, makes
    * the rate read `value` now.
+   * @throws SluiceError (ERR_SLUICE_ARGUMENT) for what is no number, and for what is not stored
+   *   in either form.
    */
   set(entry: TableEntry, name: DataType, value: number): void {
+    this.mustWrite(name)
     if (!Number.isFinite(value)) throw this.#valueError(name, value)
     const { isRate, rate } = this.#layout.columns[name]
     const whole = Math.max(Math.trunc(value), 0)
-    if (!isRate) this.add(entry, name, whole - this.get(entry, name))
+    if (!isRate) this.count(entry, name, whole - this.#read(entry, name))
     else if (rate !== undefined) {
       const now = this.#clock.now()
       setRate(this.#cells(entry, rate), this.#cell(entry, rate), rate.slice, now, whole)
@@ -195,7 +235,7 @@ export class StickTable {
       const now = this.#clock.now()
       if (uses === FREE || this.#store.isExpired(entry, now)) continue
       const data: Partial<Record<DataType, number>> = {}
-      for (const name of this.#layout.stored) data[name] = this.get(entry, name)
+      for (const name of this.#layout.stored) data[name] = this.#read(entry, name)
       left--
       const idle = uses > 0 ? 0 : this.#store.idle(entry, now)
       yield { key: this.keyOf(entry), uses, idle, data }
@@ -228,8 +268,22 @@ export class StickTable {
     )
   }
 
+  #missing(name: string): SluiceError {
+    const known = this.#told.get(name)
+    if (known !== undefined) return known
+    const isName = Object.hasOwn(this.#layout.columns, name)
+    const table = `table '${this.name}'`
+    const message = isName
+      ? `${table} does not store ${name}: add it to 'tables.${this.name}.store'.`
+      : `${table} has no ${inspect(name)}: expected one of ${Object.keys(this.#layout.columns).join(', ')}.`
+    const error = new SluiceError('ERR_SLUICE_ARGUMENT', message)
+    // The names that there are, and not what callers make up.
+    if (isName) this.#told.set(name, error)
+    return error
+  }
+
   #valueError(name: DataType, value: number): SluiceError {
-    const expected = `table '${this.name}': ${name}: expected a finite number, got ${value}`
+    const expected = `table '${this.name}': ${name}: expected a finite number, got ${inspect(value)}`
     return new SluiceError('ERR_SLUICE_ARGUMENT', expected)
   }
 }

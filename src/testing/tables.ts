@@ -74,12 +74,12 @@ export class TestTable {
 
 /** Calls `changed` after every write to `table`. */
 export function observeTable(table: StickTable, changed: (change: TableChange) => void): void {
-  const { add, set } = table
+  const { count, set } = table
   let writing = false
   const observed =
-    (write: typeof add) =>
+    (write: typeof count) =>
     (entry: TableEntry, name: DataType, value: number): void => {
-      // `set` is made of `add`.
+      // `set` is made of `count`, as `add` is.
       if (writing) {
         write.call(table, entry, name, value)
         return
@@ -95,7 +95,7 @@ export function observeTable(table: StickTable, changed: (change: TableChange) =
       changed({ table: table.name, key: table.keyOf(entry), before, after })
     }
   // This one table only: what others hold keeps the methods of its class.
-  table.add = observed(add)
+  table.count = observed(count)
   table.set = observed(set)
 }
 

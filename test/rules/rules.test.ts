@@ -456,3 +456,135 @@ test('a connection that policy keeps still has its addresses after the end', asy
   assert.equal(kept?.srcPort, 1234)
   assert.equal(kept?.dst, '192.0.2.254')
 })
+
+test('a counter that the table does not store fails the rule, and is told once', async () => {
+  const uses: ((conn: Connection) => unknown)[] = [
+    ({ sc0 }) => sc0.connRate,
+    ({ sc0 }) => sc0.gpc1++,
+    ({ sc0 }) => {
+      sc0.gpt0 = 1
+    },
+    ({ sc0 }) => sc0.serverId,
+  ]
+  for (const [i, name] of ['connRate', 'gpc1', 'gpt0', 'serverId'].entries()) {
+    const { engine, lines, proxy } = await harness({
+      tables: { few: { key: 'ip', size: 10, store: { connCur: true } } },
+      frontends: web({
+        tcpRequest: {
+          connection: [
+            track('sc0', (conn) => conn.src, 'few'),
+            function limit(conn: Connection) {
+              uses[i]?.(conn)
+            },
+          ],
+        },
+      }),
+    })
+    for (let client = 0; client < 4; client++) {
+      assert.deepEqual(engine.accept().end, {
+        by: 'policy',
+        phase: 'tcp-rules',
+        code: 'policy-error',
+      })
+    }
+    const told = lines.filter(({ level }) => level === 50)
+    assert.equal(told.length, 1)
+    assert.equal(told[0]?.rule, 'limit')
+    assert.equal(
+      (told[0]?.err as Error | undefined)?.message,
+      `table 'few' does not store ${name}: add it to 'tables.few.store'.`,
+    )
+    assert.equal(proxy.stats().frontends.web?.policyErrors, 4)
+  }
+})
+
+test('what is stored as a rate alone may be counted, and reads 0 until tracked', async () => {
+  const rates: number[] = []
+  const { engine } = await harness({
+    tables: { few: { key: 'ip', size: 10, store: { gpc0Rate: '10s' } } },
+    frontends: web({
+      tcpRequest: {
+        connection: [
+          (conn: Connection) => {
+            assert.deepEqual([conn.sc0.connRate, conn.sc0.gpc0, conn.sc0.tracked], [0, 0, false])
+          },
+          track('sc0', (conn) => conn.src, 'few'),
+          ({ sc0 }: Connection) => {
+            sc0.gpc0++
+            rates.push(sc0.gpc0Rate)
+          },
+        ],
+      },
+    }),
+  })
+  for (let client = 0; client < 3; client++) assert.equal(engine.accept().mode, 'forward')
+  assert.deepEqual(rates, [1, 2, 3])
+})
+
+test('a tracked entry is read and written behind the end of its connection', async () => {
+  const ended: Connection[] = []
+  const { engine, proxy, clock } = await harness({
+    tables: { cache: { key: 'ip', size: 2, expire: '1m', store: { gpt0: true, connCur: true } } },
+    frontends: web({
+      tcpRequest: {
+        connection: [
+          track('sc0', (conn) => conn.src, 'cache'),
+          (conn: Connection) => {
+            ended.push(conn)
+          },
+        ],
+      },
+    }),
+  })
+  const tag = (src: string) => {
+    const table = proxy.tables.get('cache')
+    const entry = table?.lookup(src)
+    return entry === undefined ? undefined : table?.get(entry, 'gpt0')
+  }
+  engine.accept({ src: '192.0.2.1' }).reset()
+  const [first] = ended as [Connection]
+  assert.deepEqual([first.sc0.tracked, first.sc0.key, first.sc0.connCur], [true, '192.0.2.1', 0])
+  first.sc0.gpt0 = 7
+  assert.equal(first.sc0.gpt0, 7)
+  assert.equal(tag('192.0.2.1'), 7)
+  // Its place is given to others, and its value is not theirs.
+  engine.accept({ src: '192.0.2.2' }).reset()
+  engine.accept({ src: '192.0.2.3' }).reset()
+  assert.equal(tag('192.0.2.1'), undefined)
+  assert.deepEqual([first.sc0.key, first.sc0.gpt0], [undefined, 0])
+  first.sc0.gpt0 = 8
+  assert.deepEqual(['192.0.2.1', '192.0.2.2', '192.0.2.3'].map(tag), [8, undefined, 0])
+  clock.advance(60_000)
+  assert.equal(first.sc0.gpt0, 0)
+  first.sc0.gpt0 = 9
+  assert.equal(tag('192.0.2.1'), 9)
+  assert.throws(() => {
+    first.sc0.gpt0 = Number.NaN
+  }, /gpt0: expected a finite number, got NaN/)
+})
+
+test('an asynchronous rule whose client has gone keeps its answer for the next one', async () => {
+  let answer: (() => void) | undefined
+  const { engine, proxy } = await harness({
+    tables: { cache: { key: 'ip', size: 10, store: { gpt0: true } } },
+    frontends: web({
+      tcpRequest: {
+        connection: [
+          track('sc0', (conn) => conn.src, 'cache'),
+          async (conn: Connection) => {
+            await new Promise<void>((resolve) => {
+              answer = resolve
+            })
+            conn.sc0.gpt0 = 1
+          },
+        ],
+      },
+    }),
+  })
+  engine.accept({ src: '192.0.2.1' }).reset()
+  answer?.()
+  await settle()
+  const table = proxy.tables.get('cache')
+  const entry = table?.lookup('192.0.2.1')
+  assert.equal(entry && table?.get(entry, 'gpt0'), 1)
+})

@@ -36,15 +36,37 @@ test('one rise of a counter feeds the counter and its rate, each where stored', 
     for (const [which, store] of Object.entries(stores)) {
       const t = new StickTable(tableConfig({ store }), new ManualClock())
       const entry = t.track('10.0.0.1')!
-      t.add(entry, counter, 3)
-      t.add(entry, counter, 2)
-      assert.equal(
-        t.get(entry, counter),
-        which === 'both' || which === 'counter' ? 5 : 0,
-        `${counter}`,
-      )
-      assert.equal(t.get(entry, rate), which === 'both' || which === 'rate' ? 5 : 0, `${rate}`)
+      const missing = (name: DataType) => ({
+        code: 'ERR_SLUICE_ARGUMENT',
+        message: `table '${t.name}' does not store ${name}: add it to 'tables.${t.name}.store'.`,
+      })
+      // What is counted of connections is counted where there is a place for it.
+      t.count(entry, counter, 3)
+      if (which === 'none') {
+        assert.throws(() => t.add(entry, counter, 2), missing(counter))
+        assert.throws(() => t.set(entry, counter, 2), missing(counter))
+      } else t.add(entry, counter, 2)
+      if (which === 'both' || which === 'counter') assert.equal(t.get(entry, counter), 5, counter)
+      else if (which !== 'rate' || counter !== 'gpc0') {
+        assert.throws(() => t.get(entry, counter), missing(counter))
+      }
+      if (which === 'both' || which === 'rate') assert.equal(t.get(entry, rate), 5, rate)
+      else assert.throws(() => t.get(entry, rate), missing(rate))
     }
+  }
+})
+
+test('a name that no table has is refused, by every call', () => {
+  const t = new StickTable(tableConfig(), new ManualClock())
+  const entry = t.track('10.0.0.1')!
+  for (const name of ['connrate', '', 'constructor', undefined] as unknown as DataType[]) {
+    const expected = {
+      code: 'ERR_SLUICE_ARGUMENT',
+      message: /has no .*: expected one of .*connRate/,
+    }
+    assert.throws(() => t.get(entry, name), expected)
+    assert.throws(() => t.set(entry, name, 1), expected)
+    assert.throws(() => t.add(entry, name, 1), expected)
   }
 })
 
