@@ -322,8 +322,9 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     const { config } = this
     const chosen = this.#options.engine ?? config.engine
     if (typeof chosen !== 'string') return Promise.resolve(chosen)
-    const { workers, maxconn, maxpipes } = config
-    return selectEngine(chosen, { workers, slots: 2 * maxconn, maxpipes }, this.logger)
+    const { workers, maxconn, maxpipes, busyPoll } = config
+    const options = { workers, slots: 2 * maxconn, maxpipes, busyPoll }
+    return selectEngine(chosen, options, this.logger)
   }
 
   /** Every certificate is right, or nothing starts. */

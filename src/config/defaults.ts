@@ -3,6 +3,7 @@
 export const defaults = {
   workers: 1,
   engine: 'auto',
+  busyPoll: false,
   verdictTimeout: '5s',
   drainTimeout: '30s',
   grace: '0s',

@@ -87,6 +87,7 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
     ...resolveDescriptors(binds.length * workers, context, options.fileLimit),
     workers,
     engine: global.engine ?? defaults.engine,
+    busyPoll: global.busyPoll ?? defaults.busyPoll,
     verdictTimeout,
     drainTimeout: ms(global.drainTimeout, defaults.drainTimeout) as number,
     grace: ms(global.grace, defaults.grace) as number,

@@ -18,6 +18,7 @@ export interface ResolvedConfig {
   maxpipes: number
   workers: number
   engine: 'native' | 'js' | 'auto'
+  busyPoll: boolean
   verdictTimeout: number
   drainTimeout: number
   /** ms of accepting before the drain. */

@@ -58,6 +58,11 @@ export interface GlobalConfig {
   workers?: number
   /** 'auto' (default) takes native where the addon loads. */
   engine?: 'native' | 'js' | 'auto'
+  /**
+   * Look for events for 200 microseconds before the policy's thread sleeps: shorter round trips
+   * through rules while traffic is sparse, for more CPU. Native engine only. Default false.
+   */
+  busyPoll?: boolean
   /** Longest time for one answer of a policy before the default verdict. Default '5s'. */
   verdictTimeout?: Duration
   /** TLS handshakes with clients at once. */

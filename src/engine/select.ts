@@ -11,6 +11,8 @@ export interface EngineOptions {
   slots: number
   /** Pipes for bulk payload at once; the js engine has none. */
   maxpipes?: number
+  /** Look for events before the thread sleeps; not on the js engine, which is in that thread. */
+  busyPoll?: boolean
 }
 
 /** Makes the native engine. Rejects where the addon does not load. */

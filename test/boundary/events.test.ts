@@ -128,6 +128,37 @@ boundaryTest('a full event slab holds payload back, and nothing is lost', async 
   await h.stop()
 })
 
+boundaryTest(
+  'with busyPoll promises, timers and the rest of the loop have their turn',
+  async () => {
+    const h = await Harness.start('native', { workers: 2, busyPoll: true })
+    const upstream = await ClientThreadEcho.start()
+    const thread = await ClientThread.start()
+    const count = 500
+    h.answers.handshake = (told) => {
+      // Answered from a microtask, and every tenth from a timer.
+      if ((told.conn + told.generation) % 10 === 0) setTimeout(() => h.pass(told), 1)
+      else void Promise.resolve().then(() => h.pass(told))
+    }
+    const { port } = await h.listenPort()
+    h.route(upstream.port)
+    const running = thread.run({ kind: 'pingpong', port, ms: 300 })
+    const churner = await ClientThread.start()
+    const connected = await churner.run({ kind: 'churn', port, count })
+    assert.ok((await running) > 0)
+    assert.ok(connected > 0)
+    await h.idle()
+    await h.until(
+      () => h.all('closed').length === h.all('handshake').length,
+      'each connection ends once',
+    )
+    assert.equal(h.engine.stats().lateVerdicts, 0)
+    await Promise.all([thread.stop(), churner.stop(), upstream.stop()])
+    await h.settle()
+    await h.stop()
+  },
+)
+
 boundaryTest('a stop tells every end, also those that the ring has no room for', async () => {
   const h = await Harness.start('native')
   const thread = await ClientThread.start()

@@ -25,11 +25,14 @@ export interface Outcome {
   stderr: string
 }
 
-/** The two ways in which workers call TypeScript: by the event loop, or by a ThreadsafeFunction. */
-export const doorbells = ['loop', 'queue'] as const
+/**
+ * The ways in which workers call TypeScript: by the event loop, by a ThreadsafeFunction, and by
+ * the event loop whose thread looks for events itself before it sleeps (busyPoll).
+ */
+export const doorbells = ['loop', 'queue', 'poll'] as const
 export type DoorbellKind = (typeof doorbells)[number]
 
-/** The same test of both doorbells. `run` gets the name for runProgram. */
+/** The same test of every doorbell. `run` gets the name for runProgram. */
 export function doorbellTest(name: string, run: (doorbell: DoorbellKind) => Promise<void>): void {
   for (const doorbell of doorbells) {
     boundaryTest(`${name} (doorbell: ${doorbell})`, () => run(doorbell))

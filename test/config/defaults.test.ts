@@ -17,6 +17,7 @@ test('defaults of everything', () => {
     maxpipes: 250,
     workers: 1,
     engine: 'auto',
+    busyPoll: false,
     verdictTimeout: 5_000,
     drainTimeout: 30_000,
     grace: 0,

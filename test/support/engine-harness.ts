@@ -96,7 +96,7 @@ export class Harness {
 
   static async start(
     kind: EngineKind,
-    options: { slots?: number; workers?: number } = {},
+    options: { slots?: number; workers?: number; busyPoll?: boolean } = {},
   ): Promise<Harness> {
     return new Harness(await createEngine(kind, options))
   }

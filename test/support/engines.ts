@@ -20,13 +20,15 @@ function narrow(wanted: string | undefined): readonly EngineKind[] {
 /** @param options slots: connections at once, both sides count. workers: threads of the native engine. */
 export async function createEngine(
   kind: EngineKind,
-  options: { slots?: number; workers?: number } = {},
+  options: { slots?: number; workers?: number; busyPoll?: boolean } = {},
 ): Promise<Engine> {
   const { slots = 1024, workers = 1 } = options
+  // The tests of the boundary run programs with it.
+  const { busyPoll = process.env.SLUICE_DOORBELL === 'poll' } = options
   if (kind === 'js') {
     const { createJsEngine } = await import('#sluice/engine/js/engine.js')
     return createJsEngine({ slots })
   }
   const { createNativeEngine } = await import('#sluice/engine/native/engine.js')
-  return createNativeEngine({ slots, workers })
+  return createNativeEngine({ slots, workers, busyPoll })
 }

@@ -13,11 +13,14 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering, fence};
+use std::time::{Duration, Instant};
 
 use napi::bindgen_prelude::{Function, JsValue};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, sys};
+use sluice_engine::memory::Words;
+use sluice_wire::ring_layout::control;
 
 /// Rung from any thread; true where TypeScript shares the caller's core.
 pub type Ring = Arc<dyn Fn() -> bool + Send + Sync>;
@@ -31,13 +34,16 @@ pub struct Doorbell {
 
 impl Doorbell {
     /// A doorbell that calls `function`, and what rings it. It does not keep the
-    /// process alive. `queue`: do without the event loop.
+    /// process alive. `queue`: do without the event loop. `polled`: memories of
+    /// the workers, where the loop's thread is to look at them for a while after
+    /// each answer; they must stay in place until the doorbell is dropped.
     pub fn new(
         env: &Env,
         function: &Function<'_, (), ()>,
         queue: bool,
+        polled: Vec<Words>,
     ) -> napi::Result<(Self, Ring)> {
-        if !queue && let Some(bell) = LoopBell::new(env, function) {
+        if !queue && let Some(bell) = LoopBell::new(env, function, polled) {
             let ringer = Ringer(bell.0);
             let on_loop = Self {
                 on_loop: Some(bell),
@@ -75,6 +81,11 @@ struct Uv {
 }
 
 type AsyncCallback = unsafe extern "C" fn(*mut Handle);
+
+/// How long the loop's thread looks for the next event before it sleeps.
+const POLL_TIME: Duration = Duration::from_micros(200);
+/// How long it does so before the rest of the loop has its turn.
+const POLL_TURN: Duration = Duration::from_millis(1);
 
 /// `UV_ASYNC` of `uv_handle_type`.
 const UV_ASYNC: c_int = 1;
@@ -132,6 +143,8 @@ struct Bell {
     _memory: Vec<u128>,
     /// Core on which TypeScript last answered, or -1.
     core: AtomicI32,
+    /// Memories that are polled; see [`Doorbell::new`].
+    polled: Vec<Words>,
     closing: Cell<bool>,
 }
 
@@ -164,7 +177,7 @@ impl Ringer {
 
 impl LoopBell {
     /// `None` where there is no loop, or where it takes no more handles.
-    fn new(env: &Env, function: &Function<'_, (), ()>) -> Option<Self> {
+    fn new(env: &Env, function: &Function<'_, (), ()>, polled: Vec<Words>) -> Option<Self> {
         let uv = Uv::load()?;
         let env = env.raw();
         let mut event_loop = null_mut();
@@ -200,6 +213,7 @@ impl LoopBell {
             handle,
             _memory: memory,
             core: AtomicI32::new(-1),
+            polled,
             closing: Cell::new(false),
         }));
         // SAFETY: the handle is initialised; `data` is the user's. The hook
@@ -251,10 +265,62 @@ unsafe extern "C" fn rung(handle: *mut Handle) {
     // cannot run before it has returned.
     let bell = unsafe { &*(*handle).data };
     bell.core.store(this_core(), Ordering::Relaxed);
-    bell.answer();
+    if bell.answer() && !bell.closing.get() && !bell.polled.is_empty() {
+        bell.poll();
+    }
 }
 
 impl Bell {
+    /// Looks for events a while longer, in place of being woken for them: while
+    /// the wake words stay set, no worker rings. Others on this core have their
+    /// turn in between, and so has the loop.
+    fn poll(&self) {
+        let start = Instant::now();
+        let mut quiet_since = start;
+        self.set_wake_words(1);
+        loop {
+            let now = Instant::now();
+            if self.has_events() {
+                // Clears the wake words, then reads. Where one drain does not take
+                // all, TypeScript goes on by itself.
+                if !self.answer() || self.closing.get() || self.has_events() {
+                    return;
+                }
+                self.set_wake_words(1);
+                quiet_since = now;
+            } else if now - quiet_since >= POLL_TIME {
+                break;
+            } else if now - start >= POLL_TURN {
+                // SAFETY: between `init` and `close`, since it is not closing.
+                unsafe { (self.uv.send)(self.handle) };
+                return;
+            } else {
+                std::thread::yield_now();
+            }
+        }
+        // As TypeScript does it: cleared first, then looked at once more.
+        self.set_wake_words(0);
+        if self.has_events() {
+            self.answer();
+        }
+    }
+
+    fn set_wake_words(&self, value: i32) {
+        for memory in &self.polled {
+            memory
+                .word(control::EVENT_WAKE as usize)
+                .store(value, Ordering::SeqCst);
+        }
+        fence(Ordering::SeqCst);
+    }
+
+    fn has_events(&self) -> bool {
+        self.polled.iter().any(|memory| {
+            let head = memory.word(control::EVENT_HEAD as usize);
+            head.load(Ordering::Acquire) != memory.get(control::EVENT_TAIL as usize)
+        })
+    }
+
     /// Calls TypeScript; false where it threw or may not run any more.
     fn answer(&self) -> bool {
         let env = self.env;

@@ -48,6 +48,8 @@ type Shared = Rc<RefCell<Option<Running>>>;
 pub struct NativeOptions {
     /// Ring by a ThreadsafeFunction instead of a handle on the event loop.
     pub queue: Option<bool>,
+    /// Look for more events after each batch, before the thread sleeps.
+    pub busy_poll: Option<bool>,
     /// Pipes for bulk payload at once, in all workers; a quarter of `maxconn` where it is missing.
     pub maxpipes: Option<u32>,
 }
@@ -76,9 +78,16 @@ impl NativeEngine {
     ) -> napi::Result<Self> {
         napi::bindgen_prelude::retain_current_module_for_unload_safety();
         let options = options.unwrap_or_default();
-        let (bell, ring) = Doorbell::new(&env, &doorbell, options.queue.unwrap_or(false))?;
+        let all: Vec<Words> = memories.iter().map(words).collect();
+        let polled = if options.busy_poll.unwrap_or(false) {
+            all.clone()
+        } else {
+            Vec::new()
+        };
+        let queue = options.queue.unwrap_or(false);
+        let (bell, ring) = Doorbell::new(&env, &doorbell, queue, polled)?;
         let parts = EngineParts {
-            memories: memories.iter().map(words).collect(),
+            memories: all,
             table: words(&table),
             maxconn: maxconn as usize,
             maxpipes: options.maxpipes.unwrap_or(maxconn / 4) as usize,

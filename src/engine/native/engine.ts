@@ -22,6 +22,7 @@ import {
   loadBinding,
   type NativeHandle,
   type NativeListenSpec,
+  type NativeOptions,
   type NativeRouteSpec,
 } from './load.js'
 
@@ -37,8 +38,10 @@ export function createNativeEngine(options: {
   workers: number
   slots: number
   maxpipes?: number
+  busyPoll?: boolean
 }): NativeEngine {
-  return new NativeEngine(options.workers, options.slots, options.maxpipes)
+  const { workers, slots, ...rest } = options
+  return new NativeEngine(workers, slots, rest)
 }
 
 /**
@@ -95,7 +98,7 @@ export class NativeEngine implements Engine {
   #stopped = false
   #final: EngineStats | undefined
 
-  constructor(workers: number, slots: number, maxpipes?: number) {
+  constructor(workers: number, slots: number, options: Omit<NativeOptions, 'queue'> = {}) {
     const binding = loadBinding()
     this.workers = workers
     this.#slots = slots
@@ -113,7 +116,7 @@ export class NativeEngine implements Engine {
       this.table.words,
       Math.floor(slots / 2),
       () => this.#drain(),
-      { queue: withoutLoop(), ...(maxpipes === undefined ? {} : { maxpipes }) },
+      { queue: withoutLoop(), ...options },
     )
     // Threads outlive nothing: cleanup hooks do not run on process.exit().
     process.once('exit', this.#onExit)

@@ -67,6 +67,8 @@ export interface NativeHandle {
 export interface NativeOptions {
   /** Ring by a ThreadsafeFunction instead of a handle on the event loop. */
   queue?: boolean
+  /** Look for more events for 200 us after each batch, before the thread sleeps. */
+  busyPoll?: boolean
   /** Pipes for bulk payload at once, in all workers; a quarter of `maxconn` where it is missing. */
   maxpipes?: number
 }

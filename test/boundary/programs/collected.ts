@@ -14,6 +14,8 @@ import { loadBinding } from '#sluice/engine/native/load.js'
 import { Layout, Region } from '#sluice/engine/wire.js'
 import { defaultListen } from '../../support/engine-harness.js'
 
+const doorbell = process.env.SLUICE_DOORBELL
+
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
 
@@ -34,9 +36,11 @@ function start(): number {
   const memory = shared(Region.WORKER_WORDS)
   const table = shared(4096 * Layout.CONNECTION_WORDS)
   const handle = new (loadBinding().NativeEngine)([memory], table, 2048, () => {}, {
-    queue: process.env.SLUICE_DOORBELL === 'queue',
+    queue: doorbell === 'queue',
+    busyPoll: doorbell === 'poll',
   })
-  if (handle.doorbell() !== process.env.SLUICE_DOORBELL) throw new Error(handle.doorbell())
+  const hung = handle.doorbell()
+  if (hung !== (doorbell === 'queue' ? 'queue' : 'loop')) throw new Error(hung)
   registry.register(memory, 'memory')
   registry.register(table, 'table')
   registry.register(handle, 'handle')
