@@ -40,7 +40,7 @@ export function resolveServer(
     issues.add([...path, 'sendProxy'], 'is for sockets, and this server is an applet.')
   }
   const sendProxy = resolveSendProxy(config.sendProxy)
-  for (const option of ['uniqueId', 'crc32c', 'ssl'] as const) {
+  for (const option of ['uniqueId', 'crc32c', 'ssl', 'authority', 'tlvs'] as const) {
     if (sendProxy?.version === 1 && sendProxy[option]) {
       issues.add([...path, 'sendProxy', option], 'needs version 2.')
     }
@@ -109,6 +109,8 @@ function resolveSendProxy(value: ServerConfig['sendProxy']): ResolvedServer['sen
       crc32c: false,
       ssl: false,
       sslCn: false,
+      authority: false,
+      tlvs: false,
     }
   }
   return {
@@ -117,6 +119,8 @@ function resolveSendProxy(value: ServerConfig['sendProxy']): ResolvedServer['sen
     crc32c: value.crc32c ?? false,
     ssl: value.ssl !== undefined && value.ssl !== false,
     sslCn: value.ssl === 'cn',
+    authority: value.authority ?? false,
+    tlvs: value.tlvs ?? false,
   }
 }
 

@@ -157,7 +157,16 @@ export interface ResolvedServer extends ResolvedLiveness {
   backup: boolean
   state: 'ready' | 'drain' | 'maint'
   sendProxy:
-    | { version: 1 | 2; uniqueId: boolean; crc32c: boolean; ssl: boolean; sslCn: boolean }
+    | {
+        version: 1 | 2
+        uniqueId: boolean
+        crc32c: boolean
+        ssl: boolean
+        sslCn: boolean
+        authority: boolean
+        /** Types that are handed on from the header that came in; true is all. */
+        tlvs: boolean | readonly number[]
+      }
     | undefined
   tls: ResolvedClientTls | undefined
   socks:

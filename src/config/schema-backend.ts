@@ -8,6 +8,7 @@ import {
   fn,
   integer,
   leaf,
+  list,
   named,
   object,
   oneOf,
@@ -87,7 +88,7 @@ const serverConfig = object<ServerConfig>({
       'true, false, 1, 2 or { version: 1 | 2, ... }',
       flag,
       oneOf(1, 2),
-      object<{ version: 1 | 2; uniqueId?: boolean; crc32c?: boolean; ssl?: boolean | 'cn' }>({
+      object<Exclude<NonNullable<ServerConfig['sendProxy']>, boolean | 1 | 2>>({
         version: required(oneOf(1, 2), 'Version of the header.'),
         uniqueId: optional(flag, "Send the connection's id (version 2).", false),
         crc32c: optional(flag, 'Send a checksum (version 2).', false),
@@ -95,6 +96,17 @@ const serverConfig = object<ServerConfig>({
           either("true, false or 'cn'", flag, oneOf('cn')),
           "Send the client's TLS (version 2): version, cipher and verification, with 'cn' also the common name of its certificate.",
           false,
+        ),
+        authority: optional(
+          flag,
+          "Send the name that the client's TLS asked for (version 2).",
+          false,
+        ),
+        tlvs: optional(
+          either('true, false or a list of types', flag, list(integer(0, 255))),
+          'Hand on the TLVs of the header that came in (version 2): all (true), or these types; not its checksum, and not what the other options send.',
+          false,
+          '[0xEA]',
         ),
       }),
     ),

@@ -299,6 +299,10 @@ export interface ServerConfig extends LivenessConfig {
         crc32c?: boolean
         /** Add the SSL TLV: version, cipher, verification, and with 'cn' the common name of the client's certificate. */
         ssl?: boolean | 'cn'
+        /** Add the AUTHORITY TLV: the name that the client's TLS asked for. */
+        authority?: boolean
+        /** Hand on the TLVs of the header that came in: all of them (true), or these types. */
+        tlvs?: boolean | number[]
       }
   /** Speak TLS to the server. true verifies its host name against the system's authorities. */
   tls?: boolean | TlsServerConfig

@@ -146,6 +146,11 @@ export class ClientConnection implements Connection {
     return this.#work?.peer ?? this.src
   }
 
+  /** TLVs of the PROXY v2 header that came, encoded. */
+  get tlvBytes(): Uint8Array | undefined {
+    return this.#work?.tlvBytes
+  }
+
   get proxyTlvs(): ReadonlyMap<number, Uint8Array> {
     const work = this.#work
     if (work?.tlvBytes === undefined) return NO_TLVS

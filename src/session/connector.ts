@@ -7,12 +7,11 @@ import { AppletRuntime } from '../applet/runtime.js'
 import type { Server } from '../backend/backend.js'
 import { isLocalFailure } from '../backend/passive.js'
 import type { Clock } from '../clock.js'
-import { encodeProxySsl } from '../connection/proxy-ssl.js'
 import { packReason, reasonCode } from '../connection/reason.js'
-import { encodeTlv, TLV_UNIQUE_ID } from '../connection/tlv.js'
 import type { Engine } from '../engine/engine.js'
 import { By, Code, ConnectFlag, Handshake, Phase } from '../engine/wire.js'
 import type { ClientConnection } from './connection.js'
+import { tlvsFor } from './send-proxy.js'
 import type { Session } from './session.js'
 import { Side, SiState } from './state.js'
 
@@ -24,7 +23,6 @@ export interface ConnectorHost {
   guard(conn: ClientConnection, fn: () => void): void
 }
 
-const encoder = new TextEncoder()
 const { SERVER } = Side
 
 /** Failures that the same server may not have next time. */
@@ -284,15 +282,4 @@ export class Connector {
   #fail(session: Session, reason: number): void {
     if (session.transition(SERVER, SiState.CLO)) this.#host.close(session.client, reason)
   }
-}
-
-/** What a PROXY header tells beside the addresses; undefined for nothing. */
-function tlvsFor(client: ClientConnection, server: Server): Uint8Array | undefined {
-  const { sendProxy } = server.config
-  if (sendProxy === undefined || sendProxy.version === 1) return undefined
-  const { uniqueId, ssl, sslCn } = sendProxy
-  const id = uniqueId ? encodeTlv(TLV_UNIQUE_ID, encoder.encode(client.id)) : undefined
-  if (!ssl) return id
-  const tls = encodeProxySsl(client.tls, sslCn)
-  return id === undefined ? tls : Buffer.concat([id, tls])
 }

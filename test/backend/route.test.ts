@@ -44,6 +44,8 @@ describe('the route to a server', () => {
       crc32c: true,
       ssl: false,
       sslCn: false,
+      authority: false,
+      tlvs: false,
     } as const
     assert.deepEqual(spec({ sendProxy }), {
       ...plain,

@@ -353,12 +353,15 @@ const cases: Record<string, [unknown, string[]]> = {
         a: { address: 'h:1', sendProxy: 3 },
         b: { address: 'h:1', sendProxy: { version: 1, crc32c: true } },
         c: { applet, sendProxy: true },
+        d: { address: 'h:1', sendProxy: { version: 1, tlvs: true, authority: true } },
       },
     }),
     [
       'backends.app.servers.a.sendProxy: expected 1 or 2, got 3.',
       'backends.app.servers.b.sendProxy.crc32c: needs version 2.',
       'backends.app.servers.c.sendProxy: is for sockets, and this server is an applet.',
+      'backends.app.servers.d.sendProxy.authority: needs version 2.',
+      'backends.app.servers.d.sendProxy.tlvs: needs version 2.',
     ],
   ],
   'SOCKS options': [
