@@ -41,7 +41,7 @@ export async function selectEngine(
     const why = error instanceof Error ? error.message : String(error)
     logger.warn(
       { err: error },
-      `RUNNING ON THE SLOW ENGINE: the native addon did not load (${why}). ` +
+      `RUNNING ON THE SLOW ENGINE: ${why}. ` +
         'Sluice runs on the js engine, which carries a fraction of the traffic per core. ' +
         "To choose the js engine on purpose, set global.engine to 'js'.",
     )

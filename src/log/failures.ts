@@ -16,7 +16,9 @@ const MOST_FRAMES = 4
 /** Characters of a message: it may hold what a client sent. */
 const MOST_MESSAGE = 1_000
 
-const OUR_FOLDER = fileURLToPath(new URL('../', import.meta.url))
+/** Undefined where a bundler has made CommonJS of this module: frames cannot be told apart then. */
+const here: string | undefined = import.meta.url
+const OUR_FOLDER = here && fileURLToPath(new URL('../', here))
 
 interface Source {
   since: number
@@ -115,8 +117,12 @@ function shortStack(name: string, message: string, stack: string | undefined): s
     .slice(at < 0 ? 0 : at + message.length)
     .split('\n')
     .filter((line) => line.startsWith('    at '))
-  const own = frames.filter((line) => !line.includes('node:') && !line.includes(OUR_FOLDER))
+  const own = frames.filter((line) => !line.includes('node:') && !isOurs(line))
   return [head, ...(own.length > 0 ? own : frames).slice(0, MOST_FRAMES)].join('\n')
+}
+
+function isOurs(frame: string): boolean {
+  return OUR_FOLDER !== undefined && frame.includes(OUR_FOLDER)
 }
 
 function cut(text: string): string {

@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
+import type { Readable } from 'node:stream'
 import { test } from 'node:test'
 import { folder, main } from '../cli/spawn.js'
 import { engineKinds } from '../support/engines.js'
@@ -117,3 +119,50 @@ test('a closed stdout: every line is counted, and one line says so', {
     child.kill('SIGKILL')
   }
 })
+
+const rejecting = `
+import { reject } from 'sluice/policy'
+export default {
+  frontends: { web: { bind: '127.0.0.1:0', backend: 'app', tcpRequest: { connection: [reject()] } } },
+  backends: { app: { servers: { a: '127.0.0.1:1' } } },
+}
+`
+const SESSIONS = 200
+
+for (const kind of engineKinds) {
+  for (const stdout of ['a full disk', 'a pipe that nobody reads any more'] as const) {
+    test(`the program counts what it cannot log: ${stdout} (${kind})`, {
+      timeout: 60_000,
+    }, async (t) => {
+      const { path, remove } = folder({ 'sluice.config.mjs': rejecting })
+      t.after(remove)
+      const full = openSync('/dev/full', 'w')
+      t.after(() => closeSync(full))
+      const child = spawn(process.execPath, [main, 'run', '--engine', kind], {
+        cwd: path,
+        stdio: ['ignore', stdout === 'a full disk' ? full : 'pipe', 'pipe'],
+      })
+      t.after(() => child.kill('SIGKILL'))
+      child.stdout?.destroy()
+      let stderr = ''
+      child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+        stderr += text
+      })
+      const says = async (pattern: RegExp) => {
+        while (!pattern.test(stderr)) await once(child.stderr as Readable, 'data')
+        return pattern.exec(stderr)
+      }
+      const port = Number((await says(/127\.0\.0\.1:(\d+)/))?.[1])
+      for (let i = 0; i < SESSIONS; i++) {
+        const client = await Peer.connect({ port })
+        await client.ending()
+        client.destroy()
+      }
+      const exited = once(child, 'close')
+      child.kill('SIGTERM')
+      assert.deepEqual(await exited, [0, null])
+      assert.equal(stderr.match(/the log \(stdout\) cannot be written/g)?.length, 1, stderr)
+      assert.match(stderr, new RegExp(`the log \\(stdout\\) has lost ${SESSIONS} lines\n`))
+    })
+  }
+}
