@@ -34,6 +34,7 @@ export const defaults = {
   keyLength: 32,
   logLevel: 'info',
   logSample: 1,
+  logOpenAfter: '0s',
 } as const
 
 /** Most that can be configured. Each takes two records of the engine's table, in each worker. */

@@ -68,6 +68,7 @@ export function resolveFrontend(
       ) as number,
     },
     logSample: frontend.log?.sample ?? defaults.logSample,
+    logOpenAfter: ms(frontend.log?.openAfter, defaults.logOpenAfter) as number,
   }
 }
 

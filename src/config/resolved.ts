@@ -128,6 +128,8 @@ export interface ResolvedFrontend {
   defaultVerdict: 'close' | 'open'
   timeouts: { client: number; clientFin: number; handshake: number }
   logSample: number
+  /** ms; 0: off. */
+  logOpenAfter: number
 }
 
 export type ResolvedBalance =

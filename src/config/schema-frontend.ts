@@ -198,6 +198,11 @@ export const frontend = object<FrontendConfig>({
         'Log one session in N; 0 logs errors only. Errors are always logged.',
         defaults.logSample,
       ),
+      openAfter: optional(
+        duration(),
+        "A line of its own for each session that is still open after so long: tunnels have one at their end only otherwise. '0s' is off.",
+        `'${defaults.logOpenAfter}'`,
+      ),
     }),
     'Log of this frontend.',
   ),

@@ -392,6 +392,8 @@ export interface LogConfig {
 export interface FrontendLogConfig {
   /** Log one session in N. Errors are always logged. Default 1; 0 logs errors only. */
   sample?: number
+  /** A line of its own for a session that is still open after so long. Default '0s': none. */
+  openAfter?: Duration
 }
 
 /** Marks a configuration, so that editors complete it and mistakes show up while typing. */

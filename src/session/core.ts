@@ -365,7 +365,13 @@ export class Core implements EngineEvents, Hosts {
   #makeSession(conn: ClientConnection): Session {
     const session = new Session(conn, this)
     conn.session = session
-    conn.listener.frontend.sessions++
+    const { frontend } = conn.listener
+    frontend.sessions++
+    const { logOpenAfter } = frontend.config
+    if (logOpenAfter > 0) {
+      const tell = () => this.guard(conn, () => this.#reporter.stillOpen(conn, logOpenAfter))
+      session.cancelOpenLine = this.#clock.after(logOpenAfter, tell)
+    }
     session.transition(Side.CLIENT, SiState.EST)
     return session
   }
@@ -555,6 +561,7 @@ export class Core implements EngineEvents, Hosts {
         session.queueTime += this.#clock.now() - session.queuedAt
       }
       session.finish()
+      session.cancelOpenLine?.()
     }
     this.#tls.leave(conn)
     frontend.current--

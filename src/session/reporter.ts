@@ -52,6 +52,22 @@ export class Reporter {
     if (wanted) this.#events.sessionEnded(record)
   }
 
+  /** A session is open for so many ms, and goes on. */
+  stillOpen(conn: ClientConnection, openFor: number): void {
+    const { session, id, frontend, src, srcPort, dst, dstPort, bytesIn, bytesOut, rule } = conn
+    this.#logger.info(
+      {
+        event: 'open',
+        ...{ id, frontend, bind: conn.listener.name, src, srcPort, dst, dstPort },
+        backend: session?.backend?.name,
+        server: session?.server?.name,
+        serverAddress: session?.endpoint,
+        ...{ openFor, bytesIn, bytesOut, rule },
+      },
+      'session goes on',
+    )
+  }
+
   /** In the spirit of the debugging line in notes-connection-commits.txt. */
   transitioned(session: Session, side: 0 | 1, from: number, to: number): void {
     const conn = session.client

@@ -78,6 +78,8 @@ export class Session implements BackendClient {
   /** Clock at which it was queued. */
   queuedAt = 0
   cancelTimer: (() => void) | undefined = undefined
+  /** The line of a long session is to come. */
+  cancelOpenLine: (() => void) | undefined = undefined
 
   constructor(client: ClientConnection, owner: SessionOwner) {
     this.client = client

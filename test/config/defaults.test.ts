@@ -61,6 +61,7 @@ test('defaults of everything', () => {
         defaultVerdict: 'close',
         timeouts: { client: 3_600_000, clientFin: 60_000, handshake: 5_000 },
         logSample: 1,
+        logOpenAfter: 0,
       },
     ],
     backends: [

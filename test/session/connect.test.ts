@@ -481,3 +481,29 @@ function port(engine: TestEngine, route: number): number {
 function ports(engine: TestEngine, routes: readonly number[]): number[] {
   return routes.map((route) => port(engine, route))
 }
+
+test('a session that is open for long has a line of its own, once; others have none', async () => {
+  const { engine, clock, lines, sessions } = await harness({
+    frontends: web({ log: { openAfter: '10s', sample: 0 } }),
+  })
+  const open = () => lines.filter(({ event }) => event === 'open')
+  const short = engine.accept({ src: '192.0.2.1' })
+  const long = engine.accept({ src: '192.0.2.2' })
+  long.send('ping')
+  clock.advance(9_999)
+  short.fin()
+  short.serverFin()
+  assert.equal(open().length, 0)
+  clock.advance(1)
+  assert.equal(open().length, 1)
+  const [line] = open()
+  assert.deepEqual(
+    [line?.msg, line?.src, line?.server, line?.serverAddress, line?.openFor, line?.bytesIn],
+    ['session goes on', '192.0.2.2', 'a', '127.0.0.1:9001', 10_000, 4],
+  )
+  clock.advance(30_000)
+  assert.equal(open().length, 1)
+  long.fin()
+  long.serverFin()
+  assert.equal(sessions().length, 0, 'sampled away')
+})
