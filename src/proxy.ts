@@ -9,7 +9,7 @@ import { Backend, type Server } from './backend/backend.js'
 import { type Resolver, systemResolver } from './backend/resolve.js'
 import { type Clock, systemClock } from './clock.js'
 import { resolveConfig } from './config/resolve.js'
-import type { ResolvedClientTls, ResolvedConfig } from './config/resolved.js'
+import type { ResolvedClientTls, ResolvedConfig, ResolvedServer } from './config/resolved.js'
 import type { Config, Duration } from './config/types.js'
 import { parseDuration } from './config/units.js'
 import type { Engine, EngineKind, EngineStats, ListenResult } from './engine/engine.js'
@@ -542,10 +542,14 @@ function fallbackRoute(backend: Backend | undefined): number {
     ({ config }) =>
       config.state === 'ready' &&
       !config.backup &&
-      (config.address.kind === 'ip' || config.address.kind === 'unix') &&
+      isFixed(config.address) &&
       !mayChange(config.tls),
   )
   return ready?.route() ?? -1
+}
+
+function isFixed(address: ResolvedServer['address']): boolean {
+  return address.kind === 'unix' || (address.kind === 'ip' && address.offset === undefined)
 }
 
 /** The route depends on files, or on the connection. */

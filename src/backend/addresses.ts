@@ -104,9 +104,9 @@ export class ServerAddresses {
     for (const { route } of this.#addresses) route?.setContext(context)
   }
 
-  /** The route with another TLS server name. Precondition: there is a route, with TLS. */
-  withName(serverName: string): number {
-    return (this.#current as ServerRoute).withName(serverName)
+  /** As `ServerRoute.variant`, of the current route. */
+  variant(serverName: string | undefined, port: number | undefined): number {
+    return (this.#current as ServerRoute).variant(serverName, port)
   }
 
   /** Whether a route leads to this server, also where it was replaced a moment ago. */

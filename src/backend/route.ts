@@ -12,8 +12,8 @@ import { SluiceError } from '../errors.js'
  */
 const LINGER = 5_000
 
-/** Most TLS server names for which a server has routes of their own at once. */
-const MOST_NAMES = 256
+/** Most TLS server names and ports for which a server has routes of their own at once. */
+const MOST_VARIANTS = 1024
 
 /**
  * The route to a server. `ip`: the server's address where its host name was
@@ -83,6 +83,20 @@ function unroutable(server: ResolvedServer, why: string): SluiceError {
   return new SluiceError('ERR_SLUICE_ARGUMENT', `server '${server.name}' ${why}`)
 }
 
+function variantSpec(
+  spec: RouteSpec,
+  serverName: string | undefined,
+  port: number | undefined,
+): RouteSpec {
+  const varied = { ...spec }
+  if (spec.tls && serverName !== undefined) varied.tls = { ...spec.tls, serverName }
+  if (port === undefined) return varied
+  // Behind a SOCKS proxy the address is the proxy's.
+  if (spec.socks) varied.socks = { ...spec.socks, port }
+  else if (spec.address.kind === 'tcp') varied.address = { ...spec.address, port }
+  return varied
+}
+
 function formatRouteAddress(address: RouteSpec['address']): string {
   if (address.kind === 'unix') return `unix:${address.path}`
   const host = address.ip.includes(':') ? `[${address.ip}]` : address.ip
@@ -93,24 +107,24 @@ export type Router = Pick<Engine, 'route' | 'unroute'>
 
 /**
  * The current route of one server, those to the same address with TLS server
- * names of their own, and those that were replaced until they may go.
+ * names or ports of their own, and those that were replaced until they may go.
  */
 export class ServerRoute {
   readonly #engine: Router
   readonly #clock: Clock
   readonly #lingering = new Map<number, () => void>()
-  /** By server name, the least recently used first. */
-  readonly #named = new Map<string, number>()
-  readonly #mostNames: number
+  /** By port and server name, the least recently used first. */
+  readonly #variants = new Map<string, number>()
+  readonly #most: number
   #spec: RouteSpec | undefined
   #address: string | undefined
   #cancelRetirement: (() => void) | undefined
   #id = -1
 
-  constructor(engine: Router, clock: Clock, mostNames = MOST_NAMES) {
+  constructor(engine: Router, clock: Clock, most = MOST_VARIANTS) {
     this.#engine = engine
     this.#clock = clock
-    this.#mostNames = mostNames
+    this.#most = most
   }
 
   /** Engine route, -1 while there is none. */
@@ -123,15 +137,15 @@ export class ServerRoute {
     return this.#address
   }
 
-  /** Registers a new route; the old one, and those with other names, are kept for a moment. */
+  /** Registers a new route; the old one, and those with other names and ports, are kept for a moment. */
   set(spec: RouteSpec): void {
     const old = this.#id
     this.#id = this.#engine.route(spec)
     this.#spec = spec
     this.#address = formatRouteAddress(spec.address)
     if (old >= 0) this.#replaced(old)
-    for (const route of this.#named.values()) this.#replaced(route)
-    this.#named.clear()
+    for (const route of this.#variants.values()) this.#replaced(route)
+    this.#variants.clear()
   }
 
   /** Another TLS context took the place of the route's. */
@@ -141,18 +155,22 @@ export class ServerRoute {
     this.set({ ...spec, tls: { ...spec.tls, context } })
   }
 
-  /** The route with another TLS server name. Precondition: there is a route, with TLS. */
-  withName(serverName: string): number {
+  /**
+   * The route with another TLS server name or port; undefined keeps the route's. Preconditions:
+   * there is a route, with TLS where there is a name, to no unix socket where there is a port.
+   */
+  variant(serverName: string | undefined, port: number | undefined): number {
     const spec = this.#spec as RouteSpec
-    const tls = spec.tls as NonNullable<RouteSpec['tls']>
-    if (serverName === tls.serverName) return this.#id
-    let route = this.#named.get(serverName)
-    if (route === undefined) route = this.#engine.route({ ...spec, tls: { ...tls, serverName } })
-    else this.#named.delete(serverName)
-    this.#named.set(serverName, route)
-    if (this.#named.size > this.#mostNames) {
-      const [oldest, unused] = this.#named.entries().next().value as [string, number]
-      this.#named.delete(oldest)
+    const name = serverName === spec.tls?.serverName ? undefined : serverName
+    if (name === undefined && port === undefined) return this.#id
+    const key = `${port ?? ''} ${name ?? ''}`
+    let route = this.#variants.get(key)
+    if (route === undefined) route = this.#engine.route(variantSpec(spec, name, port))
+    else this.#variants.delete(key)
+    this.#variants.set(key, route)
+    if (this.#variants.size > this.#most) {
+      const [oldest, unused] = this.#variants.entries().next().value as [string, number]
+      this.#variants.delete(oldest)
       this.#replaced(unused)
     }
     return route
@@ -161,7 +179,7 @@ export class ServerRoute {
   /** Whether the route leads to this server, also where it was replaced a moment ago. */
   has(route: number): boolean {
     if (route === this.#id || this.#lingering.has(route)) return route >= 0
-    for (const named of this.#named.values()) if (named === route) return true
+    for (const variant of this.#variants.values()) if (variant === route) return true
     return false
   }
 
@@ -181,8 +199,8 @@ export class ServerRoute {
       this.#engine.unroute(route)
     }
     this.#lingering.clear()
-    for (const route of this.#named.values()) this.#engine.unroute(route)
-    this.#named.clear()
+    for (const route of this.#variants.values()) this.#engine.unroute(route)
+    this.#variants.clear()
     if (this.#id >= 0) this.#engine.unroute(this.#id)
     this.#id = -1
     this.#spec = undefined

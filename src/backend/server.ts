@@ -34,12 +34,13 @@ export interface Server {
   readonly wantsOutcome: boolean
   /**
    * Engine route, -1 while there is none: an applet, or a name that is not resolved. With a
-   * connection it is the one for the TLS server name that policy chooses for it; throws what
-   * the choice throws, and SluiceError (ERR_SLUICE_ARGUMENT) for what is no name.
+   * connection it is the one for the TLS server name that policy chooses for it, and for its port
+   * where the server's is relative; throws what the choice throws, and SluiceError
+   * (ERR_SLUICE_ARGUMENT) for what is no name, and for a port that does not exist.
    */
   route(conn?: Connection): number
-  /** Where the next connect goes: '127.0.0.1:80', 'unix:/path'; undefined for applets. */
-  readonly endpoint: string | undefined
+  /** Where the next connect for this connection goes: '127.0.0.1:80', 'unix:/path'; undefined for applets. */
+  endpointFor(conn: Connection): string | undefined
   /** Whether an engine route leads to this server. */
   hasRoute(route: number): boolean
   /** Whether its current address is none of those that these routes led to. */
@@ -102,10 +103,6 @@ export class BackendServer implements Server {
     return this.#state
   }
 
-  get endpoint(): string | undefined {
-    return this.routes.address
-  }
-
   get wantsOutcome(): boolean {
     return (this.passive?.counting ?? false) || this.routes.searching
   }
@@ -155,17 +152,49 @@ export class BackendServer implements Server {
 
   route(conn?: Connection): number {
     const { id } = this.routes
-    const choose = this.config.tls?.chooseServerName
-    if (choose === undefined || conn === undefined || id < 0) return id
-    const name: unknown = choose(conn)
-    if (name === undefined) return id
+    if (conn === undefined || id < 0) return id
+    const name = this.#serverName(conn)
+    const port = this.#port(conn)
+    return name === undefined && port === undefined ? id : this.routes.variant(name, port)
+  }
+
+  endpointFor(conn: Connection): string | undefined {
+    const { address } = this.routes
+    // The route's own port is 0 where each connection has its own.
+    return this.#offset === undefined || this.config.socks
+      ? address
+      : address?.replace(/:0$/, `:${conn.dstPort + this.#offset}`)
+  }
+
+  get #offset(): number | undefined {
+    const { address } = this.config
+    return address.kind === 'ip' || address.kind === 'host' ? address.offset : undefined
+  }
+
+  /** The port for this connection, where it is the client's with an offset. */
+  #port(conn: Connection): number | undefined {
+    const offset = this.#offset
+    if (offset === undefined) return undefined
+    const port = conn.dstPort + offset
+    // A client of a unix socket came to no port.
+    if (conn.dstPort > 0 && port > 0 && port <= 65_535) return port
+    throw new SluiceError(
+      'ERR_SLUICE_ARGUMENT',
+      `server '${this.name}' has no port for a client that came to port ${conn.dstPort} (offset ${offset})`,
+    )
+  }
+
+  /** The name that policy chooses, where it does. */
+  #serverName(conn: Connection): string | undefined {
+    const name: unknown = this.config.tls?.chooseServerName?.(conn)
+    if (name === undefined) return undefined
     if (typeof name !== 'string' || name === '') {
       throw new SluiceError(
         'ERR_SLUICE_ARGUMENT',
         `serverName of server '${this.name}' gave ${name === '' ? 'an empty name' : typeof name}, not a name`,
       )
     }
-    return this.routes.withName(name.toLowerCase())
+    return name.toLowerCase()
   }
 
   hasRoute(route: number): boolean {

@@ -16,6 +16,7 @@ export function addressHint(text: string, portAlone: boolean): Hint | undefined 
     ofList(text) ??
     ofPath(text) ??
     ofIpv6(text) ??
+    (portAlone ? undefined : ofRange(text)) ??
     (portAlone && /^\d{1,5}$/.test(text)
       ? { why: 'a port alone is written with a colon', suggestion: `:${text}` }
       : undefined)
@@ -66,6 +67,15 @@ function ofList(text: string): Hint | undefined {
 function ofPath(text: string): Hint | undefined {
   if (!/^(\/|\.\.?\/)/.test(text)) return undefined
   return { why: 'the path of a unix socket comes behind unix:', suggestion: `unix:${text}` }
+}
+
+/** A server at the ports of a bind's range. */
+function ofRange(text: string): Hint | undefined {
+  const match = /^(.*):\d{1,5}-\d{1,5}$/.exec(text)
+  if (!match) return undefined
+  const why =
+    "a server has one port; ':+0' is the port that the client came to, ':+1000' 1000 above"
+  return { why, suggestion: `${match[1]}:+0` }
 }
 
 /** '::1:80' is an address without a port; what was meant had one. */

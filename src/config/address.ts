@@ -26,10 +26,13 @@ export interface BindOptions {
   allowNoSockets?: boolean | undefined
 }
 
-/** Where a server is, before applet names are looked up. */
+/**
+ * Where a server is, before applet names are looked up. `offset`: its port is the one that the
+ * client came to and this; `port` is 0 then.
+ */
 export type WrittenServerAddress =
-  | { kind: 'ip'; ip: string; port: number }
-  | { kind: 'host'; host: string; port: number }
+  | { kind: 'ip'; ip: string; port: number; offset?: number }
+  | { kind: 'host'; host: string; port: number; offset?: number }
   | { kind: 'unix'; path: string }
   | { kind: 'applet'; name: string }
 
@@ -94,12 +97,12 @@ export function readServerAddress(text: string): Parsed<WrittenServerAddress> {
   const { host, port: portText } = split.value
   if (host === '' || host === '*') return wrong('the host is missing')
   if (portText === undefined) return wrong('the port is missing')
-  const port = readPort(portText, 1)
+  const port = readServerPort(portText)
   if ('message' in port) return addressHint(text, false) ? wrong() : port
-  if (parseIp(host)) return { value: { kind: 'ip', ip: host, port: port.value } }
+  if (parseIp(host)) return { value: { kind: 'ip', ip: host, ...port.value } }
   const name = checkHostName(host)
   if (name !== undefined) return wrong(name)
-  return { value: { kind: 'host', host, port: port.value } }
+  return { value: { kind: 'host', host, ...port.value } }
 }
 
 /** Reads 'ip:port', where names are not possible; 'localhost' is 127.0.0.1. The port may be left out where `defaultPort` is given. */
@@ -226,6 +229,18 @@ function readPorts(text: string): Parsed<[number, number]> {
   if ('message' in last) return last
   if (last.value < first.value) return { message: `the range ${show(text)} ends before it begins.` }
   return { value: [first.value, last.value] }
+}
+
+/** A port, or '+0', '+1000', '-1000': from the one that the client came to. */
+function readServerPort(text: string): Parsed<{ port: number; offset?: number }> {
+  const relative = /^([+-])(\d{1,5})$/.exec(text)
+  if (!relative) {
+    const port = readPort(text, 1)
+    return 'message' in port ? port : { value: { port: port.value } }
+  }
+  const offset = Number(relative[2])
+  if (offset < 65_535) return { value: { port: 0, offset: relative[1] === '-' ? -offset : offset } }
+  return { message: `expected an offset of ports below 65535, got ${show(text)}.` }
 }
 
 function readPort(text: string, least: number): Parsed<number> {

@@ -22,6 +22,7 @@ export const defaults = {
   },
   backlog: 4096,
   keepAlive: { idle: '1m', interval: '15s', count: 4 },
+  proxyLimit: '16kB',
   monitorReply: 'HTTP/1.0 200 OK\r\n\r\n',
   inspectLimit: '16kB',
   defaultVerdict: 'close',

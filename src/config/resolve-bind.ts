@@ -11,7 +11,7 @@ import { resolveLiveness } from './resolve-liveness.js'
 import { resolveBindTls, resolveSniRoutes } from './resolve-tls.js'
 import type { ResolvedBind } from './resolved.js'
 import type { BindConfig, FrontendConfig } from './types.js'
-import { parseDuration } from './units.js'
+import { parseDuration, parseSize } from './units.js'
 
 const TCP_OPTIONS = [
   'deferAccept',
@@ -144,7 +144,8 @@ function normalHost(host: string): string {
 
 function acceptProxy(value: BindConfig['acceptProxy']): ResolvedBind['acceptProxy'] {
   if (!value) return undefined
-  return { from: value === true ? undefined : value.from }
+  const { from, limit = defaults.proxyLimit } = value === true ? {} : value
+  return { from, limit: parseSize(limit) }
 }
 
 /** The kernel counts in seconds: rounded up. */

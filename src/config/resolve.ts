@@ -11,6 +11,7 @@ import { shareDescriptors } from './nofile.js'
 import { resolveBackend } from './resolve-backend.js'
 import { checkOverlaps } from './resolve-bind.js'
 import { resolveFrontend } from './resolve-frontend.js'
+import { checkPorts } from './resolve-ports.js'
 import { resolveTable } from './resolve-table.js'
 import type { ResolvedConfig } from './resolved.js'
 import { configSchema } from './schema.js'
@@ -81,6 +82,7 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
       `${context.maxconn} is too much for ${workers} workers, each of which may hold all of them: at most ${most}, or fewer workers.`,
     )
   }
+  checkPorts(frontends, backends, issues)
   if (issues.list.length > 0) throw new ConfigError(issues.list, options.file)
   const binds = frontends.flatMap((frontend) => frontend.binds)
   const resolved: Omit<ResolvedConfig, 'warnings'> = {

@@ -56,7 +56,8 @@ export interface ResolvedBind extends ResolvedLiveness {
   reusePort: boolean
   transparent: boolean
   originalDst: boolean
-  acceptProxy: { from: Cidr[] | undefined } | undefined
+  /** `limit`: bytes of addresses and TLVs. */
+  acceptProxy: { from: Cidr[] | undefined; limit: number } | undefined
   health: boolean
   /** Sets of certificates, the default one first; undefined where TLS is not terminated. */
   tls: ResolvedServerTls[] | undefined
@@ -144,8 +145,9 @@ export type ResolvedBalance =
     }
 
 export type ServerAddress =
-  | { kind: 'ip'; ip: string; port: number }
-  | { kind: 'host'; host: string; port: number }
+  /** `offset`: the port is the one that the client came to and this; `port` is 0 then. */
+  | { kind: 'ip'; ip: string; port: number; offset?: number }
+  | { kind: 'host'; host: string; port: number; offset?: number }
   | { kind: 'unix'; path: string }
   | { kind: 'applet'; applet: Applet }
 

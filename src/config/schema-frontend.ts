@@ -74,13 +74,19 @@ const bind = object<BindConfig>({
   originalDst: optional(flag, '`conn.dst` is the destination before NAT (SO_ORIGINAL_DST).', false),
   acceptProxy: optional(
     either(
-      'true, false or { from: [...] }',
+      'true, false or { from: [...], limit }',
       flag,
-      object<{ from: string[] }>({
-        from: required(
+      object<{ from: string[]; limit: string }>({
+        from: optional(
           cidrs,
           'Sources that send PROXY headers; everybody else is rejected.',
+          'everybody',
           "['10.0.0.0/8']",
+        ),
+        limit: optional(
+          size(216, 65_536),
+          'Most bytes of addresses and TLVs (a client certificate, say) in a version 2 header. A longer one is refused as `proxy-too-long`.',
+          `'${defaults.proxyLimit}'`,
         ),
       }),
     ),

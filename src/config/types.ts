@@ -132,8 +132,12 @@ export interface BindConfig extends LivenessConfig {
   transparent?: boolean
   /** `conn.dst` is the destination before NAT (SO_ORIGINAL_DST). */
   originalDst?: boolean
-  /** Expect a PROXY header: from everybody (true) or from these sources only, everybody else is rejected. */
-  acceptProxy?: boolean | { from: Cidr[] }
+  /**
+   * Expect a PROXY header: from everybody (true, or without `from`) or from these sources only,
+   * everybody else is rejected. `limit`: longest addresses and TLVs of a version 2 header;
+   * default '16kB'.
+   */
+  acceptProxy?: boolean | { from?: Cidr[]; limit?: Size }
   /** Permissions of a unix socket, such as '660'. */
   mode?: string
   /** Accept, send OK and close: 'health' answers 'OK\n'. */
@@ -276,7 +280,10 @@ export type BalanceConfig =
     }
 
 export interface ServerConfig extends LivenessConfig {
-  /** 'ip:port', '[v6]:port', 'host.name:port', 'unix:/path' or 'applet:NAME'. */
+  /**
+   * 'ip:port', '[v6]:port', 'host.name:port', 'unix:/path' or 'applet:NAME'. The port '+0' is the
+   * one that the client came to, '+1000' and '-1000' one at that distance.
+   */
   address?: string
   /** An applet instead of an address. */
   applet?: Applet

@@ -81,6 +81,8 @@ export interface ListenSpec extends LivenessSpec {
   fastOpen: number
   /** Share the port with other processes (SO_REUSEPORT). Absent: whoever else has it is an error. */
   reusePort?: boolean
+  /** Most bytes of addresses and TLVs in a PROXY header of version 2. Absent: as many as there can be. */
+  proxyLimit?: number
   /** Accept connections to addresses that are not local (IP_TRANSPARENT). */
   transparent: boolean
   /** Report the destination before NAT (SO_ORIGINAL_DST). */

@@ -12,8 +12,8 @@ import { TlvType, tlvEnd } from './tlv.js'
 export const PROXY_V1_MAX = 107
 /** Fixed part of a v2 header (section 2.2). */
 export const PROXY_V2_FIXED = 16
-/** Longest variable part of a v2 header that is accepted: addresses and TLVs. */
-export const PROXY_V2_MAX = 4096
+/** Longest variable part of a v2 header, as its length field can say: addresses and TLVs. */
+export const PROXY_V2_MAX = 65_535
 /** Length of each of the two paths in a v2 header of unix sockets. */
 export const PROXY_UNIX_PATH = 108
 
@@ -51,8 +51,11 @@ export type ProxyResult =
 
 const PARTIAL: ProxyResult = { status: 'partial' }
 
-/** Parses the header that `bytes` start with, whichever version it is. */
-export function parseProxyHeader(bytes: Uint8Array): ProxyResult {
+/**
+ * Parses the header that `bytes` start with, whichever version it is. `limit`: most bytes of
+ * addresses and TLVs in a v2 header.
+ */
+export function parseProxyHeader(bytes: Uint8Array, limit: number = PROXY_V2_MAX): ProxyResult {
   if (bytes.length === 0) return PARTIAL
   const v2 = bytes[0] === SIGNATURE_V2[0]
   const signature = v2 ? SIGNATURE_V2 : SIGNATURE_V1
@@ -61,7 +64,7 @@ export function parseProxyHeader(bytes: Uint8Array): ProxyResult {
     if (bytes[i] !== signature[i]) return failure(Code.PROXY_SIGNATURE)
   }
   if (bytes.length < signature.length) return PARTIAL
-  return v2 ? parseV2(bytes) : parseV1(bytes)
+  return v2 ? parseV2(bytes, limit) : parseV1(bytes)
 }
 
 function parseV1(bytes: Uint8Array): ProxyResult {
@@ -105,7 +108,7 @@ function parsePort(text: string | undefined): number {
   return port > 65535 ? -1 : port
 }
 
-function parseV2(bytes: Uint8Array): ProxyResult {
+function parseV2(bytes: Uint8Array, limit: number): ProxyResult {
   // Errors are told as soon as the byte that holds them is there.
   const version = bytes[12]
   if (version !== undefined && version !== 0x20 && version !== 0x21) {
@@ -113,13 +116,13 @@ function parseV2(bytes: Uint8Array): ProxyResult {
   }
   const local = version === 0x20
   const transport = bytes[13]
-  // LOCAL goes with any family (section 2.2); forwarded are streams, or the unspecified.
+  // LOCAL goes with any family (section 2.2).
   if (transport !== undefined && !local && !transports.has(transport)) {
     return failure(Code.PROXY_MALFORMED)
   }
   if (bytes.length < PROXY_V2_FIXED) return PARTIAL
   const variable = word(bytes, 14)
-  if (variable > PROXY_V2_MAX) return failure(Code.PROXY_TOO_LONG)
+  if (variable > limit) return failure(Code.PROXY_TOO_LONG)
   const size = transports.get(transport as number) ?? 0
   if (variable < size && !local) return failure(Code.PROXY_MALFORMED)
   const length = PROXY_V2_FIXED + variable
@@ -132,15 +135,21 @@ function parseV2(bytes: Uint8Array): ProxyResult {
   if (code === Code.PROXY_CHECKSUM || (code !== 0 && !lenient)) return failure(code)
   const tlvs = code === 0 ? bytes.subarray(tlvsAt, length) : NONE
   if (local || size === 0) return header(2, local ? 'LOCAL' : 'PROXY', noAddresses, tlvs, length)
-  return header(2, 'PROXY', parseV2Addresses(bytes, size), tlvs, length)
+  // Addresses of datagrams are of no connection: as UNSPEC.
+  const isStream = ((transport as number) & 15) === 1
+  const addresses = isStream ? parseV2Addresses(bytes, size) : noAddresses
+  return header(2, 'PROXY', addresses, tlvs, length)
 }
 
-/** Family-and-protocol bytes of streams, and the size of both addresses with their ports. */
+/** Family-and-protocol bytes of streams and datagrams, and the size of both addresses with their ports. */
 const transports = new Map([
   [0x00, 0],
   [0x11, 12],
+  [0x12, 12],
   [0x21, 36],
+  [0x22, 36],
   [0x31, 2 * PROXY_UNIX_PATH],
+  [0x32, 2 * PROXY_UNIX_PATH],
 ])
 
 function parseV2Addresses(bytes: Uint8Array, size: number): ProxyAddresses {

@@ -213,7 +213,7 @@ export class Connector {
     client.phase = Phase.CONNECT
     client.answered = true
     session.attempts++
-    session.endpoint = server.endpoint
+    session.endpoint = server.endpointFor(client)
     session.attemptedAt = this.#clock.now()
     if (server.applet !== undefined) {
       if (!session.transition(SERVER, SiState.EST)) return
@@ -236,7 +236,7 @@ export class Connector {
     this.#engine.connect(client.slot, client.generation, route, flags, 0, tlvs)
   }
 
-  /** Undefined where policy failed to choose a TLS server name: the session ends. */
+  /** Undefined where policy failed to choose a TLS server name, or the server has no such port: the session ends. */
   #routeOf(session: Session, server: Server): number | undefined {
     const { client } = session
     // That of an earlier attempt is not this one's.
@@ -245,7 +245,7 @@ export class Connector {
       return server.route(client)
     } catch (err) {
       client.listener.frontend.policyErrors++
-      client.failed('error', { err, server: server.name }, 'no TLS server name for the server')
+      client.failed('error', { err, server: server.name }, 'no route to the server')
       this.#fail(session, packReason(By.POLICY, Phase.CONNECT, Code.POLICY_ERROR))
       return undefined
     }

@@ -131,7 +131,7 @@ export class Handshakes {
       client.input = concat(headerOf(client.proxy), client.input)
       client.proxy = undefined
     }
-    const result = parseProxyHeader(client.input)
+    const result = parseProxyHeader(client.input, client.spec.proxyLimit)
     if (result.status === 'error') {
       engine.end(client, packReason(By.CLIENT, Phase.ACCEPT_PROXY, result.code), 0)
     } else if (result.status === 'partial') {

@@ -109,12 +109,12 @@ describe('the route to a server with TLS', () => {
     const clock = new VirtualClock()
     const routes = new ServerRoute(engine, clock, 2)
     routes.set(routeSpec(server('a', 1, tls()), timeouts, undefined, 7))
-    assert.equal(routes.withName('up.example'), routes.id)
-    const [one, two] = [routes.withName('one'), routes.withName('two')]
-    assert.equal(routes.withName('one'), one)
-    const three = routes.withName('three')
+    assert.equal(routes.variant('up.example', undefined), routes.id)
+    const [one, two] = [routes.variant('one', undefined), routes.variant('two', undefined)]
+    assert.equal(routes.variant('one', undefined), one)
+    const three = routes.variant('three', undefined)
     assert.equal(engine.routes.get(three)?.tls?.serverName, 'three')
-    assert.equal(routes.withName('one'), one)
+    assert.equal(routes.variant('one', undefined), one)
     // Connects that name it may be on their way.
     assert.ok(engine.routes.has(two) && routes.has(two))
     clock.advance(5_000)
@@ -125,16 +125,40 @@ describe('the route to a server with TLS', () => {
     assert.equal(clock.pending, 0)
   })
 
+  it('is one for each port, also behind a SOCKS proxy', () => {
+    const engine = new FakeEngine()
+    const routes = new ServerRoute(engine, new VirtualClock())
+    const relative = { address: { kind: 'ip', ip: '192.0.2.9', port: 0, offset: 0 } } as const
+    routes.set(routeSpec(server('a', 1, { ...tls(), ...relative }), timeouts, undefined, 7))
+    const plain = routes.variant(undefined, 30_000)
+    const named = routes.variant('one', 30_000)
+    assert.notEqual(plain, named)
+    assert.equal(routes.variant(undefined, 30_000), plain)
+    assert.deepEqual(engine.routes.get(plain)?.address, {
+      kind: 'tcp',
+      ip: '192.0.2.9',
+      port: 30_000,
+    })
+    assert.equal(engine.routes.get(named)?.tls?.serverName, 'one')
+    assert.ok(routes.has(plain) && routes.has(named))
+    const socks = { ip: '192.0.2.5', port: 1080, version: 5, user: undefined, password: undefined }
+    const behind = new ServerRoute(engine, new VirtualClock())
+    behind.set(routeSpec(server('a', 1, { ...relative, socks: socks as never }), timeouts))
+    const spec = engine.routes.get(behind.variant(undefined, 21))
+    assert.deepEqual(spec?.address, { kind: 'tcp', ip: '192.0.2.5', port: 1080 })
+    assert.equal(spec?.socks?.port, 21)
+  })
+
   it('is another one with another context, whatever the name', () => {
     const engine = new FakeEngine()
     const clock = new VirtualClock()
     const routes = new ServerRoute(engine, clock)
     routes.set(routeSpec(server('a', 1, tls()), timeouts, undefined, 7))
-    const old = [routes.id, routes.withName('one')]
+    const old = [routes.id, routes.variant('one', undefined)]
     routes.setContext(7)
     assert.equal(routes.id, old[0])
     routes.setContext(8)
-    const fresh = [routes.id, routes.withName('one')]
+    const fresh = [routes.id, routes.variant('one', undefined)]
     for (const route of fresh) {
       assert.ok(!old.includes(route))
       assert.equal(engine.routes.get(route)?.tls?.context, 8)

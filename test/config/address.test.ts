@@ -204,3 +204,24 @@ test('no text makes the parsers do anything but answer', () => {
     }),
   )
 })
+
+test('servers at the port that the client came to', () => {
+  const of = (text: string) => {
+    const read = readServerAddress(text)
+    return 'value' in read ? read.value : read.message
+  }
+  assert.deepEqual(of('10.0.0.1:+0'), { kind: 'ip', ip: '10.0.0.1', port: 0, offset: 0 })
+  assert.deepEqual(of('[::1]:+1000'), { kind: 'ip', ip: '::1', port: 0, offset: 1000 })
+  assert.deepEqual(of('ftp.example:-21'), {
+    kind: 'host',
+    host: 'ftp.example',
+    port: 0,
+    offset: -21,
+  })
+  for (const text of ['a:+', 'a:-', 'a:+65535', 'a:+x', 'a:+-1', 'a:++1'])
+    assert.equal(typeof of(text), 'string', text)
+  const range = readServerAddress('10.0.0.1:30000-30100')
+  assert.ok('message' in range)
+  assert.match(range.message, /a server has one port; ':\+0' is the port that the client came to/)
+  assert.equal(range.suggestion, '10.0.0.1:+0')
+})

@@ -254,8 +254,8 @@ test('everything that can be set is taken over', () => {
       ['frontends.web.bind[2]', 0, 50],
     ],
   )
-  assert.deepEqual(web.binds[2]?.acceptProxy, { from: undefined })
-  assert.deepEqual(web.binds[3]?.acceptProxy, { from: ['::1'] })
+  assert.deepEqual(web.binds[2]?.acceptProxy, { from: undefined, limit: 16_384 })
+  assert.deepEqual(web.binds[3]?.acceptProxy, { from: ['::1'], limit: 16_384 })
   assert.deepEqual(web.monitor, { from: ['10.0.0.1'], reply: new TextEncoder().encode('ok') })
   assert.equal(web.connectionRules[0], rule)
   assert.equal(web.handshakes[0], handler)

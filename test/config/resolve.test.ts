@@ -178,9 +178,33 @@ const cases: Record<string, [unknown, string[]]> = {
       "frontends.web.bind.acceptProxy.from[1]: expected a CIDR block or an address such as '10.0.0.0/8' or '2001:db8::/32', got 'x'.",
     ],
   ],
+  'a relative port that does not exist': [
+    {
+      frontends: {
+        web: { bind: ['127.0.0.1:65000-65010', '127.0.0.1:64000'], backend: 'app' },
+        local: { bind: 'unix:/run/a.sock', backend: 'local' },
+        free: {
+          bind: [{ address: 'unix:/run/b.sock', acceptProxy: true }, '127.0.0.1:0'],
+          backend: 'free',
+        },
+      },
+      backends: {
+        app: { servers: { a: '10.0.0.1:+530', b: '10.0.0.1:+0', c: '10.0.0.1:-64999' } },
+        local: { servers: { a: '10.0.0.1:+0' } },
+        free: { servers: { a: '10.0.0.1:-9' } },
+      },
+    },
+    [
+      'backends.app.servers.a: has no port for clients of frontends.web.bind[0]: 65006 and 530 is 65536.',
+      'backends.app.servers.c: has no port for clients of frontends.web.bind[1]: 64000 and -64999 is -999.',
+      'backends.local.servers.a: has the port that a client came to, and those of frontends.local.bind, a unix socket, come to none.',
+    ],
+  ],
   'acceptProxy of the wrong type': [
     web({ bind: { address: ':1', acceptProxy: '10.0.0.0/8' } }),
-    ["frontends.web.bind.acceptProxy: expected true, false or { from: [...] }, got '10.0.0.0/8'."],
+    [
+      "frontends.web.bind.acceptProxy: expected true, false or { from: [...], limit }, got '10.0.0.0/8'.",
+    ],
   ],
   'same address twice': [
     {

@@ -8,6 +8,8 @@ import { engineTest, type Harness } from '../support/engine-harness.js'
 import type { PeerServer } from '../support/peer.js'
 
 const handshakes = Handshake.ACCEPT_PROXY | Handshake.ACCEPT_SESSION
+/** Most bytes of addresses and TLVs that the vectors are for. */
+const VECTORS_LIMIT = 16_384
 const vectors = readVectors('proxy.txt').map(([name, hex, kind, ...rest]) => ({
   name: name as string,
   bytes: fromHex(hex),
@@ -16,9 +18,9 @@ const vectors = readVectors('proxy.txt').map(([name, hex, kind, ...rest]) => ({
 }))
 const v2 = '0d0a0d0a000d0a515549540a2111000cc0000201c63364029c4001bb'
 
-async function front(h: Harness): Promise<[number, PeerServer]> {
+async function front(h: Harness, proxyLimit = VECTORS_LIMIT): Promise<[number, PeerServer]> {
   const upstream = await h.server()
-  const { port } = await h.listenPort({ handshakes })
+  const { port } = await h.listenPort({ handshakes, proxyLimit })
   h.route(upstream.port)
   return [port, upstream]
 }
@@ -166,3 +168,42 @@ function textOf(endpoint: string): string {
   const [a, b, c, d] = mapped.slice(1).map(Number) as [number, number, number, number]
   return `::ffff:${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}:${port}`
 }
+
+/** A version 2 header of TCP over IPv4 with `size` bytes of addresses and TLVs; payload behind it. */
+function headerOf(size: number): { bytes: Buffer; tlvs: Buffer } {
+  const tlvs = Buffer.alloc(size - 12, 0xaa)
+  tlvs[0] = 0xe0
+  tlvs.writeUInt16BE(tlvs.length - 3, 1)
+  const fixed = Buffer.from(v2, 'hex')
+  fixed.writeUInt16BE(size, 14)
+  return { bytes: Buffer.concat([fixed, tlvs, Buffer.from('payload')]), tlvs }
+}
+
+engineTest('a header may be as long as the limit says, up to all that fits', async (h) => {
+  for (const limit of [216, 65_535, 65_536]) {
+    const [port, upstream] = await front(h, limit)
+    const size = Math.min(limit, 65_535)
+    const { bytes, tlvs } = headerOf(size)
+    const client = await h.dial({ port })
+    await client.send(bytes)
+    const told = await h.next('handshake')
+    assert.equal(told.bit, Handshake.ACCEPT_SESSION)
+    assert.ok(told.bytes?.equals(tlvs), `${size} bytes`)
+    const server = await upstream.accept()
+    await server.expect(Buffer.from('payload'))
+    client.destroy()
+    server.destroy()
+    await h.next('closed')
+    if (limit > 65_535) continue
+    // One byte more is refused before it comes; where the length field ends, nothing is longer.
+    const long = await h.dial({ port })
+    if (limit === 65_535) {
+      long.destroy()
+      continue
+    }
+    await long.send(headerOf(limit + 1).bytes.subarray(0, 16))
+    await long.ending()
+    assert.equal((await h.next('closed')).reason, 'client accept-proxy proxy-too-long')
+    long.destroy()
+  }
+})

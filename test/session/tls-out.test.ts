@@ -144,7 +144,7 @@ describe('a server name from policy', () => {
       assert.deepEqual(result.reason, { by: 'policy', phase: 'connect', code: 'policy-error' })
       assert.equal(proxy.stats().backends.app?.servers.a?.sessions, 0)
       assert.equal(proxy.stats().frontends.web?.policyErrors, 1)
-      assert.ok(result.logs.some(({ msg }) => msg === 'no TLS server name for the server'))
+      assert.ok(result.logs.some(({ msg }) => msg === 'no route to the server'))
     }
   })
 })

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
-use sluice_engine::handshake::socks;
+use sluice_engine::handshake::{proxy_in::MAX_V2, socks};
 use sluice_engine::listener::{ListenAddress, ListenSpec};
 use sluice_engine::route::{Destination, Route, SendProxy, Source, TlsTarget};
 use sluice_engine::sys::{KeepAlive, Liveness};
@@ -48,6 +48,8 @@ pub struct NativeListenSpec {
     pub fast_open: i32,
     /// SO_REUSEPORT.
     pub reuse_port: Option<bool>,
+    /// Most bytes of addresses and TLVs in a PROXY header of version 2.
+    pub proxy_limit: Option<u32>,
     /// SO_KEEPALIVE.
     pub keep_alive: Option<NativeKeepAlive>,
     /// ms.
@@ -144,6 +146,8 @@ impl TryFrom<NativeListenSpec> for ListenSpec {
             defer_accept: spec.defer_accept,
             fast_open: spec.fast_open,
             reuse_port: spec.reuse_port.unwrap_or(false),
+            // Sizes of TypeScript may be larger than any header.
+            proxy_limit: spec.proxy_limit.map_or(MAX_V2, |limit| limit as usize),
             liveness: liveness(spec.keep_alive, spec.user_timeout),
             transparent: spec.transparent,
             original_dst: spec.original_dst,

@@ -13,14 +13,14 @@ use sluice_engine::handshake::{
 
 /// Checks the PROXY parser on `data`.
 pub fn proxy_in(data: &[u8]) {
-    let whole = proxy_in::parse(data);
+    let whole = proxy_in::parse(data, proxy_in::MAX_V2);
     match whole {
         Ok(Status::Complete(header)) => proxy_complete(data, &header),
         Ok(Status::Partial) => {
             // A caller's buffer of this size is never full and still waiting.
             let limit = match data.first() {
                 Some(b'P') => proxy_in::MAX_V1,
-                _ => proxy_in::MAX_V2,
+                _ => proxy_in::FIXED_V2 + proxy_in::MAX_V2,
             };
             assert!(data.len() < limit);
         }
@@ -28,12 +28,12 @@ pub fn proxy_in(data: &[u8]) {
             // An error is final.
             let mut longer = data.to_vec();
             longer.extend_from_slice(b"\r\n\0more");
-            assert_eq!(proxy_in::parse(&longer), Err(error));
+            assert_eq!(proxy_in::parse(&longer, proxy_in::MAX_V2), Err(error));
         }
     }
     // Fewer bytes are partial, or what all of them are.
     for end in cuts(data.len()) {
-        let part = proxy_in::parse(&data[..end]);
+        let part = proxy_in::parse(&data[..end], proxy_in::MAX_V2);
         assert!(
             part == Ok(Status::Partial) || part == whole,
             "{part:?}, then {whole:?}"
@@ -44,9 +44,12 @@ pub fn proxy_in(data: &[u8]) {
 fn proxy_complete(data: &[u8], header: &Header<'_>) {
     assert!(header.length > 0 && header.length <= data.len());
     let exact = &data[..header.length];
-    assert_eq!(proxy_in::parse(exact), Ok(Status::Complete(*header)));
     assert_eq!(
-        proxy_in::parse(&exact[..header.length - 1]),
+        proxy_in::parse(exact, proxy_in::MAX_V2),
+        Ok(Status::Complete(*header))
+    );
+    assert_eq!(
+        proxy_in::parse(&exact[..header.length - 1], proxy_in::MAX_V2),
         Ok(Status::Partial)
     );
     let walked: usize = proxy_in::tlvs(header.tlvs)
@@ -65,7 +68,7 @@ fn proxy_complete(data: &[u8], header: &Header<'_>) {
     };
     let mut out = Vec::new();
     proxy_out::build_v1(&mut out, &src, &dst);
-    let Ok(Status::Complete(again)) = proxy_in::parse(&out) else {
+    let Ok(Status::Complete(again)) = proxy_in::parse(&out, proxy_in::MAX_V2) else {
         panic!("{out:?}")
     };
     assert_eq!(
@@ -75,7 +78,7 @@ fn proxy_complete(data: &[u8], header: &Header<'_>) {
 
     out.clear();
     proxy_out::build_v2(&mut out, &src, &dst, header.tlvs, false);
-    let Ok(Status::Complete(again)) = proxy_in::parse(&out) else {
+    let Ok(Status::Complete(again)) = proxy_in::parse(&out, proxy_in::MAX_V2) else {
         panic!("{out:?}")
     };
     assert_eq!(

@@ -58,6 +58,8 @@ pub struct ListenSpec {
     pub handshakes: i32,
     /// Those that TypeScript is asked about.
     pub ask: i32,
+    /// Most bytes of addresses and TLVs in a PROXY header of version 2.
+    pub proxy_limit: usize,
     /// Reply of HH_HEALTH.
     pub health_reply: Vec<u8>,
     /// From accept to the session, for what the engine does alone.
@@ -281,6 +283,7 @@ mod tests {
             defer_accept: 0,
             fast_open: 0,
             reuse_port: false,
+            proxy_limit: 0,
             liveness: Liveness::default(),
             transparent: false,
             original_dst: false,

@@ -10,7 +10,7 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { type Framed, frameClientHello } from '../../handshake/client-hello.js'
-import { parseProxyHeader } from '../../handshake/proxy.js'
+import { PROXY_V2_FIXED, PROXY_V2_MAX, parseProxyHeader } from '../../handshake/proxy.js'
 import {
   By,
   BytesFlag,
@@ -38,8 +38,8 @@ import { Side, type SideHandler } from './side.js'
 import type { TlsServerContext } from './tls-contexts.js'
 import { peerCertificate, summaryOf, type TlsHandshakeOwner } from './tls-layer.js'
 
-/** Bytes that are read ahead of policy, so that a FIN or RST behind them is seen. */
-export const READ_AHEAD = 65536
+/** Bytes that are read ahead of policy, so that a FIN or RST behind them is seen; the longest PROXY header fits. */
+export const READ_AHEAD = PROXY_V2_FIXED + PROXY_V2_MAX + 1024
 
 const Mode = {
   /** Handshakes run, or policy is asked about one. */
@@ -416,7 +416,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
   }
 
   #acceptProxy(): void {
-    const result = parseProxyHeader(this.#input.view())
+    const result = parseProxyHeader(this.#input.view(), this.#origin.spec.proxyLimit)
     if (result.status === 'error') {
       this.#handshakeFailed(By.CLIENT, result.code)
     } else if (result.status === 'partial') {

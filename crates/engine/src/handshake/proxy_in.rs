@@ -14,9 +14,12 @@ use sluice_wire::errors::code;
 /// Longest version 1 header, CRLF included.
 pub const MAX_V1: usize = 107;
 
-/// Longest version 2 header that is accepted, its 16 fixed bytes included. The
-/// protocol would allow 65535 + 16; no sender comes near.
-pub const MAX_V2: usize = FIXED_V2 + 4096;
+/// Most bytes of addresses and TLVs that a version 2 header can have. Its sender
+/// may add a client's certificate, so that a few kilobytes are ordinary.
+pub const MAX_V2: usize = u16::MAX as usize;
+
+/// Bytes of a version 2 header before its addresses.
+pub const FIXED_V2: usize = 16;
 
 /// What a version 2 header starts with.
 pub const SIGNATURE_V2: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
@@ -25,10 +28,17 @@ pub const SIGNATURE_V2: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 pub const TLV_CRC32C: u8 = 0x03;
 
 const SIGNATURE_V1: &[u8] = b"PROXY ";
-const FIXED_V2: usize = 16;
 const INET: usize = 12;
 const INET6: usize = 36;
 const UNIX: usize = 216;
+
+/// Family and transport, as byte 13 has them.
+const STREAM_INET: u8 = 0x11;
+const DGRAM_INET: u8 = 0x12;
+const STREAM_INET6: u8 = 0x21;
+const DGRAM_INET6: u8 = 0x22;
+const STREAM_UNIX: u8 = 0x31;
+const DGRAM_UNIX: u8 = 0x32;
 
 /// Whether the header is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +87,7 @@ pub enum Error {
     Signature,
     /// A signature and then something that the protocol does not allow.
     Malformed,
-    /// Version 1: no CRLF within [`MAX_V1`] bytes. Version 2: longer than [`MAX_V2`].
+    /// Version 1: no CRLF within [`MAX_V1`] bytes. Version 2: longer than its limit.
     TooLong,
     /// The CRC32C that the header carries does not match.
     Checksum,
@@ -97,18 +107,20 @@ impl Error {
 }
 
 /// Reads the header that `bytes` start with. Bytes behind it are not looked at.
+/// `limit`: most bytes of addresses and TLVs in a version 2 header, [`MAX_V2`]
+/// for as many as there can be.
 ///
-/// Other transports than streams (DGRAM) are malformed here: Sluice forwards
-/// connections only.
+/// Of other transports than streams (DGRAM) the addresses are not of connections
+/// and are left out, as of UNSPEC.
 ///
 /// # Errors
 ///
 /// See [`Error`]. An error is final: more bytes cannot make it good.
-pub fn parse(bytes: &[u8]) -> Result<Status<Header<'_>>, Error> {
+pub fn parse(bytes: &[u8], limit: usize) -> Result<Status<Header<'_>>, Error> {
     match bytes.first() {
         None => Ok(Status::Partial),
         Some(b'P') => parse_v1(bytes),
-        Some(b'\r') => parse_v2(bytes),
+        Some(b'\r') => parse_v2(bytes, limit),
         Some(_) => Err(Error::Signature),
     }
 }
@@ -210,7 +222,7 @@ fn port(field: &[u8]) -> Result<u16, Error> {
     text.parse().map_err(|_| Error::Malformed)
 }
 
-fn parse_v2(bytes: &[u8]) -> Result<Status<Header<'_>>, Error> {
+fn parse_v2(bytes: &[u8], limit: usize) -> Result<Status<Header<'_>>, Error> {
     if !check_signature(bytes, &SIGNATURE_V2)? {
         return Ok(Status::Partial);
     }
@@ -227,9 +239,9 @@ fn parse_v2(bytes: &[u8]) -> Result<Status<Header<'_>>, Error> {
     };
     let block = match family {
         0x00 => 0,
-        0x11 => INET,
-        0x21 => INET6,
-        0x31 => UNIX,
+        STREAM_INET | DGRAM_INET => INET,
+        STREAM_INET6 | DGRAM_INET6 => INET6,
+        STREAM_UNIX | DGRAM_UNIX => UNIX,
         // The family of LOCAL is ignored, whatever it is (section 2.2).
         _ if local => 0,
         _ => return Err(Error::Malformed),
@@ -239,7 +251,7 @@ fn parse_v2(bytes: &[u8]) -> Result<Status<Header<'_>>, Error> {
     };
     let &[.., high, low] = fixed;
     let length = FIXED_V2 + usize::from(u16::from_be_bytes([high, low]));
-    if length > MAX_V2 {
+    if length - FIXED_V2 > limit {
         return Err(Error::TooLong);
     }
     if !local && length < FIXED_V2 + block {
@@ -255,9 +267,9 @@ fn parse_v2(bytes: &[u8]) -> Result<Status<Header<'_>>, Error> {
     let (block, tlvs) = body.split_at_checked(block).ok_or(Error::Malformed)?;
     check_tlvs(fixed, body, tlvs)?;
     let addresses = match family {
-        0x11 => Some(inet(block)?),
-        0x21 => Some(inet6(block)?),
-        0x31 => Some(Addresses {
+        STREAM_INET => Some(inet(block)?),
+        STREAM_INET6 => Some(inet6(block)?),
+        STREAM_UNIX => Some(Addresses {
             src: Endpoint::Unix,
             dst: Endpoint::Unix,
         }),
@@ -364,6 +376,9 @@ fn addresses(src: IpAddr, dst: IpAddr, [from, to]: [u16; 2]) -> Addresses {
 mod tests {
     use super::*;
 
+    /// What the vectors are for; the default of the configuration.
+    const LIMIT: usize = 16_384;
+
     const VECTORS: &str = include_str!("../../../../test/vectors/proxy.txt");
 
     struct Vector {
@@ -452,7 +467,7 @@ mod tests {
                 tlvs,
             };
             assert_eq!(
-                parse(&vector.bytes),
+                parse(&vector.bytes, LIMIT),
                 Ok(Status::Complete(header)),
                 "{}",
                 vector.name
@@ -463,7 +478,7 @@ mod tests {
                 } else {
                     Status::Complete(header)
                 };
-                let got = parse(&vector.bytes[..end]);
+                let got = parse(&vector.bytes[..end], LIMIT);
                 assert_eq!(got, Ok(expected), "{} cut at {end}", vector.name);
             }
         }
@@ -477,7 +492,7 @@ mod tests {
             };
             for end in 0..=vector.bytes.len() {
                 assert_eq!(
-                    parse(&vector.bytes[..end]),
+                    parse(&vector.bytes[..end], LIMIT),
                     Ok(Status::Partial),
                     "{}",
                     vector.name
@@ -492,11 +507,11 @@ mod tests {
             let Expected::Error(error) = vector.expected else {
                 continue;
             };
-            assert_eq!(parse(&vector.bytes), Err(error), "{}", vector.name);
+            assert_eq!(parse(&vector.bytes, LIMIT), Err(error), "{}", vector.name);
             // Once rejected, more bytes change nothing, and before it is partial.
             let mut rejected = false;
             for end in 0..=vector.bytes.len() {
-                match parse(&vector.bytes[..end]) {
+                match parse(&vector.bytes[..end], LIMIT) {
                     Ok(Status::Partial) => assert!(!rejected, "{} cut at {end}", vector.name),
                     got => {
                         assert_eq!(got, Err(error), "{} cut at {end}", vector.name);
@@ -514,7 +529,7 @@ mod tests {
                 b'P' | b'\r' => Ok(Status::Partial),
                 _ => Err(Error::Signature),
             };
-            assert_eq!(parse(&[byte]), expected);
+            assert_eq!(parse(&[byte], LIMIT), expected);
         }
     }
 
@@ -533,7 +548,7 @@ mod tests {
                 // A changed type hides the CRC32C TLV, the family of LOCAL does
                 // not count for TLVs that no longer line up, and a longer
                 // length waits: all else must fail.
-                match parse(&bytes) {
+                match parse(&bytes, LIMIT) {
                     Ok(Status::Complete(header)) => {
                         let signed = tlvs(header.tlvs).any(|(kind, _)| kind == TLV_CRC32C);
                         assert!(!signed, "{} bit {bit}", vector.name);

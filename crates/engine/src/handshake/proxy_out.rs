@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn parse_whole(bytes: &[u8]) -> Header<'_> {
-        match proxy_in::parse(bytes) {
+        match proxy_in::parse(bytes, proxy_in::MAX_V2) {
             Ok(Status::Complete(header)) => {
                 assert_eq!(header.length, bytes.len());
                 header

@@ -118,10 +118,13 @@ impl Worker {
     /// Reads and parses the PROXY header; true once it is done.
     fn accept_proxy(&mut self, slot: u32) -> bool {
         loop {
+            let limit = self
+                .listener_of(slot)
+                .map_or(proxy_in::MAX_V2, |listener| listener.spec.proxy_limit);
             let connection = self.slots.get_mut(slot);
             connection.set_step(conn_flag::PROXY_IN_STARTED, step::STARTED);
             let parsed = match &connection.input.buffer {
-                Some(buffer) => parse_proxy(buffer.bytes()),
+                Some(buffer) => parse_proxy(buffer.bytes(), limit),
                 None => Parsed::Partial,
             };
             match parsed {
@@ -147,7 +150,8 @@ impl Worker {
                     return false;
                 }
                 Parsed::Partial => {
-                    if !self.read_more(slot, proxy_in::MAX_V2 + 1024, phase::ACCEPT_PROXY) {
+                    if !self.read_more(slot, proxy_in::FIXED_V2 + limit + 1024, phase::ACCEPT_PROXY)
+                    {
                         return false;
                     }
                 }
@@ -438,8 +442,8 @@ enum Parsed {
     Error(i32),
 }
 
-fn parse_proxy(bytes: &[u8]) -> Parsed {
-    match proxy_in::parse(bytes) {
+fn parse_proxy(bytes: &[u8], limit: usize) -> Parsed {
+    match proxy_in::parse(bytes, limit) {
         Ok(Status::Partial) => Parsed::Partial,
         Ok(Status::Complete(header)) => {
             let address = |endpoint: Endpoint| match endpoint {

@@ -511,6 +511,7 @@ pub fn listen_spec() -> ListenSpec {
         defer_accept: 0,
         fast_open: 0,
         reuse_port: false,
+        proxy_limit: 16_384,
         liveness: Liveness::default(),
         transparent: false,
         original_dst: false,
