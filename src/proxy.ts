@@ -118,7 +118,7 @@ export interface ProxyStats {
   frontends: Record<string, FrontendStats>
   backends: Record<string, BackendStats>
   tables: Record<string, { entries: number; size: number }>
-  /** Log lines that nobody read in time. */
+  /** Log lines that were given up: not read in time, or not to be written. */
   logDropped: number
 }
 

@@ -30,8 +30,12 @@ export class Signals {
   constructor(terminal: Terminal, notifier: Notifier) {
     this.#terminal = terminal
     this.#notifier = notifier
-    process.on('SIGINT', (signal) => this.#stop(signal as StopSignal))
-    process.on('SIGTERM', (signal) => this.#stop(signal as StopSignal))
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      const early = process.listeners(signal)
+      process.on(signal, () => this.#stop(signal))
+      // Behind the new one: a moment without any would leave it to the system.
+      for (const listener of early) process.off(signal, listener)
+    }
     process.on('SIGHUP', () => {
       // A terminal that was closed sends the signal too.
       if (process.stderr.isTTY && !isatty(process.stderr.fd)) this.#stop('SIGHUP')

@@ -39,6 +39,7 @@ async function lineOf(
   t: TestContext,
   engine: 'js' | 'native',
   backend: Config['backends'][string],
+  addresses: string[] = [],
 ): Promise<Line> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-'))
   t.after(() => rmSync(folder, { recursive: true }))
@@ -49,7 +50,7 @@ async function lineOf(
       backends: { app: backend },
       log: { file },
     },
-    { engine },
+    { engine, resolver: { lookup: () => Promise.resolve(addresses) } },
   )
   await proxy.start()
   const ended = once(proxy, 'session')
@@ -97,6 +98,20 @@ for (const kind of engineKinds) {
         error: 'ECONNREFUSED',
       })
     }
+  })
+
+  test(`a name whose first address refuses (${kind})`, async (t) => {
+    const server = createServer((socket) => socket.end('hello')).listen(0, '127.0.0.1')
+    t.after(() => server.close())
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const backend = { servers: { name: `name.example:${port}` }, retryDelay: '10ms' } as const
+    const line = await lineOf(t, kind, backend, ['127.0.0.2', '127.0.0.1'])
+    assert.equal(line.serverAddress, `127.0.0.1:${port}`)
+    assert.deepEqual(
+      line.attempts?.map(({ address, error }) => [address, error]),
+      [[`127.0.0.2:${port}`, 'ECONNREFUSED']],
+    )
   })
 
   test(`no server answers: the error by name (${kind})`, async (t) => {

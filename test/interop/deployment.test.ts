@@ -47,3 +47,21 @@ test('the first process of a namespace handles its signals', { timeout: 60_000 }
     await bash(t, script, here)
   }
 })
+
+test('the first process of a namespace ends by a signal while it loads', {
+  timeout: 60_000,
+}, async (t) => {
+  const here = place(t)
+  // It holds the start up before anything of ours runs but the first lines.
+  const script = `
+    echo "process.stderr.write('loading')" >hold.mjs
+    echo "await new Promise((r) => setTimeout(r, 1e8))" >>hold.mjs
+    for signal in TERM INT; do
+      unshare --user --map-root-user --fork --pid --kill-child sluice check -c hold.mjs 2>hold-$signal.txt & outside=$!
+      until grep -qs loading hold-$signal.txt; do sleep 0.1; done
+      kill -$signal "$(cat /proc/$outside/task/$outside/children)"
+      wait $outside && exit 1 || echo $?
+    done
+  `
+  assert.equal(await bash(t, script, here), '143\n130\n')
+})
