@@ -180,13 +180,13 @@ for (const [what, bytes] of [
   ['as much as it takes', 'four'],
 ] as const) {
   slowTest(`an applet is slow, and its client sent ${what}: nobody is silent`, async (h) => {
-    const { port } = await h.listenPort({ clientTimeout: 100 })
+    const { port } = await h.listenPort({ clientTimeout: 500 })
     h.answers.handshake = ({ conn, generation }) => h.engine.applet(conn, generation, 4, 0)
     const client = await h.dial({ port })
     await client.send(bytes)
     const { conn, generation, bytes: first } = await h.next('data')
     assert.equal(first?.toString(), bytes.slice(0, 4))
-    await delay(400)
+    await delay(1200)
     assert.equal(h.all('closed').length, 0)
     h.engine.credit(conn, generation, 1000)
     if (bytes.length > 4) {
@@ -198,7 +198,7 @@ for (const [what, bytes] of [
 }
 
 slowTest('a client that has sent its FIN and does not read the answer is silent', async (h) => {
-  const { port } = await h.listenPort({ clientTimeout: 100, clientFinTimeout: 100 })
+  const { port } = await h.listenPort({ clientTimeout: 500, clientFinTimeout: 500 })
   h.answers.handshake = ({ conn, generation }) => h.engine.applet(conn, generation, 1000, 0)
   const client = await h.dial({ port })
   client.pause()
@@ -206,7 +206,7 @@ slowTest('a client that has sent its FIN and does not read the answer is silent'
   client.fin()
   const { conn, generation } = await h.next('data')
   // Nobody is expected to act while the applet thinks.
-  await delay(300)
+  await delay(1200)
   assert.equal(h.all('closed').length, 0)
   const block = Buffer.alloc(60_000)
   for (let i = 0; i < 800; i++) h.engine.send(conn, generation, block, false)
@@ -235,7 +235,7 @@ slowTest('close sends what was given before, however much a slow client has to t
 slowTest(
   'a client that does not take what close has still to send ends by its time-out',
   async (h) => {
-    const { port } = await h.listenPort({ clientTimeout: 100, clientFinTimeout: 100 })
+    const { port } = await h.listenPort({ clientTimeout: 500, clientFinTimeout: 500 })
     h.answers.handshake = ({ conn, generation }) => h.engine.applet(conn, generation, 1000, 0)
     const client = await h.dial({ port })
     client.pause()

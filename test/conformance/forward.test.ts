@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { CloseOp, ConnFlag, Field } from '#sluice/engine/wire.js'
 import { engineTest } from '../support/engine-harness.js'
 
 engineTest('bytes go both ways and a clean end names who ended first', async (h) => {
@@ -128,6 +129,26 @@ engineTest('bytes that are sent right behind the connect are not lost', async (h
   assert.equal((await server.readToEnd()).toString(), 'early')
   server.fin()
   assert.equal(await client.ending(), 'fin')
+})
+
+engineTest('the record of a half-closed session says what is shut, wanted and done', async (h) => {
+  const { DSHR, DSHW, CSHR, CSHW, DSHR_DONE, DSHW_DONE, CSHR_DONE, CSHW_DONE } = CloseOp
+  const read = DSHR | CSHR | DSHR_DONE | CSHR_DONE
+  const write = DSHW | CSHW | DSHW_DONE | CSHW_DONE
+  const { SHR, SHW, ERR } = ConnFlag
+  const { client, server, conn } = await h.pair()
+  const { table } = h.engine
+  const peer = table.get(conn, Field.PEER)
+  const ops = (slot: number) => table.get(slot, Field.CLOSE_OPS)
+  const shut = (slot: number) => table.get(slot, Field.FLAGS) & (SHR | SHW | ERR)
+  assert.deepEqual([ops(conn), ops(peer), shut(conn), shut(peer)], [0, 0, 0, 0])
+  client.fin()
+  assert.equal(await server.ending(), 'fin')
+  await h.until(() => shut(conn) === SHR && shut(peer) === SHW, 'the FIN is in the records')
+  assert.deepEqual([ops(conn), ops(peer)], [read, write])
+  await server.send('answer')
+  await client.expect('answer')
+  assert.deepEqual([ops(conn), ops(peer)], [read, write])
 })
 
 function digest(bytes: Uint8Array): string {

@@ -241,7 +241,7 @@ engineTest('an answer may come later, and bytes that came meanwhile are kept', a
 
 engineTest('clearing ACCEPT_SESSION lets the target come later, without a deadline', async (h) => {
   const upstream = await h.server()
-  const { port } = await h.listenPort({ verdictTimeout: 20 })
+  const { port } = await h.listenPort({ verdictTimeout: 1000 })
   const route = h.route(upstream.port)
   h.answers.handshake = ({ conn, generation }) => {
     h.engine.proceed(conn, generation, ACCEPT_SESSION, 0, 0)
@@ -250,7 +250,7 @@ engineTest('clearing ACCEPT_SESSION lets the target come later, without a deadli
   await client.send('queued')
   const { conn, generation } = await h.next('handshake')
   // Another connection runs into its deadline in the meantime; this one must not.
-  const other = await h.listenPort({ verdictTimeout: 60 })
+  const other = await h.listenPort({ verdictTimeout: 1500 })
   h.answers.handshake = () => {}
   await h.dial({ port: other.port })
   await h.next('verdictTimeout')
@@ -261,7 +261,7 @@ engineTest('clearing ACCEPT_SESSION lets the target come later, without a deadli
 
 engineTest('a handler that throws is a fault, not the end', async (h) => {
   const upstream = await h.server()
-  const { port } = await h.listenPort({ verdictTimeout: 20 })
+  const { port } = await h.listenPort({ verdictTimeout: 1000 })
   h.route(upstream.port)
   h.answers.handshake = () => {
     throw new Error('policy')

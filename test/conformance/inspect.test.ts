@@ -137,7 +137,7 @@ engineTest('bytes behind a PROXY header are inspected, split at every boundary',
 })
 
 engineTest('a verdict is due once nothing more will come', async (h) => {
-  const { port } = await h.listenPort({ verdictTimeout: 20 })
+  const { port } = await h.listenPort({ verdictTimeout: 1000 })
   h.answers.handshake = ({ conn, generation }) => h.engine.inspect(conn, generation, 4, 0, 0)
   const client = await h.dial({ port })
   await client.send('full')

@@ -50,14 +50,14 @@ engineTest('a tunnel that is silent once both sides have spoken', async (h) => {
 
 engineTest('the tunnel time-out replaces shorter ones of its sides', async (h) => {
   const { client, server } = await h.pair(
-    { clientTimeout: 300 },
-    { serverTimeout: 300, tunnelTimeout: 60_000 },
+    { clientTimeout: 1000 },
+    { serverTimeout: 1000, tunnelTimeout: 60_000 },
   )
   await client.send('hello')
   await server.expect('hello')
   await server.send('hi')
   await client.expect('hi')
-  await delay(700)
+  await delay(2200)
   await client.send('still there')
   await server.expect('still there')
 })

@@ -95,7 +95,7 @@ tlsTest(
 
 tlsTest(
   'nor has a time-out of the server',
-  terminating({ cert: front.pemFile }, { backend: { timeouts: { server: '100ms' } } }),
+  terminating({ cert: front.pemFile }, { backend: { timeouts: { server: '500ms' } } }),
   async (stage) => {
     const { client, relay } = await relayed(stage)
     await client.ending()

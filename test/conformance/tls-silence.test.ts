@@ -24,7 +24,7 @@ silenceTest(
   'a client that ends its side and does not read the answer, of any size',
   terminating(tls, {
     config: {
-      timeouts: { client: '300ms', clientFin: '300ms', server: '300ms', serverFin: '300ms' },
+      timeouts: { client: '1s', clientFin: '1s', server: '1s', serverFin: '1s' },
     },
   }),
   async (stage) => {
@@ -46,13 +46,13 @@ silenceTest(
 
 silenceTest(
   'a client that pauses for longer than the time-out of the server, and goes on',
-  terminating(tls, { backend: { timeouts: { server: '200ms' } } }),
+  terminating(tls, { backend: { timeouts: { server: '500ms' } } }),
   async (stage) => {
     const size = 60 * MEGABYTE
     const { client, server } = await stage.pair()
     client.pause()
     server.socket.end(Buffer.alloc(size))
-    await delay(800)
+    await delay(1500)
     assert.equal(stage.site.records.length, 0)
     client.resume()
     await client.until(() => client.received === size)

@@ -49,6 +49,8 @@ class JsEngine implements Engine, Core {
   #nextListener = 0
   #nextRoute = 0
   #stopped = false
+  /** stop() waits for the last connection. */
+  #emptied: (() => void) | undefined
 
   constructor({ slots }: JsEngineOptions) {
     if (!Number.isInteger(slots) || slots < 1) {
@@ -192,11 +194,16 @@ class JsEngine implements Engine, Core {
       client.kill(packReason(By.PROXY, client.phase, Code.SHUTDOWN))
     }
     // Node tells the end of a socket within a turn or two of its loop.
-    while (this.slots.used > 0) await new Promise((resolve) => setImmediate(resolve))
+    if (this.slots.used > 0) {
+      await new Promise<void>((resolve) => {
+        this.#emptied = resolve
+      })
+    }
     this.tls.stop()
   }
 
   slotFreed(): void {
+    if (this.slots.used === 0) this.#emptied?.()
     for (const listener of this.#listeners.values()) listener.serveHeld()
   }
 
