@@ -3,10 +3,21 @@
 // the js engine. SLUICE_REQUIRE_ADDON=1 makes that an error (CI).
 
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
+// For 'npm start': what is about to happen, before a silence of minutes.
+if (process.argv.includes('--announce')) {
+  const first = !existsSync(`${root}/target/release`)
+  console.error(
+    first
+      ? 'sluice: building first: the TypeScript takes seconds, the native engine (Rust) two to five minutes, this once.'
+      : 'sluice: building what has changed: seconds, or a minute or two where the Rust side did.',
+  )
+  process.exit(0)
+}
+
 const required = process.env.SLUICE_REQUIRE_ADDON === '1'
 
 function giveUp(why, remedy) {

@@ -1,5 +1,6 @@
 /** The command line: commands, options, and help that teaches. */
 
+import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { check } from './check.js'
 import { init } from './init.js'
@@ -28,7 +29,11 @@ Exit codes:
   70   the engine or the program failed
   130  a second SIGINT stopped 'run' at once (143: SIGTERM)
 
-Where to go next: docs/configuration.md has every option, README.md a 15-line policy.
+Where to go next, in the folder of the package (${fileURLToPath(new URL('../../', import.meta.url))}):
+  docs/configuration.md  every option
+  docs/policy.md         rules, handlers and applets in TypeScript
+  docs/logs.md           what the lines of the log say
+  docs/errors.md         why a connection ended, and what to do
 With DEBUG=1 errors come with their stack.`
 
 const runHelp = `

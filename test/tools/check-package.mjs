@@ -60,13 +60,18 @@ try {
   const [{ filename, files, size }] = Array.isArray(packed) ? packed : Object.values(packed)
   console.log(`ok: npm pack: ${files.length} files, ${(size / 1024 / 1024).toFixed(1)} MB`)
   const stray = files.filter(
-    ({ path }) => !/^(dist\/|README\.md$|LICENSE$|package\.json$)/.test(path),
+    ({ path }) => !/^(dist\/|docs\/[a-z-]+\.md$|README\.md$|LICENSE$|package\.json$)/.test(path),
   )
   check('only what users need is packed', stray.length === 0, JSON.stringify(stray))
 
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module', private: true }))
   run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', join(folder, filename)])
   const installed = join(folder, 'node_modules/sluice')
+  const named = run(process.execPath, [join(root, 'dist/cli/main.js'), '--help']).match(
+    /docs\/[\w-]+\.md/g,
+  )
+  const missing = (named ?? ['nothing']).filter((doc) => !files.some(({ path }) => path === doc))
+  check('the pages that --help names are packed', missing.length === 0, missing.join(', '))
   check('the tarball installs', existsSync(join(installed, 'dist/index.js')))
 
   writeFileSync(join(folder, 'use.ts'), USE)
