@@ -216,14 +216,13 @@ pub fn server_name(name: &str, verify: bool) -> Result<ServerName<'static>, Stri
 struct Certificates(Box<[Arc<CertifiedKey>]>);
 
 impl ResolvesServerCert for Certificates {
-    /// The first that can sign what the client verifies. With none it is the first,
-    /// and the handshake fails for want of a signature scheme, with the right alert.
+    /// The first that can sign what the client verifies. With none the handshake fails
+    /// here: in TLS 1.2 rustls would find it out too late for an alert.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let schemes = hello.signature_schemes();
         self.0
             .iter()
             .find(|certified| certified.key.choose_scheme(schemes).is_some())
-            .or(self.0.first())
             .cloned()
     }
 }

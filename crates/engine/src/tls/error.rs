@@ -14,6 +14,13 @@ pub struct Failure {
     pub by_peer: bool,
 }
 
+/// True where [`super::config`] found no certificate that can sign what the client
+/// verifies, which rustls has no word for.
+#[must_use]
+pub fn is_unresolved(error: &Error) -> bool {
+    matches!(error, Error::General(what) if what == "no server certificate chain resolved")
+}
+
 /// Names a failure of a connection. It is `by_peer` unless the error says otherwise.
 #[must_use]
 pub fn classify(error: &Error) -> Failure {
@@ -40,6 +47,7 @@ pub fn classify(error: &Error) -> Failure {
         | Error::InappropriateMessage { .. }
         | Error::InappropriateHandshakeMessage { .. }
         | Error::PeerSentOversizedRecord => peer(code::TLS_MALFORMED),
+        error if is_unresolved(error) => peer(code::TLS_CIPHER),
         _ => Failure {
             by_peer: false,
             ..peer(code::TLS_ERROR)
@@ -60,10 +68,9 @@ fn certificate(error: &CertificateError) -> i32 {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             code::TLS_CERT_NAME
         }
-        // An issuer of the right name with another key is another issuer.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            code::TLS_CERT_UNTRUSTED
-        }
+        CertificateError::UnknownIssuer => code::TLS_CERT_UNTRUSTED,
+        // Of the handshake; one of the chain is an unknown issuer (verify.rs).
+        CertificateError::BadSignature => code::TLS_MALFORMED,
         CertificateError::Revoked => code::TLS_CERT_REVOKED,
         _ => code::TLS_CERT_INVALID,
     }
@@ -152,7 +159,7 @@ mod tests {
             (E::UnknownIssuer, code::TLS_CERT_UNTRUSTED),
             (E::Revoked, code::TLS_CERT_REVOKED),
             (E::BadEncoding, code::TLS_CERT_INVALID),
-            (E::BadSignature, code::TLS_CERT_UNTRUSTED),
+            (E::BadSignature, code::TLS_MALFORMED),
             (E::UnhandledCriticalExtension, code::TLS_CERT_INVALID),
             (E::UnknownRevocationStatus, code::TLS_CERT_INVALID),
             (E::ExpiredRevocationList, code::TLS_CERT_INVALID),

@@ -11,19 +11,21 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
-use rustls::{ClientConfig, HandshakeKind, ProtocolVersion, ServerConfig};
+use rustls::{AlertDescription, ClientConfig, HandshakeKind, ServerConfig};
 use sluice_wire::errors::code;
 use sluice_wire::events::tls_flag;
 
-use super::error::{Failure, classify};
+use super::error::{Failure, classify, is_unresolved};
 use crate::stream::buffer::{Buffer, BufferPool, RECORDS_SIZE};
 
 /// Most payload that [`Tls::seal`] takes at once; its records fit into the
 /// pool's scratch memory, behind a few of the handshake's.
 pub const SEAL_MAX: usize = 64 * 1024;
 
-/// Type byte of records that carry handshake messages.
-const HANDSHAKE_RECORD: u8 = 22;
+/// Type byte of records that carry an alert.
+const ALERT_RECORD: u8 = 21;
+/// Level of an alert that ends the connection.
+const FATAL: u8 = 2;
 
 enum Session {
     Server(UnbufferedServerConnection),
@@ -132,13 +134,6 @@ impl Tls {
         self.incoming = bytes;
     }
 
-    fn version(&self) -> Option<ProtocolVersion> {
-        match &self.session {
-            Session::Server(session) => session.protocol_version(),
-            Session::Client(session) => session.protocol_version(),
-        }
-    }
-
     /// True until both directions are encrypted.
     #[must_use]
     pub fn is_handshaking(&self) -> bool {
@@ -180,8 +175,6 @@ impl Tls {
         into: &mut [u8],
         buffers: &mut BufferPool,
     ) -> Result<usize, Failure> {
-        // In TLS 1.3 what follows the handshake is encrypted, its type with it.
-        let in_clear = !self.is_handshaking() && self.version() == Some(ProtocolVersion::TLSv1_2);
         let mut sink = Sink {
             into,
             filled: 0,
@@ -191,15 +184,6 @@ impl Tls {
         };
         let mut rest = cipher;
         let outcome = loop {
-            if in_clear && rest.first() == Some(&HANDSHAKE_RECORD) {
-                let failure = Failure {
-                    code: code::TLS_RENEGOTIATION,
-                    alert: 0,
-                    by_peer: true,
-                };
-                self.failure = Some(failure);
-                return Err(failure);
-            }
             let (used, step) = match &mut self.session {
                 Session::Server(session) => sink.take(session.process_tls_records(rest)),
                 Session::Client(session) => sink.take(session.process_tls_records(rest)),
@@ -223,15 +207,18 @@ impl Tls {
             Err(error) => {
                 self.take_alert(rest, buffers);
                 let failure = classify(&error);
+                if is_unresolved(&error) {
+                    self.correct_alert(buffers);
+                }
                 self.failure = Some(failure);
                 Err(failure)
             }
         }
     }
 
-    /// Takes the alert that rustls sends about its failure. `rest`: what it has
-    /// not used, since it keeps positions in it.
-    fn take_alert(&mut self, rest: &mut [u8], buffers: &mut BufferPool) {
+    /// Takes the alert that rustls sends about its failure, and what it had to send
+    /// before. `rest`: what it has not used, since it keeps positions in it.
+    fn take_alert(&mut self, mut rest: &mut [u8], buffers: &mut BufferPool) {
         let mut sink = Sink {
             into: &mut [],
             filled: 0,
@@ -239,10 +226,34 @@ impl Tls {
             outgoing: &mut self.outgoing,
             buffers,
         };
-        let _ = match &mut self.session {
-            Session::Server(session) => sink.take(session.process_tls_records(rest)),
-            Session::Client(session) => sink.take(session.process_tls_records(rest)),
+        // Asked once more than there is to take, it would fail again, with another alert.
+        while match &self.session {
+            Session::Server(session) => session.wants_write(),
+            Session::Client(session) => session.wants_write(),
+        } {
+            let (used, step) = match &mut self.session {
+                Session::Server(session) => sink.take(session.process_tls_records(rest)),
+                Session::Client(session) => sink.take(session.process_tls_records(rest)),
+            };
+            rest = rest.get_mut(used..).unwrap_or_default();
+            if step.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Makes access_denied, which rustls sends where no certificate can sign what the
+    /// client verifies, handshake_failure (RFC 8446 section 4.4.3). Nothing is encrypted
+    /// by then.
+    fn correct_alert(&mut self, buffers: &mut BufferPool) {
+        let Some(&[ALERT_RECORD, major, minor, 0, 2, FATAL, _]) =
+            self.outgoing.as_ref().map(|records| records.bytes())
+        else {
+            return;
         };
+        let alert = u8::from(AlertDescription::HandshakeFailure);
+        buffers.give_back(&mut self.outgoing);
+        self.outgoing = Some(buffers.lend(&[ALERT_RECORD, major, minor, 0, 2, FATAL, alert]));
     }
 
     /// Encrypts up to [`SEAL_MAX`] bytes into `cipher`, which has room for

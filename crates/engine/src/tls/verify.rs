@@ -75,12 +75,33 @@ pub fn anything(provider: &CryptoProvider) -> Arc<dyn ServerCertVerifier> {
     Arc::new(Anything(provider.signature_verification_algorithms))
 }
 
+/// A signature of the handshake that cannot be right for the certificate's key is as
+/// wrong as one that does not verify; of a chain that would be another matter.
+fn of_handshake(error: Error) -> Error {
+    use CertificateError::{
+        BadSignature, UnsupportedSignatureAlgorithmContext,
+        UnsupportedSignatureAlgorithmForPublicKeyContext,
+    };
+    match error {
+        Error::InvalidCertificate(
+            UnsupportedSignatureAlgorithmContext { .. }
+            | UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
+        ) => BadSignature.into(),
+        error => error,
+    }
+}
+
 impl Trusted {
     /// Corrects `error` where it says that a certificate may not be a peer's since it
     /// is an authority's. That is found after its dates are, and before its issuer is.
     fn or_itself(&self, error: Error, certificate: &CertificateDer<'_>) -> Result<(), Error> {
-        let Error::InvalidCertificate(CertificateError::Other(ref other)) = error else {
-            return Err(error);
+        let other = match &error {
+            Error::InvalidCertificate(CertificateError::Other(other)) => other,
+            // An issuer of the right name with another key is another issuer.
+            Error::InvalidCertificate(CertificateError::BadSignature) => {
+                return Err(CertificateError::UnknownIssuer.into());
+            }
+            _ => return Err(error),
         };
         // The type of what is inside is in no crate that is at hand here.
         if other.to_string() != "CaUsedAsEndEntity" {
@@ -125,6 +146,7 @@ impl ServerCertVerifier for Servers {
     ) -> Result<HandshakeSignatureValid, Error> {
         self.inner
             .verify_tls12_signature(message, certificate, signed)
+            .map_err(of_handshake)
     }
 
     fn verify_tls13_signature(
@@ -135,6 +157,7 @@ impl ServerCertVerifier for Servers {
     ) -> Result<HandshakeSignatureValid, Error> {
         self.inner
             .verify_tls13_signature(message, certificate, signed)
+            .map_err(of_handshake)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -183,6 +206,7 @@ impl ClientCertVerifier for Clients {
     ) -> Result<HandshakeSignatureValid, Error> {
         self.inner
             .verify_tls12_signature(message, certificate, signed)
+            .map_err(of_handshake)
     }
 
     fn verify_tls13_signature(
@@ -193,6 +217,7 @@ impl ClientCertVerifier for Clients {
     ) -> Result<HandshakeSignatureValid, Error> {
         self.inner
             .verify_tls13_signature(message, certificate, signed)
+            .map_err(of_handshake)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -221,7 +246,7 @@ impl ServerCertVerifier for Anything {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0)
+        verify_tls12_signature(message, certificate, signed, &self.0).map_err(of_handshake)
     }
 
     fn verify_tls13_signature(
@@ -230,7 +255,7 @@ impl ServerCertVerifier for Anything {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0)
+        verify_tls13_signature(message, certificate, signed, &self.0).map_err(of_handshake)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

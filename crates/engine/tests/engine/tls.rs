@@ -5,9 +5,10 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{AlertDescription, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use sluice_engine::listener::ListenSpec;
 use sluice_engine::route::{Destination, Route};
 use sluice_engine::tls::config::{
@@ -46,6 +47,10 @@ pub struct Secure {
 
 impl Secure {
     pub fn start(max_version: Version) -> Self {
+        Self::asking(max_version, ClientCert::None)
+    }
+
+    fn asking(max_version: Version, client_cert: ClientCert) -> Self {
         let context: Arc<AtomicI32> = Arc::new(AtomicI32::new(-1));
         let chosen = context.clone();
         let h = Harness::with(
@@ -69,7 +74,7 @@ impl Secure {
                 key: KEY.to_owned(),
                 ocsp: Vec::new(),
             }],
-            client_cert: ClientCert::None,
+            client_cert,
             session_group: "test".to_owned(),
             tickets: true,
             ticket_rotation: 3_600_000,
@@ -445,4 +450,87 @@ fn a_handshake_message_that_grows_without_end_is_the_peers_failure() {
     let closed = s.h.next(event::CLOSED);
     assert_reason(closed.reason(), by::CLIENT, phase::TLS, code::TLS_MALFORMED);
     s.h.settle();
+}
+
+/// What a handshake with a client like this fails with.
+fn refused(address: SocketAddr, config: Arc<ClientConfig>) -> rustls::Error {
+    let mut stream = secure(dial(address), config);
+    let error = stream.read(&mut [0; 1]).expect_err("a refusal");
+    let inner = error.into_inner().expect("an error of TLS");
+    *inner.downcast().expect("rustls's")
+}
+
+#[test]
+fn the_alert_behind_a_server_hello_goes_out() {
+    let _shared = shared();
+    for version in [Version::Tls12, Version::Tls13] {
+        let s = Secure::start(version);
+        let address = s.listen();
+        let mut config = ClientConfig::clone(&client());
+        config.alpn_protocols = vec![b"other".to_vec()];
+        assert_eq!(
+            refused(address, Arc::new(config)),
+            rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)
+        );
+        let closed = s.h.next(event::CLOSED);
+        assert_reason(closed.reason(), by::CLIENT, phase::TLS, code::TLS_ALPN);
+        s.h.settle();
+    }
+}
+
+#[test]
+fn a_client_that_verifies_no_signature_of_our_key_fails_its_handshake() {
+    let _shared = shared();
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    let algorithms = &mut provider.signature_verification_algorithms;
+    let rsa = algorithms.mapping.iter().position(|(scheme, _)| {
+        // What both versions have.
+        *scheme == rustls::SignatureScheme::RSA_PSS_SHA256
+    });
+    let rsa = rsa.expect("RSA");
+    algorithms.mapping = &algorithms.mapping[rsa..=rsa];
+    let config = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let config = Arc::new(config);
+    for version in [Version::Tls12, Version::Tls13] {
+        let s = Secure::start(version);
+        assert_eq!(
+            refused(s.listen(), config.clone()),
+            rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)
+        );
+        let closed = s.h.next(event::CLOSED);
+        assert_reason(closed.reason(), by::CLIENT, phase::TLS, code::TLS_CIPHER);
+        s.h.settle();
+    }
+}
+
+#[test]
+fn a_certificate_of_which_the_client_has_no_key_is_a_malformed_handshake() {
+    let _shared = shared();
+    let rng = aws_lc_rs::rand::SystemRandom::new();
+    let other = aws_lc_rs::signature::EcdsaKeyPair::generate_pkcs8(
+        &aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1_SIGNING,
+        &rng,
+    )
+    .expect("a key");
+    let other = PrivateKeyDer::Pkcs8(other.as_ref().to_vec().into());
+    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&other).expect("a key");
+    let chain = vec![CertificateDer::from_pem_slice(CHAIN.as_bytes()).expect("certificate")];
+    let mut config = ClientConfig::clone(&client());
+    config.client_auth_cert_resolver =
+        Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key)));
+    let config = Arc::new(config);
+    for version in [Version::Tls12, Version::Tls13] {
+        let s = Secure::asking(version, ClientCert::Required);
+        assert_eq!(
+            refused(s.listen(), config.clone()),
+            rustls::Error::AlertReceived(AlertDescription::DecryptError)
+        );
+        let closed = s.h.next(event::CLOSED);
+        assert_reason(closed.reason(), by::CLIENT, phase::TLS, code::TLS_MALFORMED);
+        s.h.settle();
+    }
 }
