@@ -233,6 +233,8 @@ export interface EngineEvents {
     bytes: Uint8Array,
     hello: number,
   ): void
+  /** A client's TLS handshake waits for the client; once, where TELL_WAITING asked for it. */
+  handshakeWaits(conn: number, generation: number): void
   /**
    * A TLS handshake is complete. `side`: Handshake.TLS (the client's) or TLS_OUT (the
    * server's). `version`, `cipher`: numbers as on the wire (0x0304, 0x1301). `flags`: TlsFlag.
@@ -310,7 +312,7 @@ export interface Engine {
 
   /**
    * Go on with the handshakes: clear and set pending bits, drop `consume` buffered bytes.
-   * `context`: of `tlsServer`, where it answers TLS without clearing it.
+   * `context`: of `tlsServer`, where it answers TLS without clearing it. `flags`: ProceedFlag.
    */
   proceed(
     conn: number,
@@ -319,6 +321,7 @@ export interface Engine {
     set: number,
     consume: number,
     context?: number,
+    flags?: number,
   ): void
   /** Buffer up to `limit` bytes and call `bytes` on each arrival, and once after `delay` ms (0: never). */
   inspect(conn: number, generation: number, limit: number, delay: number, consume: number): void

@@ -1,7 +1,7 @@
 // Generated from crates/wire by `npm run generate`. Do not edit: a difference fails CI.
 
 /** Hash of every name and value below; the addon must have the same. */
-export const WIRE_VERSION = 225002096
+export const WIRE_VERSION = 957146016
 
 /**
  * Connection flags. `SHR`, `SHW` and `ERR` are all that policy needs; the
@@ -198,6 +198,11 @@ export const Event = {
    * protocol, and the peer's certificate in DER if it sent one.
    */
   SECURED: 11,
+  /**
+   * A client's TLS handshake waits for the client for the first time: what costs CPU
+   * is done. Where ProceedFlag TELL_WAITING asked for it.
+   */
+  HANDSHAKE_WAITS: 12,
 } as const
 
 /** What is known about the bytes of a BYTES or DATA event. */
@@ -218,8 +223,12 @@ export const HelloStatus = {
   NOT_TLS: 1,
   /** TLS records that hold no ClientHello. */
   MALFORMED: 2,
-  /** More than MAX_HELLO bytes. */
+  /** A ClientHello of more than MAX_HELLO bytes. */
   TOO_LARGE: 3,
+  /** A record that is longer than records may be. */
+  OVERFLOW: 4,
+  /** A ClientHello in more than MAX_HELLO_PIECES pieces. */
+  DRIPPED: 5,
 } as const
 
 /** What is known about a finished TLS handshake. */
@@ -237,7 +246,7 @@ export const TlsFlag = {
 export const Command = {
   /**
    * Go on with the handshakes. a: bits to clear, b: bits to set, c: bytes to consume,
-   * d: TLS context, where it answers TLS without clearing it.
+   * d: TLS context, where it answers TLS without clearing it, e: ProceedFlag.
    */
   PROCEED: 1,
   /**
@@ -263,6 +272,12 @@ export const Command = {
   REPLY: 7,
   /** Close. a: reason word, b: CloseMode, c: hold time in ms for TARPIT. */
   CLOSE: 8,
+} as const
+
+/** Options of a PROCEED command. */
+export const ProceedFlag = {
+  /** Send a HANDSHAKE_WAITS event of the TLS handshake that begins. */
+  TELL_WAITING: 1,
 } as const
 
 /** Options of a CONNECT command. */
@@ -437,7 +452,7 @@ export const Code = {
   NOT_TLS: 45,
   /** The client speaks plain HTTP on a TLS port. */
   PLAIN_HTTP: 46,
-  /** The ClientHello is larger than 16 kB. */
+  /** The ClientHello is larger than 16 kB, record headers not counted. */
   TLS_HELLO_TOO_LARGE: 47,
   /** A TLS record or message is malformed, or does not decrypt. */
   TLS_MALFORMED: 48,
@@ -469,6 +484,8 @@ export const Code = {
   TLS_RENEGOTIATION: 61,
   /** Another failure of the TLS layer. */
   TLS_ERROR: 62,
+  /** The ClientHello came in more than 2048 pieces. */
+  TLS_HELLO_DRIPPED: 63,
 } as const
 
 /**
@@ -571,8 +588,10 @@ export const Layout = {
   POSITION_MASK: 2147483647,
   /** Largest chunk of payload in one event or command. */
   MAX_CHUNK: 65536,
-  /** Most bytes of a ClientHello, record headers included. */
+  /** Most bytes of a ClientHello message, without record headers: it may fill a record. */
   MAX_HELLO: 16384,
+  /** Most records that a ClientHello comes in, and most times that a part of it comes. */
+  MAX_HELLO_PIECES: 2048,
 } as const
 
 /** Word offsets of the regions of a worker's memory. */
@@ -712,6 +731,7 @@ export type CodeLabel =
   | 'tls-truncated'
   | 'tls-renegotiation'
   | 'tls-error'
+  | 'tls-hello-dripped'
 
 /** Code labels by value; index 0 is unused. */
 export const CodeLabels: readonly CodeLabel[] = [
@@ -778,4 +798,5 @@ export const CodeLabels: readonly CodeLabel[] = [
   'tls-truncated',
   'tls-renegotiation',
   'tls-error',
+  'tls-hello-dripped',
 ]

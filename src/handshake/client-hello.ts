@@ -49,45 +49,67 @@ const PARTIAL = framed(undefined)
 const NOT_TLS = framed(HelloStatus.NOT_TLS)
 const MALFORMED = framed(HelloStatus.MALFORMED)
 const TOO_LARGE = framed(HelloStatus.TOO_LARGE)
+const OVERFLOW = framed(HelloStatus.OVERFLOW)
+const DRIPPED = framed(HelloStatus.DRIPPED)
 
-/**
- * Finds the ClientHello message in the first bytes of a connection. Sans-I/O;
- * "more bytes are needed" is no error, and never the answer to MAX_HELLO bytes.
- * The native engine's twin is crates/engine/src/handshake/client_hello.rs.
- */
+/** Finds the ClientHello message in the first bytes of a connection. Sans-I/O. */
 export function frameClientHello(bytes: Uint8Array): Framed {
-  const found = walk(bytes.length > Layout.MAX_HELLO ? bytes.subarray(0, Layout.MAX_HELLO) : bytes)
-  return found === PARTIAL && bytes.length >= Layout.MAX_HELLO ? TOO_LARGE : found
+  return new HelloReader().goOn(bytes)
 }
 
-function walk(bytes: Uint8Array): Framed {
+/**
+ * The same where the bytes come in pieces: goes on where it stopped, so that they cost
+ * what they are and not their square. The native engine's twin is
+ * crates/engine/src/handshake/client_hello.rs.
+ */
+export class HelloReader {
+  /** Where the record begins that is not complete, and bytes of the message before it. */
+  #at = 0
+  #got = 0
   /** Type and length of the message, as far as they are there. */
-  let header = 0
-  /** Bytes of the message before this record. */
-  let got = 0
-  let at = 0
-  for (;;) {
-    if ((bytes[at] ?? TYPE_HANDSHAKE) !== TYPE_HANDSHAKE) return at === 0 ? NOT_TLS : MALFORMED
-    if ((bytes[at + 1] ?? MAJOR_VERSION) !== MAJOR_VERSION) return at === 0 ? NOT_TLS : MALFORMED
-    if (bytes.length < at + RECORD_HEADER) return PARTIAL
-    const length = uint16(bytes, at + 3)
-    if (length === 0 || length > MAX_RECORD) return MALFORMED
-    const start = at + RECORD_HEADER
-    const here = Math.min(length, bytes.length - start)
-    for (let i = got; i < MESSAGE_HEADER && i - got < here; i++) {
-      header |= (bytes[start + i - got] as number) << (24 - 8 * i)
-    }
-    got += here
-    if (got > 0 && header >>> 24 !== CLIENT_HELLO) return MALFORMED
-    if (got >= MESSAGE_HEADER) {
-      const message = MESSAGE_HEADER + (header & 0xff_ff_ff)
-      if (message > Layout.MAX_HELLO - RECORD_HEADER) return TOO_LARGE
-      if (got >= message) {
-        return { status: HelloStatus.COMPLETE, message: payload(bytes, message) }
+  #header = 0
+  #records = 0
+  #arrivals = 0
+  #seen = 0
+
+  /** `bytes`: all from the start of the connection. */
+  goOn(bytes: Uint8Array): Framed {
+    const found = this.#walk(bytes)
+    if (found !== PARTIAL || bytes.length <= this.#seen) return found
+    this.#seen = bytes.length
+    return ++this.#arrivals >= Layout.MAX_HELLO_PIECES ? DRIPPED : PARTIAL
+  }
+
+  #walk(bytes: Uint8Array): Framed {
+    for (;;) {
+      const at = this.#at
+      if ((bytes[at] ?? TYPE_HANDSHAKE) !== TYPE_HANDSHAKE) return at === 0 ? NOT_TLS : MALFORMED
+      if ((bytes[at + 1] ?? MAJOR_VERSION) !== MAJOR_VERSION) return at === 0 ? NOT_TLS : MALFORMED
+      if (bytes.length < at + RECORD_HEADER) return PARTIAL
+      const length = uint16(bytes, at + 3)
+      if (length === 0) return MALFORMED
+      if (length > MAX_RECORD) return OVERFLOW
+      const start = at + RECORD_HEADER
+      const here = Math.min(length, bytes.length - start)
+      const got = this.#got + here
+      for (let i = this.#got; i < Math.min(got, MESSAGE_HEADER); i++) {
+        // The same byte again where the record was not complete.
+        this.#header |= (bytes[start + i - this.#got] as number) << (24 - 8 * i)
       }
+      if (got > 0 && this.#header >>> 24 !== CLIENT_HELLO) return MALFORMED
+      if (got >= MESSAGE_HEADER) {
+        const message = MESSAGE_HEADER + (this.#header & 0xff_ff_ff)
+        if (message > Layout.MAX_HELLO) return TOO_LARGE
+        if (got >= message) {
+          return { status: HelloStatus.COMPLETE, message: payload(bytes, message) }
+        }
+      }
+      if (here < length) return PARTIAL
+      if (this.#records + 1 === Layout.MAX_HELLO_PIECES) return DRIPPED
+      this.#records++
+      this.#got = got
+      this.#at = start + length
     }
-    if (here < length) return PARTIAL
-    at = start + length
   }
 }
 

@@ -286,6 +286,11 @@ export class Core implements EngineEvents, Hosts {
     this.#logger.error({ err: error }, 'internal error')
   }
 
+  handshakeWaits(slot: number, generation: number): void {
+    const conn = this.#find(slot, generation)
+    if (conn !== undefined) this.#tls.leave(conn)
+  }
+
   secured(
     slot: number,
     generation: number,

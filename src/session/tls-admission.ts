@@ -1,7 +1,9 @@
 /**
- * Who may do a TLS handshake now. Handshakes are counted from the answer to the
- * ClientHello until they are complete or the connection is gone; those over a
- * limit wait in the order they came, for a bounded time.
+ * Who may do a TLS handshake now: places bound work, not waiting. A handshake holds one
+ * from the answer to the ClientHello until it is complete, the connection is gone, or,
+ * where places are getting short, the engine has done its part and waits for the client.
+ * So clients that stall cannot hold more than half of them. Those over a limit wait in the
+ * order they came, for a bounded time.
  */
 
 import type { Clock } from '../clock.js'
@@ -36,6 +38,8 @@ export class HandshakeTicket {
   readonly conn: ClientConnection
   readonly worker: number
   running = false
+  /** Half of the places were taken when it began: it gives its own back as soon as it can. */
+  scarce = false
   // The queue of its worker, while it waits.
   waiting = false
   order = 0
@@ -122,7 +126,17 @@ export class TlsAdmission {
     return concurrent === 0 || (this.#workers[worker] as WorkerState).running < concurrent
   }
 
+  #isScarce(worker: number): boolean {
+    const { concurrent, total } = this.#limits
+    const { running } = this.#workers[worker] as WorkerState
+    return (
+      (concurrent > 0 && running >= Math.floor(concurrent / 2)) ||
+      (total > 0 && this.#running >= Math.floor(total / 2))
+    )
+  }
+
   #begin(ticket: HandshakeTicket): void {
+    ticket.scarce = this.#isScarce(ticket.worker)
     ticket.running = true
     this.#of(ticket).running++
     this.#running++

@@ -7,7 +7,7 @@
 import type { Clock } from '../clock.js'
 import { packReason } from '../connection/reason.js'
 import type { Engine } from '../engine/engine.js'
-import { By, Code, Handshake, HelloStatus, Phase } from '../engine/wire.js'
+import { By, Code, Handshake, HelloStatus, Phase, ProceedFlag } from '../engine/wire.js'
 import { parseClientHello } from '../handshake/client-hello.js'
 import { Outcome, type RuleTargets } from '../rules/run.js'
 import { RuleRunner, type RulesHost } from '../rules/runner.js'
@@ -133,7 +133,10 @@ export class TlsPolicy implements AdmissionHost {
     return false
   }
 
-  /** The connection ends, or is about to: it neither waits nor counts any more. */
+  /**
+   * The connection ends, or is about to, or its handshake waits for the client: it neither
+   * waits for a place nor holds one any more.
+   */
   leave(conn: ClientConnection): void {
     const { secure } = conn
     if (secure?.ticket === undefined) return
@@ -170,7 +173,11 @@ export class TlsPolicy implements AdmissionHost {
   #noHello(conn: ClientConnection, bytes: Uint8Array, status: number): void {
     const { bind } = conn.listener
     if (status === HelloStatus.TOO_LARGE) {
-      this.#alert(conn, Code.TLS_HELLO_TOO_LARGE, Alert.RECORD_OVERFLOW)
+      this.#alert(conn, Code.TLS_HELLO_TOO_LARGE, Alert.DECODE_ERROR)
+    } else if (status === HelloStatus.DRIPPED) {
+      this.#alert(conn, Code.TLS_HELLO_DRIPPED, Alert.DECODE_ERROR)
+    } else if (status === HelloStatus.OVERFLOW) {
+      this.#alert(conn, Code.TLS_MALFORMED, Alert.RECORD_OVERFLOW)
     } else if (status === HelloStatus.MALFORMED) {
       this.#alert(conn, Code.TLS_MALFORMED, Alert.DECODE_ERROR)
     } else if (bind.tls === undefined) {
@@ -246,7 +253,8 @@ export class TlsPolicy implements AdmissionHost {
   }
 
   #begin(conn: ClientConnection, context: number): void {
-    this.#engine.proceed(conn.slot, conn.generation, 0, 0, 0, context)
+    const flags = conn.secure?.ticket?.scarce ? ProceedFlag.TELL_WAITING : 0
+    this.#engine.proceed(conn.slot, conn.generation, 0, 0, 0, context, flags)
   }
 
   #accepted(conn: ClientConnection): void {

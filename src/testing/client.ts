@@ -93,6 +93,8 @@ export class TestClient {
   readonly tls: TlsClient | undefined = undefined
   /** The TLS context that policy has chosen, -1 while there is none. */
   context = -1
+  /** Policy wants to hear when the handshake waits for the client. */
+  tellsWaiting = false
   /** TLS with the client is complete. */
   secured = false
   input = new Uint8Array(0)
@@ -200,6 +202,11 @@ export class TestClient {
   /** The TLS handshake that is pending succeeds, as far as there is something in common. */
   handshakeOk(): void {
     this.#engine.run(() => this.#engine.handshakes.tls.complete(this))
+  }
+
+  /** The TLS handshake that is pending has come to where it waits for the client. */
+  handshakeWaits(): void {
+    this.#engine.run(() => this.#engine.handshakes.tls.waits(this))
   }
 
   /** The TLS handshake that is pending fails for a reason of the client's. */

@@ -238,6 +238,7 @@ export class TestEngine implements Engine {
     set: number,
     consume: number,
     context?: number,
+    flags = 0,
   ): void {
     const args = context === undefined ? [clear, set, consume] : [clear, set, consume, context]
     this.#command('proceed', conn, generation, args, isAnswerable, (client) => {
@@ -256,7 +257,7 @@ export class TestEngine implements Engine {
       client.granted |= (bit | set) & after & ENGINE_RUN
       client.pending = after
       client.mode = 'handshake'
-      if (secures && (after & -after) === bit) this.handshakes.tls.begin(client, context)
+      if (secures && (after & -after) === bit) this.handshakes.tls.begin(client, context, flags)
       else this.handshakes.advance(client)
     })
   }

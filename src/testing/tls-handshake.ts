@@ -5,7 +5,16 @@
 
 import { packReason } from '../connection/reason.js'
 import type { RouteSpec, TlsClientSpec, TlsServerSpec } from '../engine/engine.js'
-import { By, Code, Field, Handshake, HelloStatus, Phase, TlsFlag } from '../engine/wire.js'
+import {
+  By,
+  Code,
+  Field,
+  Handshake,
+  HelloStatus,
+  Phase,
+  ProceedFlag,
+  TlsFlag,
+} from '../engine/wire.js'
 import { frameClientHello } from '../handshake/client-hello.js'
 import type { TestClient } from './client.js'
 import type { TestEngine } from './engine.js'
@@ -50,9 +59,10 @@ export class TlsHandshakes {
   }
 
   /** Policy wants the handshake with this context. Precondition: it is one of a server. */
-  begin(client: TestClient, context: number): void {
+  begin(client: TestClient, context: number, flags: number): void {
     const engine = this.#engine
     client.context = context
+    client.tellsWaiting = (flags & ProceedFlag.TELL_WAITING) !== 0
     this.#arm(client)
     const outcome = engine.onHandshake(client, context)
     if (outcome === 'pending') return
@@ -61,6 +71,14 @@ export class TlsHandshakes {
       if (outcome === 'ok') this.complete(client)
       else this.fail(client, outcome.code, outcome.errno ?? 0)
     })
+  }
+
+  /** The engine has done its part. */
+  waits(client: TestClient): void {
+    if (client.ended || client.secured || !client.tellsWaiting) return
+    client.tellsWaiting = false
+    const { slot, generation } = client
+    this.#engine.tell(client, (events) => events.handshakeWaits(slot, generation))
   }
 
   complete(client: TestClient): void {

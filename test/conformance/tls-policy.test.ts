@@ -351,74 +351,38 @@ tlsTest('of a handshake that fails the name is told', deciding([]), async (stage
   assert.equal(told?.version, undefined)
 })
 
-/** A client that has sent its ClientHello and stays silent: it holds a place among the handshakes. */
-async function holding(stage: Stage): Promise<{ destroy(): void }> {
+/** A client that has sent its ClientHello, has its answer and stays silent. */
+async function stalling(stage: Stage): Promise<{ destroy(): void }> {
   const client = await stage.dialRaw()
   await client.send(await stage.hello())
   await client.until(() => client.received > 0)
   return client
 }
 
-for (const bound of [{ concurrent: 1 }, { total: 1 }]) {
-  const name = Object.keys(bound)[0]
-  const limited = (more: { queue?: number; queueTimeout?: `${number}ms` } = {}) =>
-    terminating(tls, { config: { global: { maxconn: 500, tlsHandshakes: { ...bound, ...more } } } })
+for (const bound of [
+  { concurrent: 1 },
+  { total: 1 },
+  { concurrent: 8 },
+  { concurrent: 9, total: 5 },
+]) {
+  const name = JSON.stringify(bound)
+  const limited = () =>
+    terminating(tls, {
+      config: { global: { maxconn: 500, tlsHandshakes: { ...bound, queue: 64 } } },
+    })
 
   tlsTest(
-    `handshakes at once are bounded by ${name}: one waits its turn`,
+    `clients that stall in their handshake hold nobody up, ${name}`,
     limited(),
     async (stage) => {
-      const holder = await holding(stage)
-      let done = false
-      const waiting = stage.pair().then(() => {
-        done = true
-      })
-      await delay(100)
-      assert.equal(done, false)
-      holder.destroy()
-      await waiting
-      // Handshakes that are complete hold no place.
-      await stage.pair()
-      await stage.pair()
-    },
-  )
-
-  tlsTest(`the queue of handshakes is full, ${name}`, limited({ queue: 1 }), async (stage) => {
-    const holder = await holding(stage)
-    const waiting = stage.pair()
-    await delay(50)
-    const { peer } = await stage.attempt()
-    assert.equal(peer, undefined)
-    assert.equal((await stage.end(0)).reason, 'proxy tls queue-full')
-    holder.destroy()
-    await waiting
-  })
-
-  tlsTest(
-    `a handshake waits too long for its turn, ${name}`,
-    limited({ queueTimeout: '150ms' }),
-    async (stage) => {
-      await holding(stage)
-      const { peer } = await stage.attempt()
-      assert.equal(peer, undefined)
-      assert.equal((await stage.end(0)).reason, 'timeout tls queue-timeout')
-    },
-  )
-
-  tlsTest(
-    `one that leaves the queue of ${name} gives its place`,
-    limited({ queue: 1 }),
-    async (stage) => {
-      const holder = await holding(stage)
-      const gone = await stage.dialRaw()
-      await gone.send(await stage.hello())
-      await delay(50)
-      gone.reset()
-      assert.equal((await stage.end(0)).reason, 'client tls reset')
-      const waiting = stage.pair()
-      await delay(50)
-      holder.destroy()
-      await waiting
+      const stalled: { destroy(): void }[] = []
+      for (let i = 0; i < 300; i++) stalled.push(await stalling(stage))
+      for (let i = 0; i < 20; i++) {
+        const { client, server } = await stage.pair()
+        client.destroy()
+        server.destroy()
+      }
+      for (const one of stalled) one.destroy()
     },
   )
 

@@ -5,6 +5,7 @@ import { HelloStatus, Layout } from '#sluice/engine/wire.js'
 import {
   type ClientHello,
   frameClientHello,
+  HelloReader,
   parseClientHello,
 } from '#sluice/handshake/client-hello.js'
 import {
@@ -22,7 +23,7 @@ import {
 } from './hello-bytes.js'
 import { CHROME, FIREFOX } from './hello-vectors.js'
 
-const { COMPLETE, NOT_TLS, MALFORMED, TOO_LARGE } = HelloStatus
+const { COMPLETE, NOT_TLS, MALFORMED, TOO_LARGE, OVERFLOW } = HelloStatus
 const statusOf = (bytes: Uint8Array) => frameClientHello(bytes).status
 const withExtensions = (...extensions: Extension[]) => clientHello({ extensions })
 const parse = (...extensions: Extension[]) => parseClientHello(withExtensions(...extensions))
@@ -78,38 +79,74 @@ test('records that hold no ClientHello are malformed, at the byte that says so',
   const behind = (hex: string) => Buffer.concat([half, Buffer.from(hex, 'hex')])
   const wrong = {
     'an empty record': Buffer.from('1603010000', 'hex'),
-    'a record that is too long': Buffer.from('1603014001', 'hex'),
     'another message': Buffer.from('160301000502', 'hex'),
     'a record of another type': behind('17'),
     'a record of another version': behind('1602'),
     'an empty record behind': behind('1603010000'),
-    'a record behind that is too long': behind('1603014001'),
   }
   for (const [what, bytes] of Object.entries(wrong)) {
     assert.equal(statusOf(bytes), MALFORMED, what)
     assert.equal(statusOf(bytes.subarray(0, -1)), undefined, what)
   }
-  assert.equal(statusOf(Buffer.from('1603014000', 'hex')), undefined)
+})
+
+test('a record that is longer than records may be', () => {
+  const half = records(clientHello().subarray(0, 20))
+  for (const before of [Buffer.alloc(0), half]) {
+    const of = (hex: string) => statusOf(Buffer.concat([before, Buffer.from(hex, 'hex')]))
+    assert.equal(of('1603014000'), undefined)
+    assert.equal(of('1603014001'), HelloStatus.OVERFLOW)
+    assert.equal(of('160301ffff'), HelloStatus.OVERFLOW)
+  }
 })
 
 test('a ClientHello of the greatest length is read, one byte more is too large', () => {
   const padding = (length: number) => ({ type: 21, body: Buffer.alloc(length) })
   const least = withExtensions(serverName('a.example'), padding(0)).length
-  const room = Layout.MAX_HELLO - 5 - least
+  const room = Layout.MAX_HELLO - least
   const largest = withExtensions(serverName('a.example'), padding(room))
   const bytes = records(largest)
-  assert.equal(bytes.length, Layout.MAX_HELLO)
+  assert.equal(largest.length, Layout.MAX_HELLO)
+  assert.equal(bytes.length, 5 + Layout.MAX_HELLO, 'one record')
   assert.equal(statusOf(bytes), COMPLETE)
   assert.equal(parseClientHello(frameClientHello(bytes).message)?.serverName, 'a.example')
   // The length says it at once.
   const larger = records(withExtensions(serverName('a.example'), padding(room + 1)))
   assert.equal(statusOf(larger.subarray(0, 9)), TOO_LARGE)
   assert.equal(statusOf(Buffer.from('160301000401ffffff', 'hex')), TOO_LARGE)
-  // One record header more than fits.
-  const split = records(largest, 10_000)
-  assert.equal(statusOf(split.subarray(0, Layout.MAX_HELLO - 1)), undefined)
-  assert.equal(statusOf(split.subarray(0, Layout.MAX_HELLO)), TOO_LARGE)
-  assert.equal(statusOf(split), TOO_LARGE)
+  // Headers of records do not count.
+  for (const size of [10_000, 100]) assert.equal(statusOf(records(largest, size)), COMPLETE)
+})
+
+test('a reader goes on where it stopped, for so many pieces', () => {
+  const drip = (bytes: Uint8Array) => {
+    const reader = new HelloReader()
+    for (let end = 1; end <= bytes.length; end++) {
+      const { status, message } = reader.goOn(bytes.subarray(0, end))
+      if (status !== undefined) return { status, end, message: Buffer.from(message) }
+    }
+    return undefined
+  }
+  const message = clientHello()
+  for (const size of [1, 3, 4, 100, 16_384]) {
+    const bytes = records(message, size)
+    assert.deepEqual(drip(bytes), { status: COMPLETE, end: bytes.length, message })
+  }
+  const pieces = Layout.MAX_HELLO_PIECES
+  const header = clientHello().subarray(0, 4)
+  const sized = (length: number) => {
+    const long = Buffer.alloc(length)
+    header.copy(long)
+    long.writeUIntBE(length - 4, 1, 3)
+    return long
+  }
+  assert.equal(statusOf(records(sized(pieces), 1)), COMPLETE)
+  assert.equal(statusOf(records(sized(pieces + 1), 1)), HelloStatus.DRIPPED)
+  const late = drip(records(sized(pieces)))
+  assert.deepEqual([late?.status, late?.end], [HelloStatus.DRIPPED, pieces])
+  // What brings no byte is no piece.
+  const again = new HelloReader()
+  for (let i = 0; i < 2 * pieces; i++) assert.equal(again.goOn(Buffer.of(22)).status, undefined)
 })
 
 test('any split of real hellos into records gives the same message', () => {
@@ -262,7 +299,9 @@ test('no change to real hellos makes it throw, in any field', () => {
       const bytes = Buffer.from(hello)
       for (const [at, value] of changes) bytes[at % bytes.length] = value
       const { status, message } = frameClientHello(bytes.subarray(0, end))
-      assert.ok([undefined, COMPLETE, NOT_TLS, MALFORMED, TOO_LARGE].includes(status as 0))
+      assert.ok(
+        [undefined, COMPLETE, NOT_TLS, MALFORMED, TOO_LARGE, OVERFLOW].includes(status as 0),
+      )
       fields(parseClientHello(message))
       // The message's own length stays right, so that changes reach its fields.
       const inner = Buffer.from(bytes.subarray(5))

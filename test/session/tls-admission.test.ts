@@ -69,6 +69,21 @@ describe('admission of handshakes', () => {
     assert.deepEqual([admission.running, admission.waiting], [2, 0])
   })
 
+  it('tells those apart that begin when half of the places are taken', () => {
+    const scarce = (limits: Partial<AdmissionLimits>, workers: readonly number[]) => {
+      const { admission } = world(limits, 2)
+      return workers.map((worker, n) => {
+        const ticket = new HandshakeTicket(n as unknown as ClientConnection, worker)
+        assert.equal(admission.arrive(ticket), Admission.GO)
+        return ticket.scarce
+      })
+    }
+    assert.deepEqual(scarce({}, [0, 0]), [false, false])
+    assert.deepEqual(scarce({ concurrent: 1 }, [0, 1]), [true, true])
+    assert.deepEqual(scarce({ concurrent: 3 }, [0, 0, 1, 0]), [false, true, false, true])
+    assert.deepEqual(scarce({ total: 4 }, [0, 1, 0, 1]), [false, false, true, true])
+  })
+
   it('does not let a full worker hold up another one', () => {
     const { arrive, leave, admitted } = world({ concurrent: 1 }, 2)
     arrive(1, 0)

@@ -498,6 +498,29 @@ describe('the bound on handshakes', () => {
     assert.equal(next.open, true)
   })
 
+  it('holds no place for those that wait for their client', async () => {
+    await using proxy = await createTestProxy(bounded({ concurrent: 4 }))
+    proxy.engine.onHandshake = () => 'pending'
+    for (let i = 0; i < 6; i++) await proxy.connect({ tls: hello })
+    const clients = [...proxy.engine.clients.values()]
+    const begun = () => clients.map(({ context }) => context >= 0)
+    assert.deepEqual(begun(), [true, true, true, true, false, false])
+    // The first two were not asked: places were many.
+    for (const client of clients.slice(0, 3)) client.handshakeWaits()
+    assert.deepEqual(begun(), [true, true, true, true, true, false])
+    assert.deepEqual(proxy.stats().tlsHandshakes, { running: 4, waiting: 1 })
+    clients[3]?.handshakeWaits()
+    clients[4]?.handshakeWaits()
+    assert.deepEqual(proxy.stats().tlsHandshakes, { running: 3, waiting: 0 })
+    // They complete, or leave, as ever.
+    for (const client of clients.slice(0, 4)) client.handshakeOk()
+    clients[4]?.reset()
+    await proxy.settle()
+    assert.deepEqual(proxy.stats().tlsHandshakes, { running: 1, waiting: 0 })
+    clients[5]?.handshakeOk()
+    assert.deepEqual(proxy.stats().tlsHandshakes, { running: 0, waiting: 0 })
+  })
+
   it('closes those for whom there is no place, and those that wait too long', async () => {
     await using proxy = await createTestProxy(
       bounded({ concurrent: 1, queue: 1, queueTimeout: '2s' }),

@@ -257,6 +257,9 @@ export class Harness {
         if (this.answers.handshake) this.answers.handshake({ ...told, bit })
         else this.pass({ ...told, bit })
       },
+      handshakeWaits: (conn, generation) => {
+        this.#tell({ event: 'handshakeWaits', conn, generation })
+      },
       secured: (conn, generation, bit, version, cipher, flags, alpn, certificate) => {
         const event = 'secured'
         const bytes = Buffer.from(certificate)

@@ -89,6 +89,7 @@ async function setup(spec: Partial<ListenSpec> = {}): Promise<Setup> {
   const events: EngineEvents = {
     handshake: (_conn, _generation, _listener, bit) => heard.push(`handshake ${bit}`),
     bytes: (_conn, _generation, bytes, flags) => heard.push(`bytes ${Buffer.from(bytes)} ${flags}`),
+    handshakeWaits: () => heard.push('waits'),
     secured: (_conn, _generation, side, version, cipher, flags, alpn, certificate) =>
       heard.push(`secured ${side} ${version} ${cipher} ${flags} '${alpn}' ${certificate.length}`),
     connected: (_conn, _generation, _peer, elapsed) => heard.push(`connected ${elapsed}`),

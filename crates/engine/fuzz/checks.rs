@@ -164,11 +164,14 @@ fn play(
 pub fn client_hello(data: &[u8]) {
     let framed = |bytes: &[u8]| {
         let mut message = Vec::new();
-        (client_hello::frame(bytes, &mut message), message)
+        (
+            client_hello::Reader::default().go_on(bytes, &mut message),
+            message,
+        )
     };
     let (status, message) = framed(data);
     match status {
-        client_hello::Status::Partial => assert!(data.len() < client_hello::MAX_HELLO),
+        client_hello::Status::Partial => assert!(data.len() < client_hello::MAX_BYTES),
         client_hello::Status::Complete => {
             let &[1, a, b, c, ref body @ ..] = &message[..] else {
                 panic!("{message:?}")
@@ -198,6 +201,17 @@ pub fn client_hello(data: &[u8]) {
             "{part:?}, then {whole:?}"
         );
     }
+    // A reader that goes on comes to the same.
+    let mut reader = client_hello::Reader::default();
+    let mut message = Vec::new();
+    for end in cuts(data.len()).chain([data.len()]) {
+        let status = reader.go_on(&data[..end], &mut message);
+        if status != client_hello::Status::Partial {
+            assert_eq!((status, message), whole);
+            return;
+        }
+    }
+    assert_eq!(whole.0, client_hello::Status::Partial);
 }
 
 /// Some 16 places to cut `length` bytes, all of them where they are few.

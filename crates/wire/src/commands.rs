@@ -7,7 +7,7 @@ constants! {
     /// are `offset, length` in the command slab; the engine copies them.
     command => "Command" {
         /// Go on with the handshakes. a: bits to clear, b: bits to set, c: bytes to consume,
-        /// d: TLS context, where it answers TLS without clearing it.
+        /// d: TLS context, where it answers TLS without clearing it, e: ProceedFlag.
         PROCEED = 1;
         /// Buffer payload and send BYTES events. a: limit in bytes, b: delay in
         /// ms (0: none), c: bytes to consume first, d: epoch for its BYTES events.
@@ -26,6 +26,14 @@ constants! {
         REPLY = 7;
         /// Close. a: reason word, b: CloseMode, c: hold time in ms for TARPIT.
         CLOSE = 8;
+    }
+}
+
+constants! {
+    /// Options of a PROCEED command.
+    proceed_flag => "ProceedFlag" {
+        /// Send a HANDSHAKE_WAITS event of the TLS handshake that begins.
+        TELL_WAITING = 1 << 0;
     }
 }
 

@@ -159,7 +159,7 @@ constants! {
         NOT_TLS = 45;
         /// The client speaks plain HTTP on a TLS port.
         PLAIN_HTTP = 46;
-        /// The ClientHello is larger than 16 kB.
+        /// The ClientHello is larger than 16 kB, record headers not counted.
         TLS_HELLO_TOO_LARGE = 47;
         /// A TLS record or message is malformed, or does not decrypt.
         TLS_MALFORMED = 48;
@@ -191,6 +191,8 @@ constants! {
         TLS_RENEGOTIATION = 61;
         /// Another failure of the TLS layer.
         TLS_ERROR = 62;
+        /// The ClientHello came in more than 2048 pieces.
+        TLS_HELLO_DRIPPED = 63;
     }
 }
 

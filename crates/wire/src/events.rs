@@ -39,6 +39,9 @@ constants! {
         /// c: TlsFlag, d: offset, e: length of the bytes: one byte of length, the ALPN
         /// protocol, and the peer's certificate in DER if it sent one.
         SECURED = 11;
+        /// A client's TLS handshake waits for the client for the first time: what costs CPU
+        /// is done. Where ProceedFlag TELL_WAITING asked for it.
+        HANDSHAKE_WAITS = 12;
     }
 }
 
@@ -51,8 +54,12 @@ constants! {
         NOT_TLS = 1;
         /// TLS records that hold no ClientHello.
         MALFORMED = 2;
-        /// More than MAX_HELLO bytes.
+        /// A ClientHello of more than MAX_HELLO bytes.
         TOO_LARGE = 3;
+        /// A record that is longer than records may be.
+        OVERFLOW = 4;
+        /// A ClientHello in more than MAX_HELLO_PIECES pieces.
+        DRIPPED = 5;
     }
 }
 

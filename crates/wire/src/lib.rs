@@ -33,6 +33,7 @@ pub const GROUPS: &[&Group] = &[
     &events::hello_status::GROUP,
     &events::tls_flag::GROUP,
     &commands::command::GROUP,
+    &commands::proceed_flag::GROUP,
     &commands::connect_flag::GROUP,
     &commands::close_mode::GROUP,
     &commands::send_flag::GROUP,

@@ -120,8 +120,10 @@ constants! {
         POSITION_MASK = 0x7fff_ffff;
         /// Largest chunk of payload in one event or command.
         MAX_CHUNK = 1 << 16;
-        /// Most bytes of a ClientHello, record headers included.
+        /// Most bytes of a ClientHello message, without record headers: it may fill a record.
         MAX_HELLO = 1 << 14;
+        /// Most records that a ClientHello comes in, and most times that a part of it comes.
+        MAX_HELLO_PIECES = 2048;
     }
 }
 

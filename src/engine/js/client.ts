@@ -9,7 +9,7 @@
 
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { type Framed, frameClientHello } from '../../handshake/client-hello.js'
+import { type Framed, HelloReader } from '../../handshake/client-hello.js'
 import { PROXY_V2_FIXED, PROXY_V2_MAX, parseProxyHeader } from '../../handshake/proxy.js'
 import {
   By,
@@ -23,6 +23,7 @@ import {
   Handshake,
   HelloStatus,
   Phase,
+  ProceedFlag,
 } from '../wire.js'
 import { recordProxied } from './addresses.js'
 import { AppletStream } from './applet-stream.js'
@@ -75,7 +76,9 @@ export class Client implements SideHandler, TlsHandshakeOwner {
   #tlvs: Uint8Array = NO_TLVS
   /** The ClientHello, or what came instead, while policy decides about it. */
   #hello: Framed | undefined
+  readonly #helloReader = new HelloReader()
   #context: TlsServerContext | undefined
+  #tellsWaiting = false
   #limit = READ_AHEAD
   #timer: NodeJS.Timeout | undefined
   #delay: NodeJS.Timeout | undefined
@@ -141,7 +144,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
   }
 
   /** @returns false where the answer is not awaited. */
-  proceed(clear: number, set: number, consume: number, context: number): boolean {
+  proceed(clear: number, set: number, consume: number, context: number, flags: number): boolean {
     if (!this.#isAnswerable() || !this.#pending.accepts(clear, set)) return false
     if (this.#pending.asking === Handshake.TLS) {
       const terminated = (clear & Handshake.TLS) === 0
@@ -149,6 +152,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
       if (terminated && !this.#context) return false
       if (!terminated) this.side.flags(0, ConnFlag.DATA_OPEN_PENDING)
       this.#hello = undefined
+      this.#tellsWaiting = (flags & ProceedFlag.TELL_WAITING) !== 0
     }
     this.#pending.proceed(clear, set)
     this.#answered(consume)
@@ -269,6 +273,13 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     this.#checkClosed()
   }
 
+  tlsWaits(): void {
+    if (!this.#tellsWaiting) return
+    this.#tellsWaiting = false
+    const { slot, generation } = this.side
+    this.#core.dispatch.emit('handshakeWaits', slot, generation)
+  }
+
   tlsSecured(tls: TLSSocket): void {
     const demand = this.#context?.spec.clientCert ?? 'none'
     const certificate = peerCertificate(tls)
@@ -361,7 +372,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
   #awaitHello(): void {
     this.side.flags(ConnFlag.DATA_OPEN_PENDING, 0)
     const bytes = this.#input.view()
-    const framed = frameClientHello(bytes)
+    const framed = this.#helloReader.goOn(bytes)
     if (framed.status !== undefined) {
       const complete = framed.status === HelloStatus.COMPLETE
       this.#hello = complete ? framed : { ...framed, message: bytes.subarray(0, SHOWN) }

@@ -126,8 +126,9 @@ class JsEngine implements Engine, Core {
     set: number,
     consume: number,
     context = -1,
+    flags = 0,
   ): void {
-    this.#count(this.#find(conn, generation)?.proceed(clear, set, consume, context))
+    this.#count(this.#find(conn, generation)?.proceed(clear, set, consume, context, flags))
   }
 
   inspect(conn: number, generation: number, limit: number, delay: number, consume: number): void {

@@ -231,6 +231,8 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
     side.startTls((wire) => found.connect(wire, serverName, address), early ?? NO_BYTES, this)
   }
 
+  tlsWaits(): void {}
+
   tlsSecured(tls: TLSSocket): void {
     const { side } = this
     if (!side || this.#failure || this.#aborted) return

@@ -129,6 +129,7 @@ export class Side {
 
   #tlsEvents(owner: TlsHandshakeOwner): TlsLayerEvents {
     return {
+      tlsWaits: () => owner.tlsWaits(),
       tlsSecured: (tls) => {
         this.#listen(tls)
         owner.tlsSecured(tls)

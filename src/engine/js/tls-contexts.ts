@@ -46,7 +46,10 @@ export class TlsServerContext {
         // Clients know whether AES is fast for them: without a list their order counts.
         honorCipherOrder: spec.ciphers.length > 0,
         secureOptions:
-          constants.SSL_OP_NO_COMPRESSION | (spec.tickets ? 0 : constants.SSL_OP_NO_TICKET),
+          constants.SSL_OP_NO_COMPRESSION |
+          // Refused with no_renegotiation, as rustls does; Node would just close.
+          constants.SSL_OP_NO_RENEGOTIATION |
+          (spec.tickets ? 0 : constants.SSL_OP_NO_TICKET),
         sessionIdContext: group.idContext,
         sessionTimeout: group.lifetime,
         ticketKeys: group.ticketKeys,
@@ -68,7 +71,7 @@ export class TlsServerContext {
   /** The server side of TLS over a stream. */
   accept(wire: Duplex): TLSSocket {
     const { spec } = this
-    const tls = new TLSSocket(wire, {
+    return new TLSSocket(wire, {
       isServer: true,
       server: this.#server,
       secureContext: this.#context,
@@ -78,8 +81,6 @@ export class TlsServerContext {
       rejectUnauthorized: spec.clientCert === 'required',
       ...alpnOption(spec.alpn),
     })
-    tls.disableRenegotiation()
-    return tls
   }
 
   /** Code of what is wrong with the client's certificate; 0 for nothing. It has sent one. */

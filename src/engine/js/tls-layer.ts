@@ -13,6 +13,8 @@ export type MakeTls = (wire: Duplex) => TLSSocket
 
 /** What becomes of a handshake: one of these, once. Never from within the constructor. */
 export interface TlsHandshakeOwner {
+  /** The first records of this side are on their way: what costs CPU is done. */
+  tlsWaits(): void
   /** The side sends and receives payload from here on. */
   tlsSecured(tls: TLSSocket): void
   /** The peer's FIN, or an error of TLS; the side is raw from here on, for nothing but its close. */
@@ -36,7 +38,9 @@ export class TlsLayer {
   /** @param early records that were read before. */
   constructor(raw: Socket, make: MakeTls, early: Buffer, events: TlsLayerEvents) {
     this.#events = events
-    const wire = new TlsWire(raw)
+    const wire = new TlsWire(raw, () => {
+      if (this.#handshaking) events.tlsWaits()
+    })
     this.#wire = wire
     // Before Node's own listener, which makes the end of the records the end of the payload.
     wire.once('end', () => this.#rawEnded())

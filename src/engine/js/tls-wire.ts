@@ -16,11 +16,14 @@ const HIGH_WATER = 65536
 export class TlsWire extends Duplex {
   readonly #raw: Socket
   #muted = false
+  #wrote: (() => void) | undefined
 
-  constructor(raw: Socket) {
+  /** @param wrote called once, when the first records are written. */
+  constructor(raw: Socket, wrote: () => void) {
     // Its end is not the end of the TLSSocket, which may hold payload that nobody has read yet.
     super({ allowHalfOpen: true, autoDestroy: false, readableHighWaterMark: HIGH_WATER })
     this.#raw = raw
+    this.#wrote = wrote
   }
 
   /** Records from the peer. */
@@ -45,6 +48,7 @@ export class TlsWire extends Duplex {
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
     if (this.#muted) done()
     else this.#raw.write(chunk, finish(done))
+    this.#hasWritten()
   }
 
   override _writev(chunks: { chunk: Buffer; encoding: BufferEncoding }[], done: () => void): void {
@@ -58,6 +62,13 @@ export class TlsWire extends Duplex {
       this.#raw.write(chunk, i === last ? finish(done) : undefined)
     }
     this.#raw.uncork()
+    this.#hasWritten()
+  }
+
+  #hasWritten(): void {
+    const wrote = this.#wrote
+    this.#wrote = undefined
+    wrote?.()
   }
 
   /**

@@ -44,11 +44,12 @@ export class CommandWriter {
     b: number,
     c: number,
     d: number,
+    e = 0,
   ): void {
-    if (this.#waiting.length === 0 && this.#room()) this.#put(kind, slot, generation, a, b, c, d, 0)
+    if (this.#waiting.length === 0 && this.#room()) this.#put(kind, slot, generation, a, b, c, d, e)
     else
       this.#waiting.push({
-        words: [kind, slot, generation, a, b, c, d, 0],
+        words: [kind, slot, generation, a, b, c, d, e],
         bytesAt: 0,
         bytes: undefined,
       })

@@ -199,8 +199,9 @@ export class NativeEngine implements Engine {
     set: number,
     consume: number,
     context = -1,
+    flags = 0,
   ): void {
-    this.#command(Command.PROCEED, conn, generation, clear, set, consume, context)
+    this.#command(Command.PROCEED, conn, generation, clear, set, consume, context, flags)
   }
 
   inspect(conn: number, generation: number, limit: number, delay: number, consume: number): void {
@@ -310,11 +311,12 @@ export class NativeEngine implements Engine {
     b: number,
     c: number,
     d?: number,
+    e = 0,
   ): void {
     const worker = this.workers === 1 ? 0 : Math.floor(conn / this.#slots)
     const epoch = this.#nextEpoch(conn)
     const slot = conn - worker * this.#slots
-    this.#writers[worker]?.write(kind, slot, generation, a, b, c, d ?? epoch)
+    this.#writers[worker]?.write(kind, slot, generation, a, b, c, d ?? epoch, e)
     this.#scheduleFlush()
   }
 

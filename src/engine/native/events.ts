@@ -100,6 +100,9 @@ export class EventReader {
         events.handshake(conn, generation, a, b, bytes, words[at + 7] as number)
         break
       }
+      case Event.HANDSHAKE_WAITS:
+        events.handshakeWaits(conn, generation)
+        break
       case Event.SECURED: {
         const offset = words[at + 6] as number
         const bytes = this.#slab.slice(offset, offset + (words[at + 7] as number))

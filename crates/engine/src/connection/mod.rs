@@ -17,7 +17,7 @@ use sluice_wire::flags::{conn_flag, step};
 use sluice_wire::handshakes::handshake;
 use sluice_wire::states::conn_state;
 
-use crate::handshake::socks;
+use crate::handshake::{client_hello, socks};
 use crate::route::Route;
 use crate::stream::buffer::Buffer;
 use crate::tls::layer::Tls;
@@ -109,6 +109,8 @@ pub struct Extra {
     pub inspect_epoch: i32,
     /// True once the inspect delay has passed.
     pub inspect_expired: bool,
+    /// How far a ClientHello was read that comes in pieces.
+    pub hello: client_hello::Reader,
     /// TLVs of the PROXY header, until TypeScript has seen them.
     pub tlvs: Vec<u8>,
     /// Bytes on their way out that are no forwarded payload: handshakes, last

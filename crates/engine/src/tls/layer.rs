@@ -71,6 +71,8 @@ pub struct Tls {
     pub notified: bool,
     /// The handshake has begun.
     pub started: bool,
+    /// Policy wants to hear when the handshake first waits for its peer.
+    pub tells: bool,
     /// Why the layer failed. Nothing can be read or written any more.
     pub failure: Option<Failure>,
     verifies: bool,
@@ -124,6 +126,7 @@ impl Tls {
             fin: false,
             notified: false,
             started: false,
+            tells: false,
             failure: None,
             verifies,
         }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
-use sluice_wire::commands::{command, send_flag};
+use sluice_wire::commands::{command, proceed_flag, send_flag};
 use sluice_wire::handshakes::handshake;
 
 use super::Worker;
@@ -45,7 +45,7 @@ impl Worker {
             return;
         }
         match kind {
-            command::PROCEED => self.proceed(slot, [a, b, c, d]),
+            command::PROCEED => self.proceed(slot, [a, b, c, d, e]),
             command::INSPECT => {
                 self.answer(slot);
                 self.consume(slot, c);
@@ -90,7 +90,7 @@ impl Worker {
         }
     }
 
-    fn proceed(&mut self, slot: u32, [clear, set, consume, context]: [i32; 4]) {
+    fn proceed(&mut self, slot: u32, [clear, set, consume, context, flags]: [i32; 5]) {
         let connection = self.slots.get_mut(slot);
         // A second answer to a question that is answered already changes nothing.
         let open = match connection.mode {
@@ -109,7 +109,7 @@ impl Worker {
         }
         if connection.mode == Mode::Ask(handshake::TLS) && clear & handshake::TLS == 0 {
             connection.mode = Mode::Handshake;
-            if !self.start_tls(slot, context) {
+            if !self.start_tls(slot, context, flags & proceed_flag::TELL_WAITING != 0) {
                 return;
             }
         }

@@ -14,16 +14,18 @@ use sluice_wire::errors::{by, code, phase, reason};
 use sluice_wire::events::{event, hello_status};
 use sluice_wire::flags::{conn_flag, step};
 use sluice_wire::handshakes::handshake;
-use sluice_wire::ring_layout::layout;
 
 use super::{Worker, record};
 use crate::connection::data::{self, Handshaking};
 use crate::connection::{Mode, Side, Watch};
-use crate::handshake::client_hello::{self, Status};
+use crate::handshake::client_hello::{self, Reader, Status};
 use crate::sys;
 use crate::tls::error::Failure;
 use crate::tls::layer::Tls;
 
+/// Arrivals of a ClientHello that are looked at in the socket. Looking begins at its
+/// first byte each time: what comes in more pieces is read.
+const PEEKS: u32 = 4;
 /// Time for handshakes in one turn of the loop; one at least is served.
 const BUDGET: Duration = Duration::from_micros(100);
 
@@ -55,51 +57,82 @@ impl Worker {
             let connection = self.slots.get_mut(slot);
             if connection.input.buffer.is_none() && connection.watch == Watch::No {
                 // A client rarely has sent it by now, and if so the poller says it.
-                connection.mode = Mode::Handshake;
-                return self.watch(slot, Watch::Read);
+                return self.await_hello(slot);
             }
-            if let Some(buffer) = &connection.input.buffer {
-                // It came behind a PROXY header and is read already.
-                match client_hello::frame(buffer.bytes(), &mut self.hello) {
-                    Status::Partial => {
-                        if !self.read_more(slot, layout::MAX_HELLO as usize, phase::TLS) {
-                            return;
-                        }
-                        continue;
-                    }
-                    status => return self.ask_about_hello(slot, status),
-                }
-            }
-            let bytes = match self.peek(slot) {
-                Ok(bytes) => bytes,
-                Err(Errno::AGAIN) => {
-                    let connection = self.slots.get_mut(slot);
-                    connection.mode = Mode::Handshake;
-                    return self.watch(slot, Watch::Read);
-                }
-                Err(error) => {
-                    return self.end_hello(slot, sys::code_of(error), error.raw_os_error());
-                }
+            let reader = connection.extra.as_ref().map(|extra| extra.hello);
+            let reader = reader.unwrap_or_default();
+            let goes_on = if connection.input.buffer.is_some() || reader.arrivals() >= PEEKS {
+                self.look_into_buffer(slot, reader)
+            } else {
+                self.look_into_socket(slot, reader)
             };
-            let ended = bytes == 0 || self.slots.get(slot).ready.has_fin();
-            let seen = self.mover.scratch.get(..bytes).unwrap_or(&[]);
-            match client_hello::frame(seen, &mut self.hello) {
-                Status::Partial if ended => {
-                    // What came before a reset is still there to be read.
-                    let error = self.slots.get(slot).fd.as_ref().and_then(sys::take_error);
-                    let code = error.map_or(code::ABORTED, sys::code_of);
-                    return self.end_hello(slot, code, error.map_or(0, Errno::raw_os_error));
-                }
-                Status::Partial => {
-                    // The next arrival is told, although these bytes stay unread.
-                    let connection = self.slots.get_mut(slot);
-                    connection.ready.read_blocks();
-                    connection.mode = Mode::Handshake;
-                    return self.watch(slot, Watch::Read);
-                }
-                status => return self.ask_about_hello(slot, status),
+            if !goes_on {
+                return;
             }
         }
+    }
+
+    fn await_hello(&mut self, slot: u32) {
+        self.slots.get_mut(slot).mode = Mode::Handshake;
+        self.watch(slot, Watch::Read);
+    }
+
+    /// The ClientHello is read, since it comes in many pieces or behind a PROXY header.
+    /// True to look again.
+    fn look_into_buffer(&mut self, slot: u32, mut reader: Reader) -> bool {
+        let connection = self.slots.get_mut(slot);
+        let seen = connection.input.buffer.as_ref();
+        let seen = seen.map_or(&[][..], |buffer| buffer.bytes());
+        match reader.go_on(seen, &mut self.hello) {
+            Status::Partial => {
+                connection.extra().hello = reader;
+                self.read_more(slot, client_hello::MAX_BYTES, phase::TLS)
+            }
+            status => {
+                show(seen, status, &mut self.hello);
+                self.ask_about_hello(slot, status);
+                false
+            }
+        }
+    }
+
+    /// The ClientHello stays in the socket. True to look again.
+    fn look_into_socket(&mut self, slot: u32, mut reader: Reader) -> bool {
+        let bytes = match self.peek(slot) {
+            Ok(bytes) => bytes,
+            Err(Errno::AGAIN) => {
+                self.await_hello(slot);
+                return false;
+            }
+            Err(error) => {
+                self.end_hello(slot, sys::code_of(error), error.raw_os_error());
+                return false;
+            }
+        };
+        let seen = self.mover.scratch.get(..bytes).unwrap_or(&[]);
+        let status = reader.go_on(seen, &mut self.hello);
+        if status != Status::Partial {
+            show(seen, status, &mut self.hello);
+            self.ask_about_hello(slot, status);
+            return false;
+        }
+        let connection = self.slots.get_mut(slot);
+        if bytes == 0 || connection.ready.has_fin() {
+            // What came before a reset is still there to be read.
+            let error = connection.fd.as_ref().and_then(sys::take_error);
+            let code = error.map_or(code::ABORTED, sys::code_of);
+            self.end_hello(slot, code, error.map_or(0, Errno::raw_os_error));
+            return false;
+        }
+        connection.extra().hello = reader;
+        if bytes == self.mover.scratch.len() {
+            // There may be more than can be looked at there.
+            return self.read_more(slot, client_hello::MAX_BYTES, phase::TLS);
+        }
+        // The next arrival is told, although these bytes stay unread.
+        connection.ready.read_blocks();
+        self.await_hello(slot);
+        false
     }
 
     /// Reads into the scratch memory and leaves everything in the socket.
@@ -126,19 +159,9 @@ impl Worker {
             Status::NotTls => hello_status::NOT_TLS,
             Status::Malformed => hello_status::MALFORMED,
             Status::TooLarge => hello_status::TOO_LARGE,
+            Status::Overflow => hello_status::OVERFLOW,
+            Status::Dripped => hello_status::DRIPPED,
         };
-        if status != hello_status::COMPLETE {
-            // Policy sees what came instead: a little of it tells what it is.
-            let connection = self.slots.get(slot);
-            let bytes = connection
-                .input
-                .buffer
-                .as_ref()
-                .map_or(&self.mover.scratch[..], |buffer| buffer.bytes());
-            self.hello.clear();
-            self.hello
-                .extend_from_slice(bytes.get(..1024).unwrap_or(bytes));
-        }
         self.begin_question(slot, handshake::TLS);
         let connection = self.slots.get(slot);
         let (generation, listener) = (connection.generation, connection.listener as i32);
@@ -155,7 +178,8 @@ impl Worker {
     }
 
     /// Policy has chosen a context: terminates TLS with it.
-    pub(super) fn start_tls(&mut self, slot: u32, context: i32) -> bool {
+    /// `tells`: that it waits for its peer is told.
+    pub(super) fn start_tls(&mut self, slot: u32, context: i32, tells: bool) -> bool {
         let accepted = match self.contexts.server(context) {
             Some(config) => Tls::accept(config),
             None => Err(Failure {
@@ -168,6 +192,7 @@ impl Worker {
         match accepted {
             Ok(mut tls) => {
                 tls.prepend(connection.input.buffer.take());
+                tls.tells = tells;
                 connection.tls = Some(Box::new(tls));
                 connection.set_step(conn_flag::DATA_OPEN_STARTED, step::STARTED);
                 if let Some(fd) = connection.fd.as_ref().filter(|_| !connection.nodelay) {
@@ -222,6 +247,10 @@ impl Worker {
                 } else {
                     Watch::ReadWrite
                 };
+                let tells = connection.tls.as_mut().map(|tls| &mut tls.tells);
+                if tells.is_some_and(std::mem::take) {
+                    self.emit(event::HANDSHAKE_WAITS, slot, [0; 5]);
+                }
                 self.watch(slot, watch);
             }
             Handshaking::Done => {
@@ -346,5 +375,12 @@ impl Worker {
             self.run_when_room(secured);
         }
         told
+    }
+}
+
+/// Policy sees what came instead of a ClientHello: a little of it tells what it is.
+fn show(seen: &[u8], status: Status, hello: &mut Vec<u8>) {
+    if status != Status::Complete {
+        hello.extend_from_slice(seen.get(..1024).unwrap_or(seen));
     }
 }

@@ -14,10 +14,11 @@ use sluice_engine::route::{Destination, Route};
 use sluice_engine::tls::config::{
     CertificateSpec, ClientCert, ClientSpec, CommonSpec, ServerSpec, Version,
 };
-use sluice_wire::commands::command;
+use sluice_wire::commands::{command, proceed_flag};
 use sluice_wire::errors::{by, code, phase};
 use sluice_wire::events::{event, hello_status};
 use sluice_wire::handshakes::handshake;
+use sluice_wire::ring_layout::layout;
 
 use crate::support::{
     Echo, Harness, Pattern, accept, assert_reason, byte_counts, dial, expect, expect_reset,
@@ -43,6 +44,8 @@ pub fn common(max_version: Version) -> CommonSpec {
 pub struct Secure {
     pub h: Harness,
     pub context: Arc<AtomicI32>,
+    /// Of PROCEED.
+    flags: Arc<AtomicI32>,
 }
 
 impl Secure {
@@ -52,7 +55,8 @@ impl Secure {
 
     fn asking(max_version: Version, client_cert: ClientCert) -> Self {
         let context: Arc<AtomicI32> = Arc::new(AtomicI32::new(-1));
-        let chosen = context.clone();
+        let flags: Arc<AtomicI32> = Arc::default();
+        let (chosen, asked) = (context.clone(), flags.clone());
         let h = Harness::with(
             1,
             Box::new(move |told, commands| {
@@ -61,7 +65,11 @@ impl Secure {
                     && chosen.load(Ordering::SeqCst) >= 0;
                 if terminate {
                     let context = chosen.load(Ordering::SeqCst);
-                    commands.send(told, command::PROCEED, [0, 0, 0, context, 0]);
+                    commands.send(
+                        told,
+                        command::PROCEED,
+                        [0, 0, 0, context, asked.load(Ordering::SeqCst)],
+                    );
                 } else {
                     commands.pass(told);
                 }
@@ -86,7 +94,7 @@ impl Secure {
             .tls_server(&spec)
             .expect("context");
         context.store(number, Ordering::SeqCst);
-        Self { h, context }
+        Self { h, context, flags }
     }
 
     pub fn listen(&self) -> SocketAddr {
@@ -280,21 +288,26 @@ fn a_hello_that_is_not_terminated_goes_through_untouched() {
     far.h.settle();
 }
 
+fn first_flight() -> (ClientConnection, Vec<u8>) {
+    let mut session =
+        ClientConnection::new(client(), "localhost".try_into().expect("name")).expect("client");
+    let mut hello = Vec::new();
+    session.write_tls(&mut hello).expect("hello");
+    (session, hello)
+}
+
 #[test]
-fn a_hello_may_come_a_byte_at_a_time_and_costs_no_buffer() {
+fn a_hello_may_come_a_byte_at_a_time() {
     let _shared = shared();
     let s = Secure::start(Version::Tls13);
     let echo = Echo::start();
     s.h.route(route_to(Destination::Tcp(echo.address)));
     let address = s.listen();
-    let mut session =
-        ClientConnection::new(client(), "localhost".try_into().expect("name")).expect("client");
-    let mut hello = Vec::new();
-    session.write_tls(&mut hello).expect("hello");
+    let (session, hello) = first_flight();
     let mut stream = dial(address);
+    stream.set_nodelay(true).expect("no delay");
     for byte in &hello[..hello.len() - 1] {
         stream.write_all(&[*byte]).expect("write");
-        assert_eq!(s.h.stats().buffers, 0);
     }
     assert_eq!(s.h.all(event::HANDSHAKE).len(), 0);
     stream.write_all(&hello[hello.len() - 1..]).expect("write");
@@ -303,6 +316,60 @@ fn a_hello_may_come_a_byte_at_a_time_and_costs_no_buffer() {
     expect(&mut stream, b"slow");
     assert_eq!(s.h.next(event::HANDSHAKE).bytes, hello[5..]);
     assert_eq!(finish(stream), b"");
+    s.h.settle();
+}
+
+#[test]
+fn a_hello_in_a_few_pieces_costs_no_buffer() {
+    let _shared = shared();
+    let s = Secure::start(Version::Tls13);
+    let address = s.listen();
+    let (_, hello) = first_flight();
+    let mut stream = dial(address);
+    for piece in hello[..90].chunks(30) {
+        stream.write_all(piece).expect("write");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert_eq!(s.h.stats().buffers, 0);
+    }
+    drop(stream);
+    let _ = s.h.next(event::CLOSED);
+    s.h.settle();
+}
+
+#[test]
+fn a_hello_in_too_many_pieces_is_told() {
+    let _shared = shared();
+    let s = Secure::start(Version::Tls13);
+    // More of it than the scratch memory of a worker holds, in records of three bytes.
+    let mut bytes = vec![22, 3, 1, 0, 4, 1, 0, 60, 0];
+    for _ in 0..layout::MAX_HELLO_PIECES {
+        bytes.extend([22, 3, 1, 0, 3, 0, 0, 0]);
+    }
+    let mut stream = dial(s.listen());
+    stream.write_all(&bytes).expect("write");
+    let asked = s.h.next(event::HANDSHAKE);
+    assert_eq!(asked.operands[4], hello_status::DRIPPED);
+    assert_eq!(asked.bytes, bytes[..1024]);
+    drop(stream);
+    let _ = s.h.next(event::CLOSED);
+    s.h.settle();
+}
+
+#[test]
+fn of_what_is_no_hello_only_that_is_shown() {
+    let _shared = shared();
+    let s = Secure::start(Version::Tls13);
+    let address = s.listen();
+    for (n, bytes) in [&[22, 3, 1, 0xff, 0xff, 1][..], b"x"]
+        .into_iter()
+        .enumerate()
+    {
+        let mut stream = dial(address);
+        stream.write_all(bytes).expect("write");
+        assert_eq!(s.h.nth(event::HANDSHAKE, n).bytes, bytes);
+        drop(stream);
+        let _ = s.h.nth(event::CLOSED, n);
+    }
     s.h.settle();
 }
 
@@ -533,4 +600,30 @@ fn a_certificate_of_which_the_client_has_no_key_is_a_malformed_handshake() {
         assert_reason(closed.reason(), by::CLIENT, phase::TLS, code::TLS_MALFORMED);
         s.h.settle();
     }
+}
+
+#[test]
+fn a_handshake_that_waits_for_its_client_is_told_where_it_is_asked_for() {
+    let _shared = shared();
+    let s = Secure::start(Version::Tls13);
+    let echo = Echo::start();
+    s.h.route(route_to(Destination::Tcp(echo.address)));
+    let address = s.listen();
+    for (n, flags) in [0, proceed_flag::TELL_WAITING].into_iter().enumerate() {
+        s.flags.store(flags, Ordering::SeqCst);
+        let (session, hello) = first_flight();
+        let mut stream = dial(address);
+        stream.write_all(&hello).expect("write");
+        stream.peek(&mut [0; 1]).expect("ServerHello");
+        if n == 1 {
+            // Before the client has answered.
+            let _ = s.h.next(event::HANDSHAKE_WAITS);
+        }
+        let mut stream = StreamOwned::new(session, stream);
+        stream.write_all(b"x").expect("write");
+        expect(&mut stream, b"x");
+        assert_eq!(s.h.all(event::HANDSHAKE_WAITS).len(), n);
+        assert_eq!(finish(stream), b"");
+    }
+    s.h.settle();
 }
