@@ -625,16 +625,6 @@ jsTest('inspect, applets, replies and closes work through TLS', async (h, keep) 
   }
 })
 
-jsTest('a client that renegotiates', async (h, keep) => {
-  const { port, accept } = await terminating(h, { maxVersion: 'TLSv1.2' })
-  const client = await TlsPeer.dial(port)
-  keep(client)
-  await accept()
-  client.tls.on('error', () => {})
-  client.tls.renegotiate({}, () => {})
-  assert.equal((await h.next('closed')).reason, 'client data tls-renegotiation')
-})
-
 jsTest('openssl s_client: handshake, staple, close', async (h) => {
   const ocsp = ca.ocsp(issued)
   const { port, accept } = await terminating(h, { certificates: [{ ...issued, ocsp }] })

@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
+import { TLSSocket } from 'node:tls'
 import { makeAuthority } from '../support/certificates.js'
 import type { Peer } from '../support/peer.js'
 import type { TlsServer } from '../support/tls-peer.js'
@@ -190,3 +192,19 @@ for (const maxVersion of versions) {
     },
   )
 }
+
+tlsTest(
+  'a client that wants to renegotiate is told that nobody does',
+  terminating({ cert: front.pemFile, maxVersion: 'TLSv1.2' }),
+  async (stage) => {
+    const { client } = await stage.pair()
+    const refused = once(client.socket, 'error')
+    const { socket } = client
+    assert.ok(socket instanceof TLSSocket)
+    socket.renegotiate({}, () => {})
+    const [error] = (await refused) as [NodeJS.ErrnoException]
+    assert.equal(error.code, 'ERR_SSL_NO_RENEGOTIATION')
+    // It takes the warning for a reason to end; Sluice would go on.
+    assert.equal((await stage.end(0)).reason, 'client data tls-alert')
+  },
+)
