@@ -433,11 +433,21 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     core.leaving = true
     if (grace > 0) {
       // Nobody there is as clear a no as there is, to every kind of health check.
-      await this.#unlisten(listeners.filter(({ bind }) => bind.health))
+      void this.#unlisten(listeners.filter(({ bind }) => bind.health))
       await this.#until(() => this.#state !== 'stopping', grace)
     }
-    await this.#unlisten(listeners)
-    if (!(await this.#until(() => !open(), ms))) {
+    // Who waits in their queues is served as sessions end, so that this may take as long.
+    let listening = true
+    const unlistened = this.#unlisten(listeners).then(() => {
+      listening = false
+    })
+    const end = this.#clock.now() + ms
+    await this.#within(unlistened, ms)
+    if (!(await this.#until(() => !listening && !open(), end - this.#clock.now()))) {
+      await Promise.all(listeners.map(({ id }) => engine.unlisten(id, true).catch(() => {})))
+      await unlistened
+    }
+    if (open()) {
       const closed = core.closeAll(Code.SHUTDOWN)
       await this.#until(() => core.current === 0, CLOSE_GRACE)
       return { drained: false, closed }
@@ -455,6 +465,16 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
         this.logger.error({ err: result.reason as unknown }, 'a listener did not close')
       }
     }
+  }
+
+  /** Waits for `done`, at most `ms`. */
+  async #within(done: Promise<void>, ms: number): Promise<void> {
+    let cancel = () => {}
+    const late = new Promise<void>((resolve) => {
+      cancel = this.#clock.after(ms, resolve)
+    })
+    await Promise.race([done, late])
+    cancel()
   }
 
   /** Waits until `done`, at most `ms`; returns whether it is. */

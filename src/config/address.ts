@@ -53,6 +53,8 @@ export function readBindAddress(text: string, options: BindOptions = {}): Parsed
   if (unix) {
     if ('message' in unix) return unix
     const { mode } = options
+    if (mode !== undefined && unix.value.startsWith('@'))
+      return { message: `${show(text)} is no file: it has no 'mode'.` }
     return { value: [{ kind: 'unix', path: unix.value, ...(mode === undefined ? {} : { mode }) }] }
   }
   if (options.mode !== undefined)
@@ -147,12 +149,18 @@ function wrongAddress(
   }
 }
 
-function readUnix(text: string): Parsed<string> | undefined {
+function readUnix(text: string, platform = process.platform): Parsed<string> | undefined {
   const match = /^unix[:@](.*)$/s.exec(text)
   if (!match) return undefined
   const path = match[1] as string
   if (path.startsWith('//')) return wrongAddress("'unix:/path'", text, undefined, false)
-  if (path === '') return { message: `expected a path after 'unix:', got ${show(text)}.` }
+  if (path === '' || path === '@')
+    return { message: `expected a path after 'unix:', got ${show(text)}.` }
+  if (path.startsWith('@') && platform !== 'linux') {
+    return {
+      message: `${show(text)} is an abstract socket, which only Linux has; a file of that name is 'unix:./${path}'.`,
+    }
+  }
   if (path.includes('\0')) return { message: 'the path of a unix socket may not hold a NUL byte.' }
   if (Buffer.byteLength(path) > MAX_UNIX_PATH) {
     return {

@@ -65,7 +65,7 @@ const balance = either(
 const serverConfig = object<ServerConfig>({
   address: optional(
     text('an address'),
-    "Where the server is: 'ip:port', '[v6]:port', 'host.name:port', 'unix:/path' or 'applet:NAME'. " +
+    "Where the server is: 'ip:port', '[v6]:port', 'host.name:port', 'unix:/path', 'unix:@name' (abstract, Linux only) or 'applet:NAME'. " +
       "The port '+0' is the one that the client came to (after a PROXY header), '+1000' or '-1000' one at that distance: " +
       'for a bind with a range of ports, such as those of passive FTP.',
     undefined,

@@ -28,7 +28,8 @@ const bind = object<BindConfig>({
   address: required(
     text('an address'),
     "Where to listen: '127.0.0.1:8080', '[::1]:8080', ':8080' or '*:8080' (IPv4 any), '[::]:8080', " +
-      "'127.0.0.1:8000-8010' (a range of ports), 'unix:/run/a.sock' or 'unix@/run/a.sock', 'fd@3', " +
+      "'127.0.0.1:8000-8010' (a range of ports), 'unix:/run/a.sock' or 'unix@/run/a.sock', " +
+      "'[fe80::1%eth0]:8080' (of an interface), 'unix:@name' (abstract, Linux only), 'fd@3', " +
       "'systemd' (every LISTEN_FDS socket) or 'systemd@NAME'. 'localhost' is 127.0.0.1.",
     "'127.0.0.1:8080'",
   ),

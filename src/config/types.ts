@@ -108,7 +108,8 @@ export interface TimeoutsConfig {
 export interface BindConfig extends LivenessConfig {
   /**
    * '127.0.0.1:8080', '[::1]:8080', ':8080' or '*:8080' (IPv4 any), '[::]:8080',
-   * '127.0.0.1:8000-8010' (a range), 'unix:/run/a.sock' (or 'unix@/run/a.sock'),
+   * '[fe80::1%eth0]:8080' (of an interface), '127.0.0.1:8000-8010' (a range), 'unix:/run/a.sock'
+   * (or 'unix@/run/a.sock'), 'unix:@name' (abstract, Linux only),
    * 'fd@3', 'systemd' (every LISTEN_FDS socket) or 'systemd@NAME'.
    */
   address: string
@@ -281,8 +282,9 @@ export type BalanceConfig =
 
 export interface ServerConfig extends LivenessConfig {
   /**
-   * 'ip:port', '[v6]:port', 'host.name:port', 'unix:/path' or 'applet:NAME'. The port '+0' is the
-   * one that the client came to, '+1000' and '-1000' one at that distance.
+   * 'ip:port', '[v6]:port', 'host.name:port', 'unix:/path', 'unix:@name' (abstract, Linux only) or
+   * 'applet:NAME'. The port '+0' is the one that the client came to, '+1000' and '-1000' one at
+   * that distance.
    */
   address?: string
   /** An applet instead of an address. */

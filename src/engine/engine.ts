@@ -48,6 +48,7 @@ export type EngineKind = 'native' | 'js'
 /** Where to listen. Port 0 picks a free port. */
 export type ListenAddress =
   | { kind: 'tcp'; host: string; port: number; v6only?: boolean }
+  /** A path that begins with '@' is a name in Linux's abstract namespace. */
   | { kind: 'unix'; path: string; mode?: number }
   | { kind: 'fd'; fd: number }
 
@@ -296,8 +297,12 @@ export interface Engine {
   start(events: EngineEvents): void
   /** Binds and listens. Rejects with a SluiceError (ERR_SLUICE_LISTEN) naming the address. */
   listen(spec: ListenSpec): Promise<ListenResult>
-  /** Stops accepting and closes the listening socket; connections live on. */
-  unlisten(listener: number): Promise<void>
+  /**
+   * Closes the listening socket; connections live on. Whoever connected before is served first, as
+   * `maxconn` and the table have room: it resolves when nobody waits any more. `now`: does not wait
+   * for that, also where it was called before; who waits is reset.
+   */
+  unlisten(listener: number, now?: boolean): Promise<void>
   /** Stops or resumes accepting without closing the socket. */
   pause(listener: number, paused: boolean): void
   /** Registers a way out; the number is valid until `unroute`. */

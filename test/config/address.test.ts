@@ -41,6 +41,10 @@ test('bind addresses: every form', () => {
   assert.deepEqual(bind('unix@/run/a.sock', { mode: 0o660 }), [
     { kind: 'unix', path: '/run/a.sock', mode: 0o660 },
   ])
+  if (process.platform === 'linux') {
+    assert.deepEqual(bind('unix:@name'), [{ kind: 'unix', path: '@name' }])
+  }
+  assert.deepEqual(bind('[fe80::1%eth0]:80'), [v6('fe80::1%eth0', 80)])
   assert.deepEqual(bind('fd@3'), [{ kind: 'fd', fd: 3 }])
 })
 
@@ -74,6 +78,8 @@ test('bind addresses: every error', () => {
     ['127.0.0.1:80', "'v6only' is for IPv6 addresses, not for '127.0.0.1:80'.", { v6only: true }],
     ['127.0.0.1:80', "'mode' is for unix sockets, not for '127.0.0.1:80'.", { mode: 0o660 }],
     ['unix:', "expected a path after 'unix:', got 'unix:'."],
+    ['unix:@', "expected a path after 'unix:', got 'unix:@'."],
+    ['unix:@a', "'unix:@a' is no file: it has no 'mode'.", { mode: 0o660 }],
     ['unix:/a\0b', 'the path of a unix socket may not hold a NUL byte.'],
     [`unix:/${'a'.repeat(107)}`, 'the path of a unix socket has at most 107 bytes, got 108.'],
     ['unix:/a', "'unix:/a' takes no port.", { port: 80 }],

@@ -383,6 +383,111 @@ engineTest('unlisten refuses new connections and keeps those that are open', asy
   await server.expect('still here')
 })
 
+engineTest('unlisten serves those who wait for room before the listener closes', async (h) => {
+  const upstream = await h.server()
+  const { port, listener } = await h.listenPort({ maxconn: 2 })
+  h.route(upstream.port)
+  const clients = await Promise.all(Array.from({ length: 7 }, () => h.dial({ port })))
+  for (const [i, client] of clients.entries()) await client.send(`client ${i}`)
+  await h.next('connected')
+  await h.next('connected')
+  let closed = false
+  const closing = h.engine.unlisten(listener).then(() => {
+    closed = true
+  })
+  assert.equal(h.all('closed').length, 0)
+  assert.equal(closed, false, 'five still wait')
+  const ended = clients.map((client) => client.ending().then(() => client.fin()))
+  for (const _ of clients) {
+    const server = await upstream.accept()
+    await server.until(() => server.received === 'client 0'.length)
+    server.fin()
+  }
+  await Promise.all(ended)
+  await closing
+  assert.equal(h.all('connected').length, clients.length)
+})
+
+engineTest('unlisten at once resets those who wait', async (h) => {
+  const upstream = await h.server()
+  const { port, listener } = await h.listenPort({ maxconn: 1 })
+  h.route(upstream.port)
+  const first = await h.dial({ port })
+  await h.next('connected')
+  const second = await h.dial({ port })
+  const closing = h.engine.unlisten(listener)
+  await h.engine.unlisten(listener, true)
+  await closing
+  await second.ending()
+  const server = await upstream.accept()
+  await first.send('still here')
+  await server.expect('still here')
+  await h.engine.unlisten(listener, true)
+})
+
+engineTest('a socket that another process has put at the path stays', async (h) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-'))
+  try {
+    const path = join(folder, 'front')
+    const { listener } = await h.listen({ address: { kind: 'unix', path } })
+    rmSync(path)
+    const other = await h.server({ path })
+    await h.engine.unlisten(listener)
+    await h.dial({ path })
+    await other.accept()
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+engineTest('an abstract unix socket is no file', async (h) => {
+  const name = `@sluice-${process.pid}-${h.engine.kind}`
+  const front = await h.listen({ address: { kind: 'unix', path: `${name}-front` } })
+  assert.deepEqual(front.address, { family: 'unix', address: `${name}-front`, port: 0 })
+  await assert.rejects(
+    h.listen({ address: { kind: 'unix', path: `${name}-front` } }),
+    isListenError(`unix:${name}-front`),
+  )
+  // Node's own client and server, which before Node 22 fill such names up with NULs.
+  const upstream = await h.server({ path: `\0${name.slice(1)}` })
+  const { port } = await h.listenPort()
+  const toFront = h.route(`${name}-front`)
+  const toServer = h.route(name)
+  h.answers.handshake = ({ conn, generation, listener }) =>
+    h.engine.connect(conn, generation, listener === front.listener ? toServer : toFront, 0, 0)
+  const client = await h.dial({ port })
+  const server = await upstream.accept()
+  await client.send('no file')
+  await server.expect('no file')
+  assert.equal(existsSync(name), false)
+})
+
+engineTest('an address may name its interface', async (h) => {
+  const host = '::1%lo'
+  const { address } = await h.listen({ address: { kind: 'tcp', host, port: 0, v6only: true } })
+  assert.deepEqual(address, { family: 'IPv6', address: host, port: address.port })
+  const upstream = await h.server({ host: '::1' })
+  h.route(0, {
+    address: { kind: 'tcp', ip: host, port: upstream.port },
+    source: { ip: host },
+  })
+  const client = await h.dial({ host: '::1', port: address.port })
+  assert.equal((await h.next('handshake')).record.dst, '::1')
+  const server = await upstream.accept()
+  await client.send('scoped')
+  await server.expect('scoped')
+})
+
+engineTest('an interface that does not exist is an error of the address', async (h) => {
+  const host = 'fe80::1%nosuch0'
+  const address = { kind: 'tcp', host, port: 0, v6only: true } as const
+  await assert.rejects(h.listen({ address }), isListenError(`[${host}]`))
+  h.route(0, { address: { kind: 'tcp', ip: host, port: 1 } })
+  const { port } = await h.listenPort()
+  await h.dial({ port })
+  assert.equal((await h.next('connectFailed')).reason, 'proxy connect bad-address')
+})
+
 engineTest('two listeners are told apart', async (h) => {
   const one = await h.listenPort()
   const two = await h.listenPort()

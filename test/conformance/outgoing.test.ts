@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { SocksSpec } from '#sluice/engine/engine.js'
 import { BytesFlag } from '#sluice/engine/wire.js'
 import { parseProxyHeader } from '#sluice/handshake/proxy.js'
+import { crowdedSocket } from '../support/crowded-socket.js'
 import { engineTest, type Harness } from '../support/engine-harness.js'
 import type { Peer } from '../support/peer.js'
 
@@ -47,6 +48,47 @@ for (const [name, socks, replies, reason] of [
     assert.equal((await h.next('closed')).reason, reason)
   })
 }
+
+engineTest('a unix server whose queue is full is waited for', async (h) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-'))
+  const path = join(folder, 'server')
+  const crowd = await crowdedSocket(path)
+  try {
+    const { port } = await h.listenPort()
+    h.route(path)
+    const clients = await Promise.all(Array.from({ length: 8 }, () => h.dial({ port })))
+    for (const client of clients) await client.send('in the end')
+    await h.until(() => h.all('handshake').length === clients.length, 'everybody is there')
+    // One of them gives up.
+    clients.shift()?.reset()
+    assert.equal((await h.next('closed')).reason, 'client connect reset')
+    assert.equal(h.all('connected').length, 0)
+    crowd.letGo()
+    for (const client of clients) await client.expect('in the end')
+    assert.equal(h.all('connectFailed').length, 0)
+    for (const client of clients) client.destroy()
+    await h.idle()
+  } finally {
+    await crowd.close()
+    rmSync(folder, { recursive: true })
+  }
+})
+
+engineTest('a unix server whose queue stays full is a connect time-out', async (h) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-'))
+  const path = join(folder, 'server')
+  const crowd = await crowdedSocket(path)
+  try {
+    const { port } = await h.listenPort()
+    h.route(path, { connectTimeout: 100 })
+    const client = await h.dial({ port })
+    assert.equal((await h.next('connectFailed')).reason, 'timeout connect connect-timeout')
+    await client.ending()
+  } finally {
+    await crowd.close()
+    rmSync(folder, { recursive: true })
+  }
+})
 
 engineTest('a SOCKS proxy that closes', async (h) => {
   const { proxy } = await throughSocks(h, socks5)

@@ -144,6 +144,12 @@ impl NativeEngine {
         self.with(|engine| engine.unlisten(listener) as u32)
     }
 
+    /// Closes a listener that is being closed without waiting any longer.
+    #[napi(catch_unwind)]
+    pub fn abandon(&self, listener: u32) -> napi::Result<()> {
+        self.with(|engine| engine.abandon(listener))
+    }
+
     /// Stops or resumes accepting.
     #[napi(catch_unwind)]
     pub fn pause(&self, listener: u32, paused: bool) -> napi::Result<()> {

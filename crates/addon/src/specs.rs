@@ -8,7 +8,7 @@ use napi_derive::napi;
 use sluice_engine::handshake::{proxy_in::MAX_V2, socks};
 use sluice_engine::listener::{ListenAddress, ListenSpec};
 use sluice_engine::route::{Destination, Route, SendProxy, Source, TlsTarget};
-use sluice_engine::sys::{KeepAlive, Liveness};
+use sluice_engine::sys::{KeepAlive, Liveness, parse_address};
 
 /// See `KeepAliveSpec` in src/engine/engine.ts.
 #[napi(object, object_to_js = false)]
@@ -235,10 +235,7 @@ fn liveness(keep_alive: Option<NativeKeepAlive>, user_timeout: Option<u32>) -> L
 
 fn socket_address(ip: Option<&str>, number: Option<u32>) -> napi::Result<SocketAddr> {
     let text = ip.ok_or_else(|| invalid("an address without an IP"))?;
-    let ip: IpAddr = text
-        .parse()
-        .map_err(|_| invalid(&format!("IP address '{text}'")))?;
-    Ok(SocketAddr::new(ip, port(number)?))
+    parse_address(text, port(number)?).ok_or_else(|| invalid(&format!("IP address '{text}'")))
 }
 
 fn port(number: Option<u32>) -> napi::Result<u16> {

@@ -11,7 +11,7 @@ use std::time::Instant;
 use sluice_wire::ring_layout::{WORKER_WORDS, control, layout};
 
 use crate::connection::slots::clock;
-use crate::listener::{ListenAddress, ListenError, ListenSpec, Listener, open};
+use crate::listener::{ListenError, ListenSpec, Listener, open};
 use crate::memory::Words;
 use crate::poller::Poller;
 use crate::ring::{Doorbell, Record};
@@ -142,6 +142,7 @@ impl Engine {
             id,
             fixed_dst: local.filter(|it| specific(it) && !spec.transparent),
             tcp: local.is_some(),
+            file: opened.file,
             open: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
             spec,
@@ -158,19 +159,27 @@ impl Engine {
         Ok((id, local))
     }
 
-    /// Closes a listener's sockets; each worker answers with LISTENER_CLOSED.
+    /// Closes a listener's sockets once those are served whom the kernel has accepted,
+    /// as there is room for them; each worker answers with LISTENER_CLOSED.
     /// Returns how many answers will come.
     pub fn unlisten(&mut self, id: u32) -> usize {
         let Some(listener) = self.listeners.remove(&id) else {
             return 0;
         };
-        if let ListenAddress::Unix { path, .. } = &listener.spec.address {
-            let _ = std::fs::remove_file(path);
+        if let Some(file) = &listener.file {
+            file.remove();
         }
         self.mailboxes
             .iter()
             .for_each(|mailbox| mailbox.send(Control::Unlisten(id)));
         self.mailboxes.len()
+    }
+
+    /// Closes the sockets of a listener that is being closed now: whoever waits is reset.
+    pub fn abandon(&self, id: u32) {
+        self.mailboxes
+            .iter()
+            .for_each(|mailbox| mailbox.send(Control::Abandon(id)));
     }
 
     /// Stops or resumes accepting.
@@ -254,6 +263,13 @@ impl Engine {
         }
     }
 
+    /// Has a worker's poller refuse so many connections, to test that it is survived.
+    pub fn refuse(&self, worker: usize, count: usize) {
+        if let Some(mailbox) = self.mailboxes.get(worker) {
+            mailbox.send(Control::Refuse(count));
+        }
+    }
+
     /// Makes a worker panic, to test that it is survived.
     pub fn panic(&self, worker: usize) {
         if let Some(mailbox) = self.mailboxes.get(worker) {
@@ -290,8 +306,8 @@ impl Engine {
     /// stay in the rings; what they had no room for is returned, by worker.
     pub fn stop(&mut self) -> Vec<Vec<Record>> {
         for listener in std::mem::take(&mut self.listeners).into_values() {
-            if let ListenAddress::Unix { path, .. } = &listener.spec.address {
-                let _ = std::fs::remove_file(path);
+            if let Some(file) = &listener.file {
+                file.remove();
             }
         }
         self.mailboxes

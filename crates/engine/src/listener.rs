@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::os::fd::{FromRawFd, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
@@ -22,7 +22,7 @@ pub enum ListenAddress {
         /// Refuse IPv4 on `[::]`.
         v6only: bool,
     },
-    /// A unix socket; a stale file is replaced.
+    /// A unix socket; a stale file is replaced. One that begins with '@' is abstract.
     Unix {
         /// Path of the socket.
         path: PathBuf,
@@ -85,6 +85,8 @@ pub struct Listener {
     pub fixed_dst: Option<SocketAddr>,
     /// True for TCP sockets.
     pub tcp: bool,
+    /// File of a unix socket.
+    pub file: Option<SocketFile>,
     /// Connections now, in all workers.
     pub open: AtomicUsize,
     /// Paused by the operator.
@@ -109,6 +111,8 @@ pub struct Opened {
     pub shared: bool,
     /// Actual address, for TCP.
     pub local: Option<SocketAddr>,
+    /// File of a unix socket.
+    pub file: Option<SocketFile>,
 }
 
 /// Binds and listens.
@@ -139,11 +143,13 @@ pub fn open(spec: &ListenSpec, workers: usize) -> std::result::Result<Opened, Li
                 sockets,
                 shared: false,
                 local: Some(address),
+                file: None,
             })
         }
         ListenAddress::Unix { path, mode } => {
-            let socket = open_unix(spec, path, *mode)?;
-            Ok(share(socket, workers))
+            let (socket, file) = open_unix(spec, path, *mode)?;
+            let shared = share(socket, workers);
+            Ok(Opened { file, ..shared })
         }
         ListenAddress::Inherited(fd) => {
             let socket = at("dup", duplicate(*fd))?;
@@ -169,6 +175,7 @@ fn share(socket: OwnedFd, workers: usize) -> Opened {
         sockets: vec![socket; workers],
         shared: workers > 1,
         local,
+        file: None,
     }
 }
 
@@ -219,37 +226,76 @@ fn listen_tcp(spec: &ListenSpec, socket: &OwnedFd) -> std::result::Result<(), Li
 
 fn open_unix(
     spec: &ListenSpec,
-    path: &std::path::Path,
+    path: &Path,
     mode: Option<u32>,
-) -> std::result::Result<OwnedFd, ListenError> {
-    let address = at("path", SocketAddrUnix::new(path))?;
+) -> std::result::Result<(OwnedFd, Option<SocketFile>), ListenError> {
+    let address = at("path", sys::unix_address(path))?;
     let socket = at("socket", sys::stream_socket(AddressFamily::UNIX))?;
+    if sys::abstract_name(path).is_some() {
+        at("bind", bind(&socket, &address))?;
+        at("listen", listen(&socket, spec.backlog))?;
+        return Ok((socket, None));
+    }
     match bind(&socket, &address) {
         Err(Errno::ADDRINUSE) => {
-            // A socket file that nobody listens on is left over from a crash.
-            let stat = at("stat", rustix::fs::stat(path))?;
-            let is_socket = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_socket();
-            let probe = at("socket", sys::stream_socket(AddressFamily::UNIX))?;
-            let refused = rustix::net::connect(&probe, &address) == Err(Errno::CONNREFUSED);
-            if !is_socket || !refused {
-                return Err(ListenError {
-                    step: "bind",
-                    error: Errno::ADDRINUSE,
-                });
-            }
-            at("unlink", rustix::fs::unlink(path))?;
+            replace_stale(path, &address)?;
             at("bind", bind(&socket, &address))?;
         }
         outcome => at("bind", outcome)?,
     }
-    if let Some(mode) = mode {
-        at(
-            "chmod",
-            rustix::fs::chmod(path, rustix::fs::Mode::from_raw_mode(mode as _)),
-        )?;
+    let file = at("stat", SocketFile::of(path))?;
+    let mode = mode.map(|mode| rustix::fs::Mode::from_raw_mode(mode as _));
+    let chmod = |mode| at("chmod", rustix::fs::chmod(path, mode));
+    mode.map_or(Ok(()), chmod)
+        .and_then(|()| at("listen", listen(&socket, spec.backlog)))
+        .inspect_err(|_| file.remove())?;
+    Ok((socket, Some(file)))
+}
+
+/// Removes a socket file that nobody listens on: it is left over from a crash.
+fn replace_stale(path: &Path, address: &SocketAddrUnix) -> std::result::Result<(), ListenError> {
+    let stat = at("stat", rustix::fs::stat(path))?;
+    let is_socket = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_socket();
+    let probe = at("socket", sys::stream_socket(AddressFamily::UNIX))?;
+    let refused = rustix::net::connect(&probe, address) == Err(Errno::CONNREFUSED);
+    if !is_socket || !refused {
+        return Err(ListenError {
+            step: "bind",
+            error: Errno::ADDRINUSE,
+        });
     }
-    at("listen", listen(&socket, spec.backlog))?;
-    Ok(socket)
+    at("unlink", rustix::fs::unlink(path))
+}
+
+/// The file of a unix socket that was made here.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    /// Device and inode: another process may have put its own socket there.
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            identity: identity(path)?,
+        })
+    }
+
+    /// Removes it, where it is still ours. Precondition: the socket is open, which keeps
+    /// the number of its inode from being used again.
+    pub fn remove(&self) {
+        if identity(&self.path) == Ok(self.identity) {
+            let _ = rustix::fs::unlink(&self.path);
+        }
+    }
+}
+
+#[allow(clippy::unnecessary_cast)] // The types differ from system to system.
+fn identity(path: &Path) -> Result<(u64, u64)> {
+    let stat = rustix::fs::lstat(path)?;
+    Ok((stat.st_dev as u64, stat.st_ino as u64))
 }
 
 /// Duplicates an inherited descriptor, so that closing ours leaves theirs.
@@ -350,6 +396,40 @@ mod tests {
         let second = open(&spec(address), 2).expect("a stale file is replaced");
         assert!(second.shared);
         let _ = std::fs::remove_file(path);
+    }
+
+    /// Opens a unix socket at `path`.
+    fn unix(path: &Path, mode: Option<u32>) -> std::result::Result<Opened, ListenError> {
+        let path = path.to_owned();
+        open(&spec(ListenAddress::Unix { path, mode }), 1)
+    }
+
+    #[test]
+    fn a_file_that_somebody_else_put_there_stays() {
+        let path = std::env::temp_dir().join(format!("sluice-own-{}.sock", std::process::id()));
+        // The sockets stay open: an open one holds its inode, so that nobody gets the number.
+        let one = unix(&path, None).expect("listen");
+        std::fs::remove_file(&path).expect("remove");
+        let other = unix(&path, None).expect("listen");
+        let (first, second) = (one.file.expect("a file"), other.file.expect("a file"));
+        first.remove();
+        assert!(path.exists());
+        second.remove();
+        assert!(!path.exists());
+        second.remove();
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn an_abstract_name_is_no_file() {
+        let name = format!("@sluice-{}", std::process::id());
+        let opened = unix(Path::new(&name), None).expect("listen");
+        assert!(opened.file.is_none());
+        assert!(!Path::new(&name).exists());
+        let error = unix(Path::new(&name), None).expect_err("somebody listens");
+        assert_eq!((error.step, error.error), ("bind", Errno::ADDRINUSE));
+        let socket = sys::stream_socket(AddressFamily::UNIX).expect("socket");
+        sys::connect_unix(&socket, Path::new(&name)).expect("connect");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::handshake::socks;
 use crate::sys::Liveness;
 
 /// Where a route leads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
     /// A TCP address.
     Tcp(SocketAddr),

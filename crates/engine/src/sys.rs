@@ -1,14 +1,16 @@
 //! Sockets: making them, options that rustix does not know, and what errno means.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use rustix::fd::OwnedFd;
 use rustix::io::{Errno, Result};
 use rustix::net::{
     AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, socket_with,
 };
-use sluice_wire::errors::code;
+use sluice_wire::errors::{by, code};
 
 use crate::route::{Destination, Source};
 
@@ -34,6 +36,67 @@ pub fn family_of(address: &SocketAddr) -> AddressFamily {
     }
 }
 
+/// Address of a unix socket. A name that begins with '@' is in the abstract
+/// namespace of Linux and no file.
+///
+/// # Errors
+///
+/// A path that is too long, or an abstract name where the system has none.
+pub fn unix_address(path: &Path) -> Result<SocketAddrUnix> {
+    let Some(name) = abstract_name(path) else {
+        return SocketAddrUnix::new(path);
+    };
+    #[cfg(target_os = "linux")]
+    {
+        SocketAddrUnix::new_abstract_name(name)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = name;
+        Err(Errno::INVAL)
+    }
+}
+
+/// The name behind the '@' of an abstract address.
+#[must_use]
+pub fn abstract_name(path: &Path) -> Option<&[u8]> {
+    path.as_os_str().as_bytes().strip_prefix(b"@")
+}
+
+/// Reads an IP address. An IPv6 address may name its interface: `fe80::1%eth0`,
+/// `fe80::1%2`. One that does not exist is 0, which the kernel refuses where a
+/// scope is needed.
+#[must_use]
+pub fn parse_address(text: &str, port: u16) -> Option<SocketAddr> {
+    let Some((ip, zone)) = text.split_once('%') else {
+        return Some(SocketAddr::new(text.parse().ok()?, port));
+    };
+    let scope = match zone.parse() {
+        Ok(number) => number,
+        Err(_) => interface_index(zone),
+    };
+    Some(SocketAddrV6::new(ip.parse().ok()?, port, 0, scope).into())
+}
+
+/// Number of an interface, or 0.
+fn interface_index(name: &str) -> u32 {
+    let Ok(name) = std::ffi::CString::new(name) else {
+        return 0;
+    };
+    // SAFETY: the string ends with a NUL byte and lives through the call.
+    unsafe { libc::if_nametoindex(name.as_ptr()) }
+}
+
+/// A connect that has begun.
+#[derive(Debug)]
+pub struct Started {
+    /// Connected, or about to be.
+    pub socket: OwnedFd,
+    /// The accept queue of the unix socket is full: nothing has begun, and the
+    /// kernel will not tell when there is room.
+    pub full: bool,
+}
+
 /// Starts a connect; `client` is the client's address for transparent routes.
 /// A connect in progress is no error. `speaks_first` says that bytes follow at
 /// once: the kernel then need not acknowledge the handshake in a segment of its
@@ -47,8 +110,8 @@ pub fn start_connect(
     source: Option<Source>,
     client: Option<SocketAddr>,
     speaks_first: bool,
-) -> std::result::Result<OwnedFd, (Errno, i32)> {
-    let plain = |error: Errno| (error, code_of(error));
+) -> std::result::Result<Started, (Errno, i32)> {
+    let plain = |error: Errno| (error, connect_code(error));
     let (socket, outcome) = match destination {
         Destination::Tcp(address) => {
             let socket = stream_socket(family_of(address)).map_err(plain)?;
@@ -65,15 +128,41 @@ pub fn start_connect(
         }
         Destination::Unix(path) => {
             let socket = stream_socket(AddressFamily::UNIX).map_err(plain)?;
-            let address = SocketAddrUnix::new(path.as_path()).map_err(plain)?;
-            let outcome = rustix::net::connect(&socket, &address);
+            let outcome = connect_unix(&socket, path);
+            if outcome == Err(Errno::AGAIN) {
+                return Ok(Started { socket, full: true });
+            }
             (socket, outcome)
         }
     };
     match outcome {
-        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(Started {
+            socket,
+            full: false,
+        }),
         Err(error) => Err(plain(error)),
     }
+}
+
+/// Connects to a unix socket.
+///
+/// # Errors
+///
+/// As connect() has them; EAGAIN where its accept queue is full.
+pub fn connect_unix(socket: impl AsFd, path: &Path) -> Result<()> {
+    let socket = socket.as_fd();
+    let outcome = rustix::net::connect(socket, &unix_address(path)?);
+    #[cfg(target_os = "linux")]
+    if outcome == Err(Errno::CONNREFUSED)
+        && let Some(name) = abstract_name(path)
+    {
+        // HAProxy's abns@ and Node before 22 fill the whole of sun_path with NULs.
+        let mut padded = [0; 107];
+        let length = name.len().min(padded.len());
+        padded[..length].copy_from_slice(&name[..length]);
+        return rustix::net::connect(socket, &SocketAddrUnix::new_abstract_name(&padded)?);
+    }
+    outcome
 }
 
 fn bind_source(
@@ -115,7 +204,8 @@ pub fn local_address(socket: impl AsFd) -> Option<SocketAddr> {
     ip_address(rustix::net::getsockname(socket).ok())
 }
 
-/// Destination before NAT, where the kernel knows one.
+/// Destination before NAT, where the kernel knows one. `ipv4`: of the client, also
+/// where the socket is one of IPv6.
 #[must_use]
 pub fn original_destination(socket: impl AsFd, ipv4: bool) -> Option<SocketAddr> {
     #[cfg(target_os = "linux")]
@@ -346,21 +436,51 @@ pub fn block_sigpipe() {
     }
 }
 
-/// The close code of an errno.
+/// The close code of an errno on a connection that stands.
 #[must_use]
 pub fn code_of(error: Errno) -> i32 {
     match error {
         Errno::CONNRESET | Errno::PIPE => code::RESET,
-        Errno::CONNREFUSED | Errno::NOENT => code::REFUSED,
         Errno::CONNABORTED => code::ABORTED,
-        Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::NETDOWN => code::UNREACHABLE,
-        Errno::MFILE | Errno::NFILE => code::FD_EXHAUSTED,
-        Errno::ADDRNOTAVAIL => code::PORTS_EXHAUSTED,
-        Errno::NOMEM | Errno::NOBUFS => code::NO_MEMORY,
-        Errno::ACCESS | Errno::PERM | Errno::AFNOSUPPORT | Errno::INVAL | Errno::NAMETOOLONG => {
-            code::BAD_ADDRESS
+        // The peer does not answer: keep-alive or retransmissions have run out.
+        Errno::TIMEDOUT => code::UNREACHABLE,
+        Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::NETDOWN | Errno::HOSTDOWN => {
+            code::UNREACHABLE
         }
+        Errno::MFILE | Errno::NFILE => code::FD_EXHAUSTED,
+        Errno::NOMEM | Errno::NOBUFS => code::NO_MEMORY,
         _ => code::IO_ERROR,
+    }
+}
+
+/// The close code of an errno of socket(), bind() or connect().
+#[must_use]
+pub fn connect_code(error: Errno) -> i32 {
+    match error {
+        Errno::CONNREFUSED | Errno::NOENT => code::REFUSED,
+        Errno::TIMEDOUT => code::CONNECT_TIMEOUT,
+        Errno::ADDRNOTAVAIL => code::PORTS_EXHAUSTED,
+        Errno::ACCESS
+        | Errno::PERM
+        | Errno::AFNOSUPPORT
+        | Errno::INVAL
+        | Errno::NAMETOOLONG
+        | Errno::ADDRINUSE
+        | Errno::NOTSOCK
+        | Errno::PROTOTYPE => code::BAD_ADDRESS,
+        error => code_of(error),
+    }
+}
+
+/// Who is to blame for a connect that failed: the local end's troubles are the proxy's.
+#[must_use]
+pub fn connect_blame(code: i32) -> i32 {
+    match code {
+        code::CONNECT_TIMEOUT => by::TIMEOUT,
+        code::BAD_ADDRESS | code::PORTS_EXHAUSTED | code::FD_EXHAUSTED | code::NO_MEMORY => {
+            by::PROXY
+        }
+        _ => by::SERVER,
     }
 }
 
@@ -381,6 +501,40 @@ mod tests {
         assert_eq!(unacknowledged(&theirs), 0);
         let file = std::fs::File::open("/dev/null").expect("file");
         assert_eq!(unacknowledged(&file), 0);
+    }
+
+    #[test]
+    fn the_phase_decides_what_an_errno_means() {
+        for error in [Errno::PERM, Errno::ACCESS, Errno::INVAL] {
+            assert_eq!(connect_code(error), code::BAD_ADDRESS);
+            assert_eq!(code_of(error), code::IO_ERROR);
+        }
+        assert_eq!(connect_code(Errno::TIMEDOUT), code::CONNECT_TIMEOUT);
+        assert_eq!(code_of(Errno::TIMEDOUT), code::UNREACHABLE);
+        assert_eq!(connect_code(Errno::CONNRESET), code::RESET);
+        let by = |error| connect_blame(connect_code(error));
+        assert_eq!(by(Errno::CONNREFUSED), by::SERVER);
+        assert_eq!(by(Errno::PERM), by::PROXY);
+        assert_eq!(by(Errno::TIMEDOUT), by::TIMEOUT);
+    }
+
+    #[test]
+    fn addresses_may_name_their_interface() {
+        let of = |text| parse_address(text, 80).map(|address| address.to_string());
+        assert_eq!(of("127.0.0.1").as_deref(), Some("127.0.0.1:80"));
+        assert_eq!(of("fe80::1%7").as_deref(), Some("[fe80::1%7]:80"));
+        let lo = interface_index("lo");
+        assert_ne!(lo, 0);
+        assert_eq!(of("fe80::1%lo"), Some(format!("[fe80::1%{lo}]:80")));
+        // As if it had none: the kernel says what is wrong.
+        assert_eq!(of("fe80::1%nosuch0").as_deref(), Some("[fe80::1]:80"));
+        for wrong in ["", "a", "127.0.0.1%lo", "fe80::1%lo%lo:", "fe80::1%\0"] {
+            let parsed = of(wrong);
+            assert!(
+                parsed.is_none() || parsed.as_deref() == Some("[fe80::1]:80"),
+                "{wrong}: {parsed:?}"
+            );
+        }
     }
 
     #[test]

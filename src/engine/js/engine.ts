@@ -79,10 +79,9 @@ class JsEngine implements Engine, Core {
     return result
   }
 
-  async unlisten(listener: number): Promise<void> {
-    const found = this.#listeners.get(listener)
+  async unlisten(listener: number, now = false): Promise<void> {
+    await this.#listeners.get(listener)?.close(now)
     this.#listeners.delete(listener)
-    await found?.close()
   }
 
   pause(listener: number, paused: boolean): void {
@@ -190,7 +189,7 @@ class JsEngine implements Engine, Core {
 
   async stop(): Promise<void> {
     this.#stopped = true
-    await Promise.all([...this.#listeners.keys()].map((listener) => this.unlisten(listener)))
+    await Promise.all([...this.#listeners.keys()].map((listener) => this.unlisten(listener, true)))
     for (const client of this.clients.values()) {
       client.kill(packReason(By.PROXY, client.phase, Code.SHUTDOWN))
     }

@@ -5,6 +5,7 @@
  * are not read from before: what they send, and their end, wait in the kernel.
  */
 
+import { linkSync, lstatSync, renameSync } from 'node:fs'
 import { chmod, lstat, unlink } from 'node:fs/promises'
 import {
   type AddressInfo,
@@ -20,8 +21,11 @@ import { By, Code, Family, Field, Phase } from '../wire.js'
 import { type Ends, endsOf, type LocalAddress, recordEnds, specificAddress } from './addresses.js'
 import { Client } from './client.js'
 import type { Core, Origin } from './core.js'
-import { keepAlive } from './liveness.js'
+import { isAbstract, keepAlive, unixPath } from './options.js'
 import { errnoOf, packReason } from './reason.js'
+
+/** Most turns of the loop in which a listener that is being closed goes on accepting. */
+const LAST_TURNS = 32
 
 /** A connection that was accepted. Its ends are undefined where the client has gone already. */
 interface Arrival {
@@ -39,8 +43,19 @@ export class Listener implements Origin {
   #local: LocalAddress | undefined
   #unix = false
   #active = 0
+  /** Connections that Node has accepted. */
+  #arrived = 0
   #paused = false
   #closed = false
+  /** Nobody is accepted any more. */
+  #finished = false
+  #allServed = () => {}
+  /** Of the closed listener: nobody is held any more. */
+  readonly #served = new Promise<void>((resolve) => {
+    this.#allServed = resolve
+  })
+  /** Which file the socket has, where it is a unix one. */
+  #file: { path: string; file: string | undefined } | undefined
 
   constructor(core: Core, id: number, spec: ListenSpec) {
     this.#core = core
@@ -88,15 +103,61 @@ export class Listener implements Origin {
     queueMicrotask(() => this.serveHeld())
   }
 
-  /** Closes the listening socket. Connections that are held are reset, as the kernel does. */
-  async close(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
-    this.#server.close()
-    for (const { socket } of this.#held) discard(socket)
-    this.#held.clear()
+  /**
+   * Closes the listening socket. Connections that are held are served as there is room; it
+   * resolves when none is left. `now`: they are reset.
+   */
+  async close(now: boolean): Promise<void> {
+    if (!this.#closed) {
+      this.#closed = true
+      this.#paused = false
+      if (!now) await this.#acceptLast()
+      this.#keepingFile(() => this.#server.close())
+      this.#finished = true
+    }
+    if (now) {
+      for (const { socket } of this.#held) discard(socket)
+      this.#held.clear()
+    }
+    this.serveHeld()
     // close() has given the descriptor back already; its callback waits for connections to end.
-    await new Promise((resolve) => setImmediate(resolve))
+    await nextTurn()
+    await this.#served
+  }
+
+  /**
+   * Node accepts one or some in each turn of its loop, and what it has not accepted would be
+   * reset: waits for turns in which nobody came, but not for ever, as newcomers come, too.
+   */
+  async #acceptLast(): Promise<void> {
+    let idle = 0
+    for (let turn = 0; turn < LAST_TURNS && idle < 2; turn++) {
+      const before = this.#arrived
+      await nextTurn()
+      idle = this.#arrived === before ? idle + 1 : 0
+    }
+  }
+
+  /**
+   * Node removes the path of a unix socket with the socket, whoever has put it there: another
+   * process's is kept under another name meanwhile.
+   */
+  #keepingFile(close: () => void): void {
+    const { path, file } = this.#file ?? {}
+    if (path === undefined || fileOf(path) === file) {
+      close()
+      return
+    }
+    const kept = `${path}.${process.pid}`
+    try {
+      linkSync(path, kept)
+    } catch {
+      // There is none.
+    }
+    close()
+    try {
+      renameSync(kept, path)
+    } catch {}
   }
 
   release(): void {
@@ -111,19 +172,16 @@ export class Listener implements Origin {
       this.#held.delete(arrival)
       this.#serve(arrival)
     }
+    if (this.#finished) this.#allServed()
   }
 
   #hasRoom(): boolean {
     const { maxconn } = this.spec
-    return (
-      !this.#paused &&
-      !this.#closed &&
-      (maxconn <= 0 || this.#active < maxconn) &&
-      this.#core.slots.free > 0
-    )
+    return !this.#paused && (maxconn <= 0 || this.#active < maxconn) && this.#core.slots.free > 0
   }
 
   #accepted(socket: Socket): void {
+    this.#arrived++
     const arrival = { socket, ends: this.#unix ? undefined : endsOf(socket, this.#local) }
     if (this.#hasRoom() && this.#held.size === 0) this.#serve(arrival)
     else if (this.#held.size < Math.max(1, this.spec.backlog)) this.#held.add(arrival)
@@ -173,15 +231,23 @@ export class Listener implements Origin {
       await this.#listenOnce()
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      if (address.kind !== 'unix' || code !== 'EADDRINUSE') throw error
+      if (address.kind !== 'unix' || code !== 'EADDRINUSE' || isAbstract(address.path)) throw error
       // A socket whose process died is left over; one that answers, and any other file, is not ours.
       const found = await lstat(address.path)
       if (!found.isSocket() || (await answers(address.path))) throw error
       await unlink(address.path)
       await this.#listenOnce()
     }
-    if (address.kind === 'unix' && address.mode !== undefined) {
-      await chmod(address.path, address.mode)
+    if (address.kind !== 'unix' || isAbstract(address.path)) return
+    const { path, mode } = address
+    this.#file = { path, file: fileOf(path) }
+    if (mode === undefined) return
+    try {
+      await chmod(path, mode)
+    } catch (error) {
+      // Nobody shall connect to what has other permissions than it should.
+      this.#server.close()
+      throw error
     }
   }
 
@@ -200,10 +266,13 @@ export class Listener implements Origin {
     const address = this.#server.address() as AddressInfo | string | null
     if (address !== null && typeof address === 'object') {
       const family = address.family === 'IPv6' ? 'IPv6' : 'IPv4'
-      return { family, address: address.address, port: address.port }
+      // Node's text has no interface in it.
+      const asked = this.spec.address
+      const zone = asked.kind === 'tcp' ? asked.host.replace(/^[^%]*/, '') : ''
+      return { family, address: `${address.address.replace(/%.*/, '')}${zone}`, port: address.port }
     }
-    const path = this.spec.address.kind === 'unix' ? this.spec.address.path : ''
-    return { family: 'unix', address: address ?? path, port: 0 }
+    const path = this.spec.address.kind === 'unix' ? this.spec.address.path : undefined
+    return { family: 'unix', address: path ?? address ?? '', port: 0 }
   }
 }
 
@@ -218,7 +287,7 @@ function listenOptions({
   reusePort = false,
 }: ListenSpec): ListenOptions & { fd?: number; reusePort?: boolean } {
   if (address.kind === 'fd') return { fd: address.fd }
-  if (address.kind === 'unix') return { path: address.path, backlog }
+  if (address.kind === 'unix') return { path: unixPath(address.path), backlog }
   return {
     host: address.host,
     port: address.port,
@@ -232,7 +301,7 @@ function listenOptions({
 /** Resolves whether somebody accepts connections on the unix socket `path`. */
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const probe = connect({ path })
+    const probe = connect({ path: unixPath(path) })
     probe.once('connect', () => {
       probe.destroy()
       resolve(true)
@@ -243,6 +312,20 @@ function answers(path: string): Promise<boolean> {
   })
 }
 
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+/** Identity of a file; undefined where there is none. */
+function fileOf(path: string): string | undefined {
+  try {
+    const { dev, ino } = lstatSync(path)
+    return `${dev} ${ino}`
+  } catch {
+    return undefined
+  }
+}
+
 function discard(socket: Socket): void {
   socket.on('error', () => {})
   if (socket.remoteFamily === undefined) socket.destroy()
@@ -251,7 +334,7 @@ function discard(socket: Socket): void {
 
 function describe(address: ListenAddress): string {
   if (address.kind === 'fd') return `fd@${address.fd}`
-  if (address.kind === 'unix') return address.path
+  if (address.kind === 'unix') return `unix:${address.path}`
   const host = address.host.includes(':') ? `[${address.host}]` : address.host
   return `${host}:${address.port}`
 }

@@ -1,6 +1,6 @@
 /** The way out: connect, then SOCKS, the PROXY header, TLS (in the order of the handshake bits). */
 
-import { type NetConnectOpts, connect as netConnect } from 'node:net'
+import { type NetConnectOpts, connect as netConnect, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { buildProxyV1, buildProxyV2 } from '../../handshake/proxy-build.js'
 import { checkSocksRequest, SocksClient } from '../../handshake/socks.js'
@@ -10,13 +10,16 @@ import { addressesOf } from './addresses.js'
 import { Closing } from './closing.js'
 import type { Core } from './core.js'
 import { timer } from './core.js'
-import { keepAlive } from './liveness.js'
+import { keepAlive, unixPath } from './options.js'
 import { connectFailure, packReason, streamFailure } from './reason.js'
 import { Side, type SideHandler } from './side.js'
 import type { TlsClientContext } from './tls-contexts.js'
 import { summaryOf, type TlsHandshakeOwner } from './tls-layer.js'
 
 const NO_BYTES = Buffer.alloc(0)
+/** Between two tries to reach a unix socket that is full, in ms. */
+const FIRST_PAUSE = 5
+const LONGEST_PAUSE = 40
 
 /** Told by an outbound connection exactly once: established, or failed. Never during `start`. */
 export interface OutboundOwner {
@@ -51,6 +54,9 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
   readonly #startedAt: number
   #phase: number = Phase.CONNECT
   #timer: NodeJS.Timeout | undefined
+  /** Of the next try to reach a unix socket that is full, and the pause before it in ms. */
+  #again: NodeJS.Timeout | undefined
+  #pause = FIRST_PAUSE / 2
   #socks: SocksClient | undefined
   #failure: { reason: number; errno: number } | undefined
   #aborted = false
@@ -93,23 +99,41 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
       return
     }
     const { table } = slots
-    const side = new Side(table, slot, socket, this)
-    this.side = side
-    side.state(ConnState.CONNECTING)
-    side.flags(ConnFlag.FD_ALLOCATED | ConnFlag.CTRL_INIT | this.#wantedSteps(), 0)
+    this.#opened(slot, socket)
     table.set(slot, Field.OPENED_AT, this.#startedAt)
     table.set(slot, Field.PEER, this.#client)
     table.set(slot, Field.HANDSHAKES, this.#wantedHandshakes())
     this.#timer = timer(this.route.connectTimeout, () =>
       this.#fail(By.TIMEOUT, Code.CONNECT_TIMEOUT, 0),
     )
+  }
+
+  #opened(slot: number, socket: Socket): void {
+    const side = new Side(this.#core.slots.table, slot, socket, this)
+    this.side = side
+    side.state(ConnState.CONNECTING)
+    const set = ConnFlag.FD_ALLOCATED | ConnFlag.CTRL_INIT | this.#wantedSteps()
+    side.flags(set, ConnFlag.ERR | ConnFlag.CTRL_FAILED | ConnFlag.SHR | ConnFlag.SHW)
     socket.once('connect', () => this.#connected(side))
+  }
+
+  /**
+   * The accept queue of a unix socket is full, and nobody tells when there is room: it is tried
+   * again until the connect time-out.
+   */
+  #tryAgain(slot: number): void {
+    this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE)
+    this.#again = timer(this.#pause, () => {
+      this.#again = undefined
+      this.#opened(slot, netConnect(connectOptions(this.route)))
+    })
   }
 
   /** Ends without telling the owner; `done` is called with the end of the socket, if there is one. */
   abort(how: Abort, done: () => void): void {
     this.#aborted = true
     clearTimeout(this.#timer)
+    clearTimeout(this.#again)
     const { side } = this
     if (!side || side.closed) return
     const closing = new Closing(this.#core, side, done)
@@ -153,9 +177,12 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
   drain(_side: Side): void {}
 
   gone(side: Side): void {
-    clearTimeout(this.#timer)
+    const { error } = side
+    if (error?.code === 'EAGAIN' && this.#phase === Phase.CONNECT && !this.#failure) {
+      this.#tryAgain(side.slot)
+      return
+    }
     if (!this.#failure) {
-      const error = side.error
       if (error && this.#phase === Phase.CONNECT) {
         const { by, code, errno } = connectFailure(error)
         this.#failure = { reason: packReason(by, this.#phase, code), errno }
@@ -164,9 +191,14 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
         this.#failure = { reason: packReason(by, this.#phase, code), errno }
       }
     }
+    this.#failed(this.#failure)
+  }
+
+  #failed({ reason, errno }: { reason: number; errno: number }): void {
+    clearTimeout(this.#timer)
     this.elapsed = this.#core.now() - this.#startedAt
     this.release()
-    this.#owner.outboundFailed(this, this.#failure.reason, this.#failure.errno)
+    this.#owner.outboundFailed(this, reason, errno)
   }
 
   #connected(side: Side): void {
@@ -293,7 +325,12 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
   #fail(by: number, code: number, errno: number): void {
     if (this.#failure || this.#aborted) return
     this.#failure = { reason: packReason(by, this.#phase, code), errno }
-    this.side?.destroy()
+    if (this.#again === undefined) {
+      this.side?.destroy()
+    } else {
+      clearTimeout(this.#again)
+      this.#failed(this.#failure)
+    }
   }
 
   #failWithoutSocket(by: number, code: number, errno: number): void {
@@ -304,7 +341,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
 }
 
 function connectOptions({ address, source, ...liveness }: RouteSpec): NetConnectOpts {
-  if (address.kind === 'unix') return { path: address.path, allowHalfOpen: true }
+  if (address.kind === 'unix') return { path: unixPath(address.path), allowHalfOpen: true }
   const local = typeof source === 'object' ? source : undefined
   return {
     host: address.ip,

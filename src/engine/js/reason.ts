@@ -28,13 +28,14 @@ export function connectFailure(error: NodeJS.ErrnoException): Failure {
   const failure = (by: number, closeCode: number): Failure => ({ by, code: closeCode, errno })
   switch (code) {
     case 'ECONNREFUSED':
-    // A unix socket whose server is not there, or whose backlog is full.
+    // A unix socket whose server is not there.
     case 'ENOENT':
-    case 'EAGAIN':
       return failure(By.SERVER, Code.REFUSED)
     case 'ECONNRESET':
     case 'EPIPE':
       return failure(By.SERVER, Code.RESET)
+    case 'ECONNABORTED':
+      return failure(By.SERVER, Code.ABORTED)
     case 'ETIMEDOUT':
       return failure(By.TIMEOUT, Code.CONNECT_TIMEOUT)
     case 'EHOSTUNREACH':
@@ -69,8 +70,29 @@ export function connectFailure(error: NodeJS.ErrnoException): Failure {
 export function streamFailure(error: NodeJS.ErrnoException, peer: number): Failure {
   const tls = tlsFailure(error)
   if (tls) return { by: tls.byPeer ? peer : By.PROXY, code: tls.code, errno: tls.alert }
-  const reset = error.code === 'ECONNRESET' || error.code === 'EPIPE'
-  return { by: peer, code: reset ? Code.RESET : Code.IO_ERROR, errno: errnoOf(error) }
+  return { by: peer, code: streamCode(error.code), errno: errnoOf(error) }
+}
+
+function streamCode(code: string | undefined): number {
+  switch (code) {
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return Code.RESET
+    case 'ECONNABORTED':
+      return Code.ABORTED
+    // The peer does not answer: keep-alive or retransmissions have run out.
+    case 'ETIMEDOUT':
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+    case 'EHOSTDOWN':
+    case 'ENETDOWN':
+      return Code.UNREACHABLE
+    case 'ENOMEM':
+    case 'ENOBUFS':
+      return Code.NO_MEMORY
+    default:
+      return Code.IO_ERROR
+  }
 }
 
 /** True for the time-outs that a client's silence causes. */

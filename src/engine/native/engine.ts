@@ -84,7 +84,10 @@ export class NativeEngine implements Engine {
   readonly #internals: InternalEvents[]
   readonly #writers: CommandWriter[]
   /** Workers whose part of a listener is not closed yet. */
-  readonly #unlistening = new Map<number, { workers: Set<number>; done: () => void }>()
+  readonly #unlistening = new Map<
+    number,
+    { workers: Set<number>; closed: Promise<void>; done: () => void }
+  >()
   /** Workers that live. */
   readonly #alive: Set<number>
   /** Keeps the process alive while there is a listener. */
@@ -136,13 +139,18 @@ export class NativeEngine implements Engine {
     return { listener: outcome.listener, address: reported(address, outcome) }
   }
 
-  unlisten(listener: number): Promise<void> {
+  unlisten(listener: number, now = false): Promise<void> {
     if (this.#stopped) return Promise.resolve()
-    if (this.#handle.unlisten(listener) === 0) return Promise.resolve()
-    return new Promise((done) => {
-      this.#unlistening.set(listener, { workers: new Set(this.#alive), done })
-      this.#checkUnlistened(listener)
+    const known = this.#handle.unlisten(listener) > 0
+    if (now) this.#handle.abandon(listener)
+    if (!known) return this.#unlistening.get(listener)?.closed ?? Promise.resolve()
+    let done = () => {}
+    const closed = new Promise<void>((resolve) => {
+      done = resolve
     })
+    this.#unlistening.set(listener, { workers: new Set(this.#alive), closed, done })
+    this.#checkUnlistened(listener)
+    return closed
   }
 
   pause(listener: number, paused: boolean): void {
@@ -443,7 +451,10 @@ function reported(
   { address, port }: { address: string; port: number },
 ): ListenResult['address'] {
   if (asked.kind === 'unix') return { family: 'unix', address: asked.path, port: 0 }
-  return listenAddress(address, port)
+  const { family, address: ip, port: actual } = listenAddress(address, port)
+  // The kernel's text has no interface in it.
+  const zone = asked.kind === 'tcp' ? asked.host.replace(/^[^%]*/, '') : ''
+  return { family, address: `${ip}${zone}`, port: actual }
 }
 
 function listenError(address: ListenAddress, step: string, errno: number): SluiceError {

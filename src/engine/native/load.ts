@@ -49,6 +49,7 @@ export interface NativeHandle {
     step: string
   }
   unlisten(listener: number): number
+  abandon(listener: number): void
   pause(listener: number, paused: boolean): void
   route(spec: NativeRouteSpec): number
   unroute(route: number): void

@@ -17,7 +17,7 @@ use super::incoming::phase_of;
 use super::{LISTENER_TOKEN, LocalListener, Worker, record};
 use crate::connection::{Deadline, Mode, Side, Watch};
 use crate::listener::{ListenAddress, Listener};
-use crate::poller::{ListenInterest, Readiness};
+use crate::poller::ListenInterest;
 use crate::sys;
 
 /// Connections accepted from one listener before others get their turn.
@@ -45,6 +45,7 @@ impl Worker {
                 expected: 1,
                 filled_in: 0,
                 rests_until: 0,
+                closing: None,
             },
         );
         self.resume_listeners();
@@ -54,7 +55,12 @@ impl Worker {
     /// those that the operator paused.
     pub(super) fn resume_listeners(&mut self) {
         let mut changed = Vec::new();
+        let mut closing = Vec::new();
         for (&id, local) in &self.listeners {
+            if local.closing.is_some() {
+                closing.push(id);
+                continue;
+            }
             let paused = local.listener.paused.load(Ordering::Relaxed);
             if local.watched {
                 if paused {
@@ -67,10 +73,13 @@ impl Worker {
         for (id, watch) in changed {
             self.watch_listener(id, watch);
         }
+        for id in closing {
+            self.accept_last(id);
+        }
     }
 
     fn may_accept(&self, local: &LocalListener) -> bool {
-        !local.listener.paused.load(Ordering::Relaxed)
+        (local.closing.is_some() || !local.listener.paused.load(Ordering::Relaxed))
             && local.rests_until <= self.now
             && local.listener.open.load(Ordering::Relaxed) < local.listener.spec.maxconn
             && self.limits.open.load(Ordering::Relaxed) < self.limits.maxconn
@@ -115,8 +124,9 @@ impl Worker {
     /// Accepts what is expected to wait. Asking until the kernel says EAGAIN
     /// costs a call a wake-up; what is left over wakes the worker again.
     pub(super) fn accept(&mut self, id: u32) {
-        let Some(expected) = self.listeners.get(&id).map(|local| local.expected) else {
-            return;
+        let expected = match self.listeners.get(&id) {
+            Some(local) if local.closing.is_none() => local.expected,
+            _ => return,
         };
         for accepted in 0..expected {
             let Some(local) = self.listeners.get(&id) else {
@@ -155,24 +165,47 @@ impl Worker {
         }
     }
 
-    /// Accepts what waits, before the socket is closed: the kernel would reset
-    /// connections that it has accepted and whose bytes it has acknowledged.
-    /// An inherited socket lives on elsewhere, with its queue.
-    pub(super) fn accept_last(&mut self, id: u32) {
+    /// Stops listening. Those whom the kernel has accepted, and whose bytes it may have
+    /// acknowledged, are served first: closing the socket would reset them. An
+    /// inherited socket lives on elsewhere, with its queue.
+    pub(super) fn close_listener(&mut self, id: u32) {
+        let Some(local) = self.listeners.get_mut(&id) else {
+            return;
+        };
+        let spec = &local.listener.spec;
+        if matches!(spec.address, ListenAddress::Inherited(_)) {
+            return self.remove_listener(id);
+        }
+        // Nobody joins the queue any more, but for one at a time: hence the bound.
+        local.closing = Some(spec.backlog.max(0) as usize + 1);
+        let _ = rustix::net::listen(&*local.socket, 0);
+        self.watch_listener(id, false);
+        self.accept_last(id);
+    }
+
+    /// Accepts what waits in the queue of a listener that is being closed, as far as
+    /// there is room, and closes it once nobody does.
+    fn accept_last(&mut self, id: u32) {
         while let Some(local) = self.listeners.get(&id) {
-            if !self.may_accept(local) {
-                return;
+            let left = local.closing.unwrap_or(0);
+            let may = self.may_accept(local) || self.wait_for_room(local);
+            if left == 0 || !may && !someone_waits(&local.socket) {
+                return self.remove_listener(id);
             }
-            if matches!(local.listener.spec.address, ListenAddress::Inherited(_)) {
+            if !may {
                 return;
             }
             let listener = local.listener.clone();
             match acceptfrom_with(&*local.socket, sys::SOCKET_FLAGS) {
                 Ok((socket, address)) => {
+                    if let Some(local) = self.listeners.get_mut(&id) {
+                        local.closing = Some(left - 1);
+                    }
                     self.open_client(&listener, socket, sys::ip_address(address));
                 }
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(_) => return,
+                Err(Errno::AGAIN) => return self.remove_listener(id),
+                Err(error) => return self.rest(id, error),
             }
         }
     }
@@ -203,7 +236,7 @@ impl Worker {
         if spec.original_dst
             && let Some(src) = src
         {
-            dst = sys::original_destination(&socket, src.is_ipv4()).or(dst);
+            dst = sys::original_destination(&socket, src.ip().to_canonical().is_ipv4()).or(dst);
         }
         // `may_accept` saw room for two.
         let Some(slot) = self.slots.take() else {
@@ -276,6 +309,10 @@ impl Worker {
             Watch::Write => Interest::Write,
         };
         let outcome = match (connection.watch, wanted) {
+            (Watch::No, _) if self.refuse_next > 0 => {
+                self.refuse_next -= 1;
+                Err(Errno::NOSPC)
+            }
             (Watch::No, _) => self.poller.add(fd, token, interest),
             // Watching more than is wanted is cheaper than watching less.
             (now, wanted) if now == wanted => return,
@@ -289,16 +326,38 @@ impl Worker {
         };
         match outcome {
             Ok(()) => connection.watch = wanted,
-            Err(error) => {
-                // Without readiness the connection would hang for ever.
-                let reason = reason(by::PROXY, phase_of(connection), sys::code_of(error));
-                connection.blame(reason, error.raw_os_error());
-                connection.ready.hear(Readiness {
-                    hangup: true,
-                    ..Readiness::default()
-                });
-                self.run_again(slot);
+            // Without readiness the connection would hang for ever. Whoever asked goes
+            // on with it: it is ended when nobody does.
+            Err(error) => self.unwatchable.push((slot, connection.generation, error)),
+        }
+    }
+
+    /// Ends connections that the poller refused, or fails their connect.
+    pub(super) fn end_unwatchable(&mut self) {
+        for (slot, generation, error) in std::mem::take(&mut self.unwatchable) {
+            if self.slots.find(slot as i32, generation).is_none() {
+                continue;
+            }
+            let connection = self.slots.get(slot);
+            let (code, errno) = (sys::code_of(error), error.raw_os_error());
+            let client = match connection.side {
+                Side::Client => slot,
+                Side::Server => connection.peer,
+            };
+            if connection.side == Side::Server && connection.mode == Mode::Connecting {
+                self.fail_connect(client, by::PROXY, code, errno);
+            } else {
+                let phase = phase_of(self.slots.get(client));
+                self.end_with(client, reason(by::PROXY, phase, code), errno);
             }
         }
     }
+}
+
+/// True where a connection waits to be accepted.
+fn someone_waits(socket: &OwnedFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(socket, PollFlags::IN)];
+    let now = Timespec::default();
+    poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
 }

@@ -12,6 +12,7 @@ mod applet;
 mod commands;
 mod fill;
 mod incoming;
+mod knock;
 mod outgoing;
 mod session;
 mod timeouts;
@@ -23,6 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::time::Instant;
 
 use rustix::fd::OwnedFd;
+use rustix::io::Errno;
 use sluice_wire::errors::{by, code, phase, reason};
 use sluice_wire::events::event;
 use sluice_wire::ring_layout::control;
@@ -58,14 +60,18 @@ pub enum Control {
         /// Other workers accept from the same socket.
         shared: bool,
     },
-    /// Close a listener's socket.
+    /// Close a listener's socket once those are served whom the kernel has accepted.
     Unlisten(u32),
+    /// Close it now.
+    Abandon(u32),
     /// Register a way out.
     Route(i32, Arc<Route>),
     /// Forget a way out.
     Unroute(i32),
     /// End every connection and return.
     Stop,
+    /// Have the poller refuse so many connections, to test that it is survived.
+    Refuse(usize),
     /// Panic, to test that a panic is survived.
     Panic,
 }
@@ -108,6 +114,8 @@ struct LocalListener {
     filled_in: u64,
     /// Clock until which accepting rests after an error.
     rests_until: u64,
+    /// It is being closed: so many may still be waiting in its queue.
+    closing: Option<usize>,
 }
 
 /// One worker's state.
@@ -139,6 +147,13 @@ pub struct Worker {
     unwatched: VecDeque<(u32, i32, u64)>,
     /// Clients whose TLS handshake has work to do: slot and generation.
     securing: VecDeque<(u32, i32)>,
+    /// Connects that wait for room in the queues of unix sockets, and when they are tried again.
+    crowds: Vec<knock::Crowd>,
+    knock_at: u64,
+    /// Connections that the poller refused: slot, generation, why.
+    unwatchable: Vec<(u32, i32, Errno)>,
+    /// Connections that are to be refused, for tests.
+    refuse_next: usize,
     /// Scratch memory for a ClientHello.
     hello: Vec<u8>,
     due: Vec<u32>,
@@ -205,6 +220,10 @@ impl Worker {
             starved: VecDeque::new(),
             unwatched: VecDeque::new(),
             securing: VecDeque::new(),
+            crowds: Vec::new(),
+            knock_at: 0,
+            unwatchable: Vec::new(),
+            refuse_next: 0,
             hello: Vec::new(),
             due: Vec::new(),
             command_bytes: Vec::new(),
@@ -247,8 +266,10 @@ impl Worker {
             self.run_runnable();
             self.run_starved();
             self.run_handshakes();
+            self.knock();
             self.resume_listeners();
             self.watch_unwatched();
+            self.end_unwatchable();
             self.ring();
             self.wait(&mut ready)?;
             self.tick();
@@ -336,7 +357,7 @@ impl Worker {
     }
 
     fn timeout(&self) -> Option<u32> {
-        if !self.runnable.is_empty() || !self.securing.is_empty() {
+        if !self.runnable.is_empty() || !self.securing.is_empty() || !self.unwatchable.is_empty() {
             return Some(0);
         }
         let mut timeout = self.timers.next(self.now);
@@ -356,6 +377,9 @@ impl Worker {
         }
         if held_back {
             within(RETRY);
+        }
+        if !self.crowds.is_empty() {
+            within(self.knock_at.saturating_sub(self.now));
         }
         // A day at most: what is due later is looked at again.
         timeout.map(|ms| ms.min(86_400_000) as u32)
@@ -378,10 +402,8 @@ impl Worker {
                 } => {
                     self.add_listener(listener, socket, shared);
                 }
-                Control::Unlisten(id) => {
-                    self.accept_last(id);
-                    self.remove_listener(id);
-                }
+                Control::Unlisten(id) => self.close_listener(id),
+                Control::Abandon(id) => self.remove_listener(id),
                 Control::Route(id, route) => {
                     self.routes.insert(id, route);
                 }
@@ -389,6 +411,7 @@ impl Worker {
                     self.routes.remove(&id);
                 }
                 Control::Stop => self.stopping = true,
+                Control::Refuse(count) => self.refuse_next = count,
                 Control::Panic => panic!("asked to panic by a test"),
             }
         }

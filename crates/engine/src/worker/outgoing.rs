@@ -38,14 +38,17 @@ impl Worker {
             || route.send_proxy != SendProxy::No
             || route.tls.is_some();
         let address = self.slots.addresses(client).map(|(src, _)| src);
-        let outcome = sys::start_connect(&route.destination, route.source, address, speaks_first);
-        let socket = match outcome {
-            Ok(socket) => socket,
+        let start = || sys::start_connect(&route.destination, route.source, address, speaks_first);
+        let mut outcome = start();
+        if matches!(outcome, Err((_, code::FD_EXHAUSTED))) {
+            // Pipes that are kept for later have no right to the last descriptors.
+            self.mover.pipes.shrink();
+            outcome = start();
+        }
+        let sys::Started { socket, full } = match outcome {
+            Ok(started) => started,
             Err((error, code)) => {
-                let by = match code {
-                    code::REFUSED | code::UNREACHABLE => by::SERVER,
-                    _ => by::PROXY,
-                };
+                let by = sys::connect_blame(code);
                 return self.connect_refused(client, by, code, error.raw_os_error());
             }
         };
@@ -97,11 +100,15 @@ impl Worker {
         if timeout > 0 {
             self.set_deadline(client, Deadline::Connect, now + timeout);
         }
-        if local && simple && self.send_early(client, server) {
+        if full {
+            self.join_crowd(server);
+        } else if local && simple && self.send_early(client, server) {
             return;
         }
         if self.slots.get(client).peer == server {
-            self.watch(server, Watch::ReadWrite);
+            if !full {
+                self.watch(server, Watch::ReadWrite);
+            }
             self.watch(client, Watch::Read);
             self.slots.mirror_open(server, None, None);
             self.slots.mirror(client);
@@ -391,9 +398,12 @@ impl Worker {
 
     /// The same, after a system call.
     pub(super) fn fail_connect_with(&mut self, client: u32, error: Errno) {
-        let (by, code) = match error {
-            Errno::TIMEDOUT => (by::TIMEOUT, code::CONNECT_TIMEOUT),
-            error => (by::SERVER, sys::code_of(error)),
+        let server = self.slots.get(client).peer;
+        let (by, code) = if phase_of(self.slots.get(server)) == phase::CONNECT {
+            let code = sys::connect_code(error);
+            (sys::connect_blame(code), code)
+        } else {
+            (by::SERVER, sys::code_of(error))
         };
         self.fail_connect(client, by, code, error.raw_os_error());
     }

@@ -1,13 +1,18 @@
 //! Options of sockets, as the kernel has them.
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::net::sockopt;
 use sluice_engine::listener::{self, ListenAddress, ListenSpec};
 use sluice_engine::route::Destination;
 use sluice_engine::sys::{self, KeepAlive, Liveness};
+use sluice_wire::errors::{by, code, phase};
+use sluice_wire::events::event;
+use sluice_wire::handshakes::handshake;
 
 use crate::support::*;
 
@@ -137,5 +142,50 @@ fn pipes_are_a_budget_beyond_which_payload_is_copied() {
         }
     });
     drop(sessions);
+    h.settle();
+}
+
+#[test]
+fn a_server_that_the_poller_refuses_is_a_failed_connect() {
+    let _shared = shared();
+    let h = Harness::start();
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("upstream");
+    let destination = Destination::Tcp(upstream.local_addr().expect("address"));
+    // No time-out would end what is never watched.
+    h.route(route_to(destination));
+    let (_, address) = h.listen(ListenSpec {
+        handshakes: handshake::ACCEPT_PROXY | handshake::ACCEPT_SESSION,
+        ..listen_spec()
+    });
+    let mut client = dial(address);
+    h.until("the client is watched", |h| h.stats().connections == 1);
+    h.refuse(1);
+    client.write_all(b"PROXY UNKNOWN\r\n").expect("write");
+    let failed = h.next(event::CONNECT_FAILED);
+    assert_reason(failed.reason(), by::PROXY, phase::CONNECT, code::IO_ERROR);
+    assert_eq!(failed.operands[1], Errno::NOSPC.raw_os_error());
+    drop(client);
+    let _ = h.next(event::CLOSED);
+    h.settle();
+}
+
+#[test]
+fn a_client_that_the_poller_refuses_is_ended() {
+    let _shared = shared();
+    let h = Harness::start();
+    let (_, address) = h.listen(ListenSpec {
+        handshakes: handshake::ACCEPT_PROXY | handshake::ACCEPT_SESSION,
+        ..listen_spec()
+    });
+    h.refuse(1);
+    let mut client = dial(address);
+    expect_fin(&mut client);
+    let closed = h.next(event::CLOSED);
+    assert_reason(
+        closed.reason(),
+        by::PROXY,
+        phase::ACCEPT_PROXY,
+        code::IO_ERROR,
+    );
     h.settle();
 }

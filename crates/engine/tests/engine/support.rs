@@ -308,6 +308,14 @@ impl Harness {
         id
     }
 
+    /// The poller of the first worker refuses so many connections.
+    pub fn refuse(&self, count: usize) {
+        lock(&self.engine)
+            .as_ref()
+            .expect("engine")
+            .refuse(0, count);
+    }
+
     pub fn unlisten(&self, id: u32) -> usize {
         lock(&self.engine).as_mut().expect("engine").unlisten(id)
     }
