@@ -14,7 +14,7 @@ use sluice_wire::handshakes::handshake;
 use sluice_wire::states::conn_state;
 
 use super::incoming::phase_of;
-use super::{LISTENER_TOKEN, LocalListener, Worker, record};
+use super::{LISTENER_TOKEN, LocalListener, SERVER_TOKEN, Worker, record};
 use crate::connection::{Deadline, Mode, Side, Watch};
 use crate::listener::{ListenAddress, Listener};
 use crate::poller::ListenInterest;
@@ -81,18 +81,25 @@ impl Worker {
     fn may_accept(&self, local: &LocalListener) -> bool {
         (local.closing.is_some() || !local.listener.paused.load(Ordering::Relaxed))
             && local.rests_until <= self.now
-            && local.listener.open.load(Ordering::Relaxed) < local.listener.spec.maxconn
-            && self.limits.open.load(Ordering::Relaxed) < self.limits.maxconn
+            && !self.is_full(local)
             && self.slots.room(2)
             && !self.events.congested()
     }
 
-    /// Asks other workers to say when a client has gone; true where one has
-    /// gone meanwhile.
+    /// True at the listener's limit or the process's, which workers share.
+    fn is_full(&self, local: &LocalListener) -> bool {
+        local.listener.open.load(Ordering::Relaxed) >= local.listener.spec.maxconn
+            || self.limits.open.load(Ordering::Relaxed) >= self.limits.maxconn
+    }
+
+    /// Asks other workers to say when a client has gone, where that is what is
+    /// waited for; true where one has gone meanwhile.
     fn wait_for_room(&self, local: &LocalListener) -> bool {
-        let own = 1 << (self.index % 64);
-        self.limits.waiting.fetch_or(own, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+        if self.is_full(local) {
+            let own = 1 << (self.index % 64);
+            self.limits.waiting.fetch_or(own, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+        }
         self.may_accept(local)
     }
 
@@ -301,7 +308,11 @@ impl Worker {
         use crate::poller::Interest;
         let connection = self.slots.get_mut(slot);
         let Some(fd) = &connection.fd else { return };
-        let token = (connection.generation as u64) << 32 | u64::from(slot);
+        let side = match connection.side {
+            Side::Client => 0,
+            Side::Server => SERVER_TOKEN,
+        };
+        let token = (connection.generation as u64) << 32 | side | u64::from(slot);
         let interest = match wanted {
             Watch::No => return,
             Watch::Read => Interest::Read,

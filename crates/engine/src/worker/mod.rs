@@ -44,6 +44,8 @@ use crate::tls::contexts::Contexts;
 
 /// Token bit of listeners.
 const LISTENER_TOKEN: u64 = 1 << 63;
+/// Token bit of servers' connections; slots have fewer bits.
+const SERVER_TOKEN: u64 = 1 << 31;
 /// How often a worker looks again while it is held back, in milliseconds.
 const RETRY: u64 = 2;
 
@@ -275,9 +277,9 @@ impl Worker {
             self.tick();
             // Servers' answers first, then clients' requests: each peer is
             // woken for a run of messages rather than for every other one.
-            for side in [Side::Server, Side::Client] {
+            for servers in [true, false] {
                 for &(token, readiness) in &ready {
-                    if self.side_of(token) == side {
+                    if (token & (LISTENER_TOKEN | SERVER_TOKEN) == SERVER_TOKEN) == servers {
                         self.on_ready(token, readiness);
                     }
                 }
@@ -417,17 +419,6 @@ impl Worker {
         }
     }
 
-    /// Side of a connection's token; anything else counts as a client's.
-    fn side_of(&self, token: u64) -> Side {
-        if token & LISTENER_TOKEN != 0 {
-            return Side::Client;
-        }
-        match self.slots.find(token as u32 as i32, (token >> 32) as i32) {
-            Some(slot) => self.slots.get(slot).side,
-            None => Side::Client,
-        }
-    }
-
     fn on_ready(&mut self, token: u64, readiness: Readiness) {
         if token == WAKE_TOKEN {
             return;
@@ -438,7 +429,8 @@ impl Worker {
         }
         // An event of this batch may belong to a connection that was closed,
         // or even replaced, earlier in the same batch: the generation tells.
-        let Some(slot) = self.slots.find(token as u32 as i32, (token >> 32) as i32) else {
+        let slot = (token & !SERVER_TOKEN) as u32 as i32;
+        let Some(slot) = self.slots.find(slot, (token >> 32) as i32) else {
             return;
         };
         let connection = self.slots.get_mut(slot);
