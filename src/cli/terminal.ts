@@ -50,14 +50,3 @@ export class Terminal {
     if (this.#live !== '') this.#output.write(this.#live)
   }
 }
-
-/**
- * Whether to write escape sequences for colours to `stream`. FORCE_COLOR (not 0 or false) wins
- * over NO_COLOR (not empty), as in Node; then a terminal that is not dumb has them.
- */
-export function wantsColours(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv): boolean {
-  const { FORCE_COLOR: force, NO_COLOR: no, TERM: term } = env
-  if (force !== undefined) return force !== '0' && force.toLowerCase() !== 'false'
-  if (no !== undefined && no !== '') return false
-  return stream.isTTY === true && term !== 'dumb'
-}

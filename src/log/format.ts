@@ -113,6 +113,17 @@ function formatError({ type, name, message, stack }: LoggedError): string {
   return lines.join('\n')
 }
 
+/**
+ * Whether to write escape sequences for colours to `stream`. FORCE_COLOR (not 0 or false) wins
+ * over NO_COLOR (not empty), as in Node; then a terminal that is not dumb has them.
+ */
+export function wantsColours(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv): boolean {
+  const { FORCE_COLOR: force, NO_COLOR: no, TERM: term } = env
+  if (force !== undefined) return force !== '0' && force.toLowerCase() !== 'false'
+  if (no !== undefined && no !== '') return false
+  return stream.isTTY === true && term !== 'dumb'
+}
+
 /** '0 B', '1.5 kB', '12 MB'; 1 kB is 1024 bytes. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB']

@@ -8,7 +8,7 @@ import { resolve } from 'node:path'
 import pino, { type Logger } from 'pino'
 import { escapeJsonLine, escapeText } from './escape.js'
 import { makeLogFile } from './file.js'
-import { formatRecord, type LogFields } from './format.js'
+import { formatRecord, type LogFields, wantsColours } from './format.js'
 import { LineSink } from './sink.js'
 
 export interface LogOptions {
@@ -17,7 +17,7 @@ export interface LogOptions {
   file: string | undefined
   /** Default 'json'. */
   format?: 'json' | 'pretty' | undefined
-  /** Escape sequences in 'pretty'. Default false. */
+  /** Escape sequences in 'pretty'. Default: on stdout, where it is a terminal or FORCE_COLOR says so. */
   colours?: boolean
   /** Hears of the log's own trouble. Default: a line on stderr, now and then. */
   onTrouble?: (text: string) => void
@@ -45,7 +45,7 @@ const TROUBLE_INTERVAL = 10_000
 
 /** Throws a ConfigError where the file cannot be written; it is made, and opened by `open` or the first line. */
 export function createLog(options: LogOptions): ProxyLog {
-  const { level, format = 'json', colours = false } = options
+  const { level, format = 'json' } = options
   // The working directory may change.
   const file = options.file === undefined ? undefined : resolve(options.file)
   if (file !== undefined) makeLogFile(file)
@@ -67,6 +67,7 @@ export function createLog(options: LogOptions): ProxyLog {
       logger.warn({ lost, lostInAll: lostBefore }, 'log lines were lost')
     },
   })
+  const { colours = file === undefined && wantsColours(process.stdout, process.env) } = options
   const text = { colours, date: true }
   const stream =
     format === 'json'

@@ -13,8 +13,9 @@ const MAX_WRITE = 256 * 1024
 /** Lines are written when there are as many characters, or after the interval in ms. */
 const CHUNK = 4096
 const FLUSH_INTERVAL = 100
-/** ms between two tries: for a reader that is slow, and for a disk that is full. */
+/** ms between two tries: for a reader that is slow, twice as long each time, and for a disk that is full. */
 const SLOW_RETRY = 5
+const MAX_SLOW_RETRY = 100
 const FAILED_RETRY = 1_000
 /** ms that `flush` waits for the reader, and the end of the process, with its pauses. */
 const FLUSH_DEADLINE = 500
@@ -58,6 +59,7 @@ export class LineSink {
   #failing = false
   #reopening = false
   #closing = false
+  #slowRetry = SLOW_RETRY
   #timer: NodeJS.Timeout | undefined
   #dropped = 0
   /** Of `#dropped`: told by `recovered`. */
@@ -186,10 +188,12 @@ export class LineSink {
       return
     }
     if (error === undefined) {
+      this.#slowRetry = SLOW_RETRY
       if (this.#batch === undefined) this.#working()
       this.#pump()
     } else if (BUSY.has(error.code ?? '')) {
-      this.#wait(SLOW_RETRY)
+      this.#wait(this.#slowRetry)
+      this.#slowRetry = Math.min(2 * this.#slowRetry, MAX_SLOW_RETRY)
     } else {
       this.#failed(error)
     }

@@ -3,10 +3,10 @@ import { test } from 'node:test'
 import { formatAddresses } from '#sluice/cli/banner.js'
 import { describeError, ExitCode, exitCodeOf } from '#sluice/cli/exit.js'
 import { formatCount, LiveMeter } from '#sluice/cli/live.js'
-import { type Output, Terminal, wantsColours } from '#sluice/cli/terminal.js'
+import { type Output, Terminal } from '#sluice/cli/terminal.js'
 import { createTerminalLog } from '#sluice/cli/terminal-log.js'
 import { SluiceError } from '#sluice/errors.js'
-import { formatBytes } from '#sluice/log/format.js'
+import { formatBytes, wantsColours } from '#sluice/log/format.js'
 
 const frontend = (connections: number, bytes: number, ends: Record<string, number> = {}) => ({
   connections,

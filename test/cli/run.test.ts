@@ -187,3 +187,35 @@ test('the command line wins over the file', async () => {
     remove()
   }
 })
+
+test("'--log-format pretty' in a pipe: text with the date, colours where FORCE_COLOR says so", async () => {
+  const { path, remove } = folder({ 'sluice.config.ts': holding })
+  try {
+    for (const [env, expected] of [
+      [
+        {},
+        /^\d{4}-\d\d-\d\dT[\d:.]+Z 127\.0\.0\.1:\d+ web > app\/a {2}\d+ ms .* client\/data\/done\n$/,
+      ],
+      [{ FORCE_COLOR: '1' }, /^.\[2m\d{4}-\S+Z.\[0m 127\.0\.0\.1:\d+ web > app/],
+    ] as const) {
+      const args = ['run', '--engine', 'js', '--log-format', 'pretty']
+      const running = start(args, path, { NO_COLOR: '', ...env })
+      try {
+        const port = Number((await running.sees(/127\.0\.0\.1:(\d+)/))[1])
+        const socket = connect(port, '127.0.0.1')
+        await once(socket, 'data')
+        socket.end()
+        await once(socket, 'close')
+        running.child.kill('SIGTERM')
+        const { code, stdout } = await running.ended
+        assert.equal(code, 0)
+        assert.match(stdout, expected)
+      } finally {
+        running.child.kill('SIGKILL')
+        await running.ended
+      }
+    }
+  } finally {
+    remove()
+  }
+})
