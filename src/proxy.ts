@@ -8,6 +8,7 @@ import type { Logger } from 'pino'
 import { Backend, type Server } from './backend/backend.js'
 import { type Resolver, systemResolver } from './backend/resolve.js'
 import { type Clock, systemClock } from './clock.js'
+import { findLoops } from './config/loops.js'
 import { resolveConfig } from './config/resolve.js'
 import type { ResolvedClientTls, ResolvedConfig, ResolvedServer } from './config/resolved.js'
 import type { Config, Duration } from './config/types.js'
@@ -15,7 +16,7 @@ import { parseDuration } from './config/units.js'
 import type { Engine, EngineKind, EngineStats, ListenResult } from './engine/engine.js'
 import { selectEngine } from './engine/select.js'
 import { Code } from './engine/wire.js'
-import { SluiceError } from './errors.js'
+import { ConfigError, SluiceError } from './errors.js'
 import { createLog, type ProxyLog } from './log/logger.js'
 import { Core } from './session/core.js'
 import { Frontend, Listener } from './session/frontend.js'
@@ -130,7 +131,10 @@ const POLL_INTERVAL = 10
 
 /** Makes a proxy. Throws ConfigError with every mistake of the configuration at once. */
 export function createProxy(config: Config, options: ProxyOptions = {}): SluiceProxy {
-  return new SluiceProxy(resolveConfig(config), options)
+  const resolved = resolveConfig(config)
+  const loops = findLoops(resolved).certain
+  if (loops.length > 0) throw new ConfigError(loops)
+  return new SluiceProxy(resolved, options)
 }
 
 /** A proxy: `start` it once, `stop` it once. */

@@ -1,6 +1,7 @@
 /** `sluice check`: says whether a configuration is right, without starting anything. */
 
 import { loadConfig } from '../config/load.js'
+import { findLoops } from '../config/loops.js'
 import { resolveConfig } from '../config/resolve.js'
 import type { ResolvedConfig } from '../config/resolved.js'
 import { ConfigError, type ConfigIssue, SluiceError } from '../errors.js'
@@ -57,8 +58,8 @@ async function inspect(options: CheckOptions, report: CheckReport): Promise<void
   report.file = displayName
   const resolved = resolveConfig(config, { file: displayName, allowNoSockets: true })
   report.warnings.push(...resolved.warnings)
-  const missing = checkMachine(resolved)
-  if (missing.length > 0) throw new ConfigError(missing, displayName)
+  const errors = [...findLoops(resolved).certain, ...checkMachine(resolved)]
+  if (errors.length > 0) throw new ConfigError(errors, displayName)
   const found = await inspectCertificates(resolved, Date.now())
   report.warnings.push(...found.warnings.map(lineAsIssue))
   if (found.errors.length > 0) {

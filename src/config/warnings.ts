@@ -6,6 +6,7 @@
 import type { Rule } from '../rules/types.js'
 import type { Context } from './context.js'
 import type { Path } from './issues.js'
+import { findLoops } from './loops.js'
 import type { ResolvedBackend, ResolvedConfig, ResolvedFrontend } from './resolved.js'
 import { formatDuration, show } from './units.js'
 
@@ -27,6 +28,7 @@ export function addWarnings(config: Resolved, context: Context): void {
   for (const frontend of config.frontends) warnOfFrontend(frontend, config, context)
   for (const backend of config.backends) warnOfBackend(backend, context)
   warnOfUnused(config, context)
+  context.warnings.list.push(...findLoops(config).possible)
 }
 
 function warnOfFrontend(frontend: ResolvedFrontend, config: Resolved, context: Context): void {
@@ -78,6 +80,12 @@ function warnOfBackend(backend: ResolvedBackend, context: Context): void {
     warnings.add(
       [...path, 'servers'],
       "every server is in maintenance (state: 'maint'), so that nobody is served until one is set to 'ready'.",
+    )
+  }
+  if (servers.length > 0 && servers.every(({ weight }) => weight === 0)) {
+    warnings.add(
+      [...path, 'servers'],
+      "every server has weight 0, which drains it, so that nobody is served. Give one at least a 'weight' of 1.",
     )
   }
   const seen = new Map<string, string>()

@@ -133,6 +133,14 @@ const cases: Record<string, [Config, string[]]> = {
     written({}, { servers: { a: { address: '127.0.0.1:1', backup: true } } }),
     ['backends.app.servers: every server is a backup'],
   ],
+  'weights of 0 only': [
+    written({}, { servers: { a: { address: '127.0.0.1:1', weight: 0 } } }),
+    ['backends.app.servers: every server has weight 0'],
+  ],
+  'a way back to the own bind that a rule may leave': [
+    written({ bind: ':9001', tcpRequest: { session: [rule] } }),
+    ["backends.app.servers.a: is a bind of frontend 'web' itself"],
+  ],
   'maintenance only': [
     written({}, { servers: { a: { address: '127.0.0.1:1', state: 'maint' } } }),
     ['backends.app.servers: every server is in maintenance'],
