@@ -348,7 +348,10 @@ export interface Engine {
    * without `fin` and `sent`: a client that does not take them at once is closed.
    */
   send(conn: number, generation: number, bytes: Uint8Array, fin: boolean): void
-  /** Send a last chunk, then close. `reason`: packed By, Phase, Code. */
+  /**
+   * Send a last chunk, then close. `reason`: packed By, Phase, Code. Throws a SluiceError
+   * (ERR_SLUICE_ARGUMENT) for more than a megabyte (half of Layout.COMMAND_SLAB_BYTES).
+   */
   reply(conn: number, generation: number, bytes: Uint8Array, reason: number): void
   /** Close. `mode`: CloseMode. `hold`: ms, for TARPIT. */
   close(conn: number, generation: number, reason: number, mode: number, hold: number): void

@@ -145,6 +145,21 @@ engineTest('a reply arrives whole, also over bytes that nobody read', async (h) 
   assert.equal((await h.next('closed')).reason, 'policy monitor-in monitor')
 })
 
+engineTest('a reply is at most a megabyte', async (h) => {
+  const { port } = await h.listenPort()
+  const word = reasonWord(By.POLICY, Phase.ACCEPT_SESSION, Code.REPLIED)
+  const most = Buffer.alloc(1 << 20, 'long ')
+  h.answers.handshake = ({ conn, generation }) => {
+    assert.throws(() => h.engine.reply(conn, generation, Buffer.alloc(most.length + 1), word), {
+      code: 'ERR_SLUICE_ARGUMENT',
+      message: /1048577 bytes is too long: at most 1048576/,
+    })
+    h.engine.reply(conn, generation, most, word)
+  }
+  const client = await h.dial({ port })
+  assert.ok((await client.readToEnd()).equals(most))
+})
+
 engineTest('mode health sends its reply and dies, without policy', async (h) => {
   const { port } = await h.listenPort({
     handshakes: HEALTH | ACCEPT_PROXY | ACCEPT_SESSION,

@@ -16,6 +16,7 @@ import type {
   TlsClientSpec,
   TlsServerSpec,
 } from '../engine.js'
+import { checkReply } from '../reply.js'
 import { By, Code } from '../wire.js'
 import type { Client } from './client.js'
 import type { Core } from './core.js'
@@ -158,6 +159,7 @@ class JsEngine implements Engine, Core {
   }
 
   reply(conn: number, generation: number, bytes: Uint8Array, reason: number): void {
+    checkReply(bytes)
     this.#count(this.#find(conn, generation)?.reply(bytes, reason))
   }
 

@@ -14,6 +14,7 @@ import type {
   TlsClientSpec,
   TlsServerSpec,
 } from '../engine.js'
+import { checkReply } from '../reply.js'
 import { Command, Control, Layout, Region, SendFlag } from '../wire.js'
 import { CommandWriter } from './commands.js'
 import { EventReader, type InternalEvents } from './events.js'
@@ -250,12 +251,7 @@ export class NativeEngine implements Engine {
   }
 
   reply(conn: number, generation: number, bytes: Uint8Array, reason: number): void {
-    if (bytes.length > Layout.COMMAND_SLAB_BYTES / 2) {
-      throw new SluiceError(
-        'ERR_SLUICE_ARGUMENT',
-        `a reply of ${bytes.length} bytes is too long: at most ${Layout.COMMAND_SLAB_BYTES / 2}`,
-      )
-    }
+    checkReply(bytes)
     this.#bytes(conn, [Command.REPLY, 0, generation, 0, 0, reason, 0, 0], 3, bytes)
   }
 

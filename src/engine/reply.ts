@@ -1,0 +1,13 @@
+/** Replies are bounded on every engine: they are kept whole until they have been sent. */
+
+import { SluiceError } from '../errors.js'
+import { Layout } from './wire.js'
+
+const MOST = Layout.COMMAND_SLAB_BYTES / 2
+
+/** @throws SluiceError (ERR_SLUICE_ARGUMENT) for a last chunk that is too long. */
+export function checkReply(bytes: Uint8Array): void {
+  if (bytes.length <= MOST) return
+  const message = `a reply of ${bytes.length} bytes is too long: at most ${MOST}`
+  throw new SluiceError('ERR_SLUICE_ARGUMENT', message)
+}
