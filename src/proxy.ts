@@ -509,6 +509,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
       await this.#engine?.stop()
     } finally {
       for (const backend of this.#backends.values()) backend.stop()
+      this.#core?.tellFailures()
       await this.#log?.close()
     }
   }

@@ -69,6 +69,14 @@ export class FailureLog {
     log()[level](suppressed > 0 ? { ...short, suppressed } : short, message)
   }
 
+  /** A line for each source about which there is something left to tell: at the end. */
+  tellRest(log: Logger): void {
+    for (const [message, source] of this.#sources) {
+      if (source.suppressed > 0) log.error({ suppressed: source.suppressed }, message)
+      source.suppressed = 0
+    }
+  }
+
   /** Lines of this source that were not logged since the last one that was; -1 where this one is not. */
   #take(name: string): number {
     const now = this.#now()

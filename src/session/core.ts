@@ -145,6 +145,11 @@ export class Core implements EngineEvents, Hosts {
     })
   }
 
+  /** Tells what was held back of failing policies; at the end. */
+  tellFailures(): void {
+    this.#context.failures.tellRest(this.#logger)
+  }
+
   /** Closes every connection as `by proxy`, with `code`; returns how many. */
   closeAll(code: number): number {
     this.#stopping = true

@@ -94,6 +94,8 @@ async function floods(config: Parameters<typeof harness>[0], what: RegExp): Prom
   assert.ok(sessions().every(({ code }) => code === 'policy-error'))
   await proxy.stop({ deadline: 0 })
   assert.equal(sessions().length, 100)
+  const last = lines.filter(({ msg }) => what.test(msg)).at(-1)
+  assert.equal(last?.suppressed, 95)
 }
 
 test('a rule that throws for every connection', async () => {
