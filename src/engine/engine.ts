@@ -82,6 +82,11 @@ export interface ListenSpec extends LivenessSpec {
   fastOpen: number
   /** Share the port with other processes (SO_REUSEPORT). Absent: whoever else has it is an error. */
   reusePort?: boolean
+  /**
+   * A client that has sent nothing when its time for the ClientHello is over is asked about, as
+   * NOT_TLS without bytes: its server may speak first. Absent: it is closed.
+   */
+  silenceAsks?: boolean
   /** Most bytes of addresses and TLVs in a PROXY header of version 2. Absent: as many as there can be. */
   proxyLimit?: number
   /** Accept connections to addresses that are not local (IP_TRANSPARENT). */

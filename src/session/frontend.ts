@@ -203,6 +203,7 @@ export class Frontend {
       originalDst: bind.originalDst,
       handshakes,
       ask,
+      ...(bind.sniRoutes && !bind.tls && { silenceAsks: true }),
       ...(bind.acceptProxy && { proxyLimit: bind.acceptProxy.limit }),
       ...(bind.health && { healthReply: HEALTH_REPLY }),
       handshakeTimeout: config.timeouts.handshake,

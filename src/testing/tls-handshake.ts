@@ -45,7 +45,8 @@ export class TlsHandshakes {
     const { input } = client
     const { status, message } = frameClientHello(input)
     if (status === undefined) {
-      this.#await(client)
+      if (client.eof) this.fail(client, Code.ABORTED, 0)
+      else this.#arm(client, () => ask(NONE, HelloStatus.NOT_TLS))
       return
     }
     // A view that is valid during the call only: whoever kept it sees that.
@@ -122,19 +123,17 @@ export class TlsHandshakes {
     )
   }
 
-  #await(client: TestClient): void {
-    if (client.eof) this.fail(client, Code.ABORTED, 0)
-    else this.#arm(client)
-  }
-
-  /** A client that stops in its handshake is given up. */
-  #arm(client: TestClient): void {
+  /** A client that stops in its handshake is given up. `silent`: it never began, and may have another. */
+  #arm(client: TestClient, silent?: () => void): void {
     const engine = this.#engine
     const { handshakeTimeout } = client.spec
     if (handshakeTimeout === 0) return
     const left = engine.table.get(client.slot, Field.OPENED_AT) + handshakeTimeout - engine.now()
     const reason = packReason(By.TIMEOUT, Phase.TLS, Code.HANDSHAKE_TIMEOUT)
-    client.arm(Math.max(1, left), () => engine.end(client, reason, 0))
+    client.arm(Math.max(1, left), () => {
+      if (silent && client.spec.silenceAsks && client.input.length === 0) silent()
+      else engine.end(client, reason, 0)
+    })
   }
 }
 

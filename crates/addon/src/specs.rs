@@ -48,6 +48,8 @@ pub struct NativeListenSpec {
     pub fast_open: i32,
     /// SO_REUSEPORT.
     pub reuse_port: Option<bool>,
+    /// Ask about TLS where a client is silent.
+    pub silence_asks: Option<bool>,
     /// Most bytes of addresses and TLVs in a PROXY header of version 2.
     pub proxy_limit: Option<u32>,
     /// SO_KEEPALIVE.
@@ -146,6 +148,7 @@ impl TryFrom<NativeListenSpec> for ListenSpec {
             defer_accept: spec.defer_accept,
             fast_open: spec.fast_open,
             reuse_port: spec.reuse_port.unwrap_or(false),
+            silence_asks: spec.silence_asks.unwrap_or(false),
             // Sizes of TypeScript may be larger than any header.
             proxy_limit: spec.proxy_limit.map_or(MAX_V2, |limit| limit as usize),
             liveness: liveness(spec.keep_alive, spec.user_timeout),

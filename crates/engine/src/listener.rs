@@ -60,6 +60,8 @@ pub struct ListenSpec {
     pub ask: i32,
     /// Most bytes of addresses and TLVs in a PROXY header of version 2.
     pub proxy_limit: usize,
+    /// Ask about TLS as `NOT_TLS` where a client has sent nothing when its time is over.
+    pub silence_asks: bool,
     /// Reply of HH_HEALTH.
     pub health_reply: Vec<u8>,
     /// From accept to the session, for what the engine does alone.
@@ -330,6 +332,7 @@ mod tests {
             fast_open: 0,
             reuse_port: false,
             proxy_limit: 0,
+            silence_asks: false,
             liveness: Liveness::default(),
             transparent: false,
             original_dst: false,

@@ -404,9 +404,16 @@ export class Client implements SideHandler, TlsHandshakeOwner {
       this.#awaited = bit
       this.#deadline = Math.max(now + handshakeTimeout / 4, this.#openedAt + handshakeTimeout)
     }
-    this.#arm(Math.max(this.#deadline - now, 1), () =>
-      this.#handshakeFailed(By.TIMEOUT, Code.HANDSHAKE_TIMEOUT),
-    )
+    this.#arm(Math.max(this.#deadline - now, 1), () => {
+      if (bit === 0 && this.#origin.spec.silenceAsks && this.#input.length === 0) this.#askSilent()
+      else this.#handshakeFailed(By.TIMEOUT, Code.HANDSHAKE_TIMEOUT)
+    })
+  }
+
+  /** A client without TLS whose server may speak first. */
+  #askSilent(): void {
+    this.#hello = { message: NO_TLVS, status: HelloStatus.NOT_TLS }
+    this.#ask()
   }
 
   #runAlone(bit: number): void {

@@ -143,6 +143,9 @@ impl Worker {
             }
             Deadline::Connect => self.fail_connect(slot, by::TIMEOUT, code::CONNECT_TIMEOUT, 0),
             Deadline::Handshake => {
+                if self.ask_about_silence(slot) {
+                    return;
+                }
                 let phase = phase_of(self.slots.get(slot));
                 self.end_with(slot, reason(by::TIMEOUT, phase, code::HANDSHAKE_TIMEOUT), 0);
             }

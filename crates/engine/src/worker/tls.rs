@@ -15,6 +15,7 @@ use sluice_wire::events::{event, hello_status};
 use sluice_wire::flags::{conn_flag, step};
 use sluice_wire::handshakes::handshake;
 
+use super::incoming::phase_of;
 use super::{Worker, record};
 use crate::connection::data::{self, Handshaking};
 use crate::connection::{Mode, Side, Watch};
@@ -162,6 +163,35 @@ impl Worker {
             Status::Overflow => hello_status::OVERFLOW,
             Status::Dripped => hello_status::DRIPPED,
         };
+        self.put_question(slot, status);
+    }
+
+    /// The wait for a ClientHello is over. Where the listener says so, a client that
+    /// has sent nothing at all is one without TLS whose server speaks first: policy
+    /// is asked, and true returned.
+    pub(super) fn ask_about_silence(&mut self, slot: u32) -> bool {
+        let asks = self
+            .listener_of(slot)
+            .is_some_and(|it| it.spec.silence_asks);
+        let connection = self.slots.get(slot);
+        let awaited = phase_of(connection) == phase::TLS && connection.tls.is_none();
+        if !asks || !awaited || connection.input.buffered() > 0 {
+            return false;
+        }
+        // Not `peek`: bytes that were looked at and left are no silence.
+        let Some(fd) = connection.fd.as_ref() else {
+            return false;
+        };
+        if !matches!(recv(fd, &mut [0; 1], RecvFlags::PEEK), Err(Errno::AGAIN)) {
+            return false;
+        }
+        self.hello.clear();
+        self.put_question(slot, hello_status::NOT_TLS);
+        true
+    }
+
+    /// Asks policy, with what `hello` holds.
+    fn put_question(&mut self, slot: u32, status: i32) {
         self.begin_question(slot, handshake::TLS);
         let connection = self.slots.get(slot);
         let (generation, listener) = (connection.generation, connection.listener as i32);

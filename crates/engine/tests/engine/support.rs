@@ -520,6 +520,7 @@ pub fn listen_spec() -> ListenSpec {
         fast_open: 0,
         reuse_port: false,
         proxy_limit: 16_384,
+        silence_asks: false,
         liveness: Liveness::default(),
         transparent: false,
         original_dst: false,
