@@ -1,6 +1,11 @@
 /** What there is to say about the certificates of a configuration, without an engine. */
 
-import type { ResolvedBind, ResolvedConfig, ResolvedServerTls } from '../config/resolved.js'
+import type {
+  ResolvedBind,
+  ResolvedConfig,
+  ResolvedFrontend,
+  ResolvedServerTls,
+} from '../config/resolved.js'
 import { overdueLists } from './authorities.js'
 import { type Certificate, daysLeft, describeOcsp, describeValidity } from './certificates.js'
 import {
@@ -46,7 +51,9 @@ export async function inspectCertificates(
       errors.push(...overdueLists(trust, now).map((fault) => ({ ...fault, paths: [path] })))
     }
   }
-  for (const { binds, helloRules } of config.frontends) {
+  for (const frontend of config.frontends) {
+    const { binds, helloRules } = frontend
+    warnings.push(...unknownCertificates(frontend, snapshot))
     // Rules may ask for a certificate all the same.
     if (helloRules.length === 0) for (const bind of binds) warnings.push(...hidden(bind, snapshot))
   }
@@ -75,6 +82,25 @@ function judge(
   warnings.push(...certificate.warnings.map((fault) => ({ ...fault, paths })))
   const stapled = describeOcsp(certificate, now)
   if (stapled) warnings.push({ file: certificate.source.ocsp ?? '', message: stapled, paths })
+}
+
+/** Names of constant useCertificate rules that no certificate of the frontend is for. */
+function unknownCertificates(
+  { name, binds, helloRules }: ResolvedFrontend,
+  snapshot: Snapshot,
+): Problem[] {
+  const sets = binds.flatMap(({ tls }) => tls ?? [])
+  const names = sets.flatMap((set) => certificatesOf(snapshot, set)).flatMap((one) => one.names)
+  return helloRules.flatMap((rule, i): Problem[] => {
+    if (!('kind' in rule) || rule.kind !== 'certificate') return []
+    const wanted = rule.name
+    const wild = `*${wanted.slice(wanted.indexOf('.'))}`
+    if (names.length === 0 || names.includes(wanted) || names.includes(wild)) return []
+    const path = `frontends.${name}.tlsRequest.clientHello[${i}]`
+    const message =
+      'no certificate is for it; names without one get the first, or an alert with strictSni.'
+    return [{ file: `useCertificate('${wanted}')`, message, paths: [path] }]
+  })
 }
 
 /** Certificates for names that `sniRoutes` sends through unterminated. */

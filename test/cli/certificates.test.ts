@@ -78,6 +78,43 @@ test('check: everything that is wrong with certificates, with file and path, and
   }
 })
 
+test('check: a rule that shows a certificate that is not there', async () => {
+  const { path, remove } = folder({
+    'sluice.config.json': JSON.stringify({
+      frontends: {
+        web: {
+          bind: { address: '127.0.0.1:0', tls: { cert: 'a.pem' } },
+          backend: 'app',
+          tlsRequest: {
+            clientHello: ['a.example', 'x.b.example', 'b.example', 'c.example'].map((name) => ({
+              kind: 'certificate',
+              name,
+            })),
+          },
+        },
+      },
+      backends: { app: { servers: { a: '127.0.0.1:9001' } } },
+    }),
+    'a.pem': pem(selfSigned({ names: ['a.example', '*.b.example'] })),
+  })
+  try {
+    const { code, stderr } = await sluice(['check'], path)
+    assert.equal(code, 0)
+    const lines = stderr.trimEnd().split('\n')
+    assert.equal(lines.length, 2, stderr)
+    assert.match(
+      lines[0] ?? '',
+      /clientHello\[2\]: useCertificate\('b\.example'\): no certificate is/,
+    )
+    assert.match(
+      lines[1] ?? '',
+      /clientHello\[3\]: useCertificate\('c\.example'\): no certificate is/,
+    )
+  } finally {
+    remove()
+  }
+})
+
 test('check: warnings do not fail', async () => {
   const soon = selfSigned({ names: ['a.example', 'b.example'], days: 20.5, key: 'rsa1024' })
   const { path, remove } = folder({
