@@ -9,6 +9,8 @@ import { By, BytesFlag, CloseMode, Code, Layout, Phase } from '../engine/wire.js
 import { SluiceError } from '../errors.js'
 import type { ClientConnection } from '../session/connection.js'
 import type { Applet, AppletStream } from './applet.js'
+import { Fifo, type FifoItem } from './fifo.js'
+import { Unread } from './unread.js'
 
 /** Bytes in flight in either direction. */
 export const APPLET_WINDOW = 65_536
@@ -16,26 +18,86 @@ export const APPLET_WINDOW = 65_536
 const EMPTY = new Uint8Array(0)
 const encoder = new TextEncoder()
 
-interface Write {
-  bytes: Uint8Array
+type Result = IteratorResult<Uint8Array, undefined>
+
+/** A loop over the chunks. */
+class Chunks implements AsyncIterator<Uint8Array, undefined> {
+  readonly #runtime: AppletRuntime
+
+  constructor(runtime: AppletRuntime) {
+    this.#runtime = runtime
+  }
+
+  next(): Promise<Result> {
+    return this.#runtime.nextResult()
+  }
+
+  return(): Promise<Result> {
+    return Promise.resolve(resultOf(undefined))
+  }
+}
+
+/** A call that waits. Classes, since objects of a shape of their own cost V8 a map each. */
+class Waiting<T> {
+  readonly promise: Promise<T>
+  /** What rejects is resolved by a rejection. */
+  resolve: (value: T | Promise<never>) => void = ignore
+
+  constructor() {
+    this.promise = new Promise((resolve) => {
+      this.resolve = resolve
+    })
+  }
+
+  reject(): void {
+    this.promise.catch(ignore)
+    this.resolve(rejected(goneError()))
+  }
+}
+
+class Write extends Waiting<void> implements FifoItem<Write> {
+  next: Write | undefined = undefined
+  readonly bytes: Uint8Array
   /** Bytes that the engine has. */
-  taken: number
-  resolve: () => void
-  reject: (error: Error) => void
+  taken = 0
+
+  constructor(bytes: Uint8Array) {
+    super()
+    this.bytes = bytes
+  }
 }
 
-interface Read {
-  resolve: (chunk: Uint8Array | undefined) => void
-  reject: (error: Error) => void
+type Read = ChunkRead | ResultRead
+
+/** A call of `read`. */
+class ChunkRead extends Waiting<Uint8Array | undefined> implements FifoItem<Read> {
+  next: Read | undefined = undefined
+
+  answer(chunk: Uint8Array | undefined): void {
+    this.resolve(chunk)
+  }
 }
 
+/** A call of an iterator's `next`. */
+class ResultRead extends Waiting<Result> implements FifoItem<Read> {
+  next: Read | undefined = undefined
+
+  answer(chunk: Uint8Array | undefined): void {
+    this.resolve(resultOf(chunk))
+  }
+}
+
+/**
+ * Idle sessions are what there may be many of, so that what each of them holds is kept small:
+ * no arrays, no promise beside the one that the applet awaits, no generator for its loop.
+ */
 export class AppletRuntime implements AppletStream {
   readonly #engine: Engine
   readonly #conn: ClientConnection
   readonly #applet: Applet
-  readonly #chunks: Uint8Array[] = []
-  readonly #reads: Read[] = []
-  readonly #writes: Write[] = []
+  readonly #unread = new Unread()
+  readonly #reads = new Fifo<Read>()
+  readonly #writes = new Fifo<Write>()
   #inFlight = 0
   /** The client's FIN came. */
   #eof = false
@@ -74,43 +136,48 @@ export class AppletRuntime implements AppletStream {
   }
 
   read(): Promise<Uint8Array | undefined> {
-    return handled(this.#read())
+    const chunk = this.#take()
+    if (chunk !== undefined || this.#eof) return Promise.resolve(chunk)
+    if (this.#gone) return rejected(goneError())
+    const read = new ChunkRead()
+    this.#reads.push(read)
+    return read.promise
+  }
+
+  /** `read` for a loop. */
+  nextResult(): Promise<Result> {
+    const chunk = this.#take()
+    if (chunk !== undefined || this.#eof) return Promise.resolve(resultOf(chunk))
+    if (this.#gone) return rejected(goneError())
+    const read = new ResultRead()
+    this.#reads.push(read)
+    return read.promise
+  }
+
+  /** What arrived while nobody read. */
+  #take(): Uint8Array | undefined {
+    const chunk = this.#unread.take()
+    if (chunk !== undefined) this.#credit(chunk.length)
+    return chunk
   }
 
   write(content: Uint8Array | string): Promise<void> {
-    return handled(this.#write(content))
-  }
-
-  #read(): Promise<Uint8Array | undefined> {
-    const chunk = this.#chunks.shift()
-    if (chunk !== undefined) {
-      this.#credit(chunk.length)
-      return Promise.resolve(chunk)
-    }
-    if (this.#eof) return Promise.resolve(undefined)
-    if (this.#gone) return Promise.reject(goneError())
-    return new Promise((resolve, reject) => this.#reads.push({ resolve, reject }))
-  }
-
-  #write(content: Uint8Array | string): Promise<void> {
     const bytes = typeof content === 'string' ? encoder.encode(content) : content
     if (!(bytes instanceof Uint8Array)) {
-      return Promise.reject(
+      return rejected(
         new SluiceError('ERR_SLUICE_ARGUMENT', 'an applet writes a Uint8Array or a string'),
       )
     }
-    if (this.#gone) return Promise.reject(goneError())
-    if (this.#ending) {
-      return Promise.reject(new SluiceError('ERR_SLUICE_APPLET', 'write after end'))
-    }
-    return new Promise((resolve, reject) => {
-      this.#writes.push({ bytes, taken: 0, resolve, reject })
-      this.#pump()
-    })
+    if (this.#gone) return rejected(goneError())
+    if (this.#ending) return rejected(new SluiceError('ERR_SLUICE_APPLET', 'write after end'))
+    const write = new Write(bytes)
+    this.#writes.push(write)
+    this.#pump()
+    return write.promise
   }
 
   end(): Promise<void> {
-    if (this.#gone) return handled(Promise.reject(goneError()))
+    if (this.#gone) return rejected(goneError())
     this.#ending = true
     this.#pump()
     return Promise.resolve()
@@ -121,8 +188,9 @@ export class AppletRuntime implements AppletStream {
     this.#close(packReason(By.POLICY, Phase.DATA, Code.KILLED), CloseMode.RESET)
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
-    for (let chunk = await this.read(); chunk !== undefined; chunk = await this.read()) yield chunk
+  /** Leaving the loop does not end the stream: what follows is there for the next read. */
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
+    return new Chunks(this)
   }
 
   /** The engine has payload. `bytes` is valid during the call only. */
@@ -130,7 +198,7 @@ export class AppletRuntime implements AppletStream {
     if (bytes.length > 0) this.#received(bytes)
     if ((flags & BytesFlag.EOF) === 0) return
     this.#eof = true
-    for (const read of this.#reads.splice(0)) read.resolve(undefined)
+    for (let read = this.#reads.shift(); read; read = this.#reads.shift()) read.answer(undefined)
   }
 
   /** This much of what was sent left the engine. */
@@ -142,8 +210,8 @@ export class AppletRuntime implements AppletStream {
   /** The connection ended. */
   closed(): void {
     this.#gone = true
-    for (const read of this.#reads.splice(0)) read.reject(goneError())
-    for (const write of this.#writes.splice(0)) write.reject(goneError())
+    for (let read = this.#reads.shift(); read; read = this.#reads.shift()) read.reject()
+    for (let write = this.#writes.shift(); write; write = this.#writes.shift()) write.reject()
   }
 
   #received(bytes: Uint8Array): void {
@@ -151,13 +219,12 @@ export class AppletRuntime implements AppletStream {
       this.#credit(bytes.length)
       return
     }
-    const chunk = bytes.slice()
     const read = this.#reads.shift()
     if (read === undefined) {
-      this.#chunks.push(chunk)
+      this.#unread.add(bytes)
     } else {
-      read.resolve(chunk)
-      this.#credit(chunk.length)
+      read.answer(bytes.slice())
+      this.#credit(bytes.length)
     }
   }
 
@@ -171,7 +238,7 @@ export class AppletRuntime implements AppletStream {
     if (this.#gone) return
     const { slot, generation } = this.#conn
     for (;;) {
-      const write = this.#writes[0]
+      const write = this.#writes.first
       if (write === undefined) break
       const left = write.bytes.length - write.taken
       if (left > 0) {
@@ -184,7 +251,7 @@ export class AppletRuntime implements AppletStream {
         if (part.length < left) continue
       }
       this.#writes.shift()
-      write.resolve()
+      write.resolve(undefined)
     }
     if (this.#ending && !this.#finSent) {
       this.#finSent = true
@@ -198,7 +265,7 @@ export class AppletRuntime implements AppletStream {
     if (this.#gone) return
     this.#ending = true
     this.#pump()
-    for (const chunk of this.#chunks.splice(0)) this.#credit(chunk.length)
+    this.#take()
   }
 
   #failed(error: unknown): void {
@@ -220,11 +287,18 @@ export class AppletRuntime implements AppletStream {
   }
 }
 
+function resultOf(chunk: Uint8Array | undefined): Result {
+  return chunk === undefined ? { done: true, value: undefined } : { done: false, value: chunk }
+}
+
 /** An applet that does not look at a promise must not end the process when it rejects. */
-function handled<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {})
+function rejected(error: SluiceError): Promise<never> {
+  const promise = Promise.reject(error)
+  promise.catch(ignore)
   return promise
 }
+
+function ignore(): void {}
 
 function goneError(): SluiceError {
   return new SluiceError('ERR_SLUICE_APPLET', 'the connection is gone')

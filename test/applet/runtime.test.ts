@@ -187,3 +187,78 @@ test('promises that an applet does not look at do not end the process', async ()
   await turns()
   assert.equal(client.ended, true)
 })
+
+test('what comes byte by byte while nobody reads is one chunk', async () => {
+  let stream: AppletStream | undefined
+  const { engine } = await withApplet(
+    defineApplet('lazy', (s) => {
+      stream = s
+      return new Promise(() => {})
+    }),
+  )
+  const client = engine.accept()
+  const sent = 'abcdefghij'.repeat(100)
+  for (const byte of sent) client.send(byte)
+  await turns()
+  assert.equal(new TextDecoder().decode(await stream?.read()), sent)
+  // The chunk is the applet's own: what comes later is elsewhere.
+  client.send('x')
+  client.send('y')
+  await turns()
+  assert.equal(new TextDecoder().decode(await stream?.read()), 'xy')
+})
+
+test('reads and writes that wait are answered in order, and all of them at the end', async () => {
+  let stream: AppletStream | undefined
+  const { engine } = await withApplet(
+    defineApplet('many', (s) => {
+      stream = s
+      return new Promise(() => {})
+    }),
+  )
+  const client = engine.accept()
+  const s = stream as AppletStream
+  const loop = s[Symbol.asyncIterator]()
+  const reads = [s.read(), loop.next(), s.read()]
+  for (const byte of 'abc') client.send(byte)
+  const text = (chunk: unknown) => new TextDecoder().decode(chunk as Uint8Array)
+  assert.equal(text(await reads[0]), 'a')
+  const second = (await reads[1]) as IteratorResult<Uint8Array>
+  assert.deepEqual([second.done, text(second.value)], [false, 'b'])
+  assert.equal(text(await reads[2]), 'c')
+  await loop.return?.()
+  client.send('d')
+  assert.equal(text(await s.read()), 'd')
+  client.stalled = true
+  const writes = [1, 2, 3].map(() => s.write(new Uint8Array(60_000)))
+  const waiting = [s.read(), loop.next()]
+  client.reset()
+  const ends = await Promise.allSettled([...waiting, ...writes])
+  assert.ok(ends.slice(0, 2).every(({ status }) => status === 'rejected'))
+  assert.equal(ends.at(-1)?.status, 'rejected')
+  for (const call of [() => s.read(), () => loop.next(), () => s.write('x'), () => s.end()]) {
+    await assert.rejects(Promise.resolve(call()), { code: 'ERR_SLUICE_APPLET' })
+  }
+})
+
+test('a loop that is left goes on later, and ends at the FIN', async () => {
+  const seen: string[] = []
+  const { engine } = await withApplet(
+    defineApplet('twice', async (stream) => {
+      for await (const chunk of stream) {
+        seen.push(`first ${new TextDecoder().decode(chunk)}`)
+        break
+      }
+      for await (const chunk of stream) seen.push(`second ${new TextDecoder().decode(chunk)}`)
+    }),
+  )
+  const client = engine.accept()
+  client.send('a')
+  await turns()
+  client.send('b')
+  await turns()
+  client.fin()
+  await turns()
+  assert.deepEqual(seen, ['first a', 'second b'])
+  assert.equal(client.end?.code, 'done')
+})
