@@ -20,6 +20,14 @@ pub const BUDGET: usize = 64 * 1024;
 /// Bytes of one splice.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const SPLICE_MAX: usize = 1024 * 1024;
+/// Bytes of one splice towards a target that may not read at all: as much of the
+/// kernel's memory stays pinned in the pipe then.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const SPLICE_CAREFUL: usize = 128 * 1024;
+/// Bytes of a direction behind which its target does read: more than the buffers of
+/// two sockets hold.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const SPLICE_PROVEN: u64 = 16 * 1024 * 1024;
 /// A splice that moves less than this goes back to reading.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const SPLICE_WORTH: usize = 8 * 1024;
@@ -179,7 +187,12 @@ fn splice(source: &mut Connection, mover: &mut Mover) -> Step {
         return Step::Flow(Flow::Idle);
     };
     let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-    let moved = splice(fd, None, &pipe.writer, None, SPLICE_MAX, flags);
+    let most = if source.bytes_in < SPLICE_PROVEN {
+        SPLICE_CAREFUL
+    } else {
+        SPLICE_MAX
+    };
+    let moved = splice(fd, None, &pipe.writer, None, most, flags);
     if let Ok(count @ 1..) = moved {
         pipe.pending += count;
         source.bytes_in += count as u64;

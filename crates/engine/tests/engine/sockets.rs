@@ -13,6 +13,7 @@ use sluice_engine::sys::{self, KeepAlive, Liveness};
 use sluice_wire::errors::{by, code, phase};
 use sluice_wire::events::event;
 use sluice_wire::handshakes::handshake;
+use sluice_wire::ring_layout::field;
 
 use crate::support::*;
 
@@ -187,5 +188,38 @@ fn a_client_that_the_poller_refuses_is_ended() {
         phase::ACCEPT_PROXY,
         code::IO_ERROR,
     );
+    h.settle();
+}
+
+#[test]
+fn a_client_that_does_not_read_pins_little_of_the_kernel() {
+    let _shared = shared();
+    let h = Harness::start();
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("upstream");
+    let destination = Destination::Tcp(upstream.local_addr().expect("address"));
+    h.route(route_to(destination));
+    let (_, address) = h.listen(listen_spec());
+    let client = dial(address);
+    let mut server = accept(&upstream);
+    server.set_nonblocking(true).expect("nonblocking");
+    let told = h.next(event::CONNECTED);
+    let far = Told {
+        slot: told.operands[0],
+        ..told.clone()
+    };
+    // Until nothing has moved for a while: every buffer on the way is full.
+    let bytes = vec![1_u8; 1 << 20];
+    let mut still = 0;
+    while still < 20 {
+        let before = h.record(&told, field::BYTES_OUT);
+        while let Ok(1..) = server.write(&bytes) {}
+        std::thread::sleep(Duration::from_millis(10));
+        let same = h.record(&told, field::BYTES_OUT) == before;
+        still = if same { still + 1 } else { 0 };
+    }
+    let held = h.record(&far, field::BYTES_IN) - h.record(&told, field::BYTES_OUT);
+    assert!((0..=128 * 1024).contains(&held), "{held} bytes are held");
+    drop((client, server));
+    let _ = h.next(event::CLOSED);
     h.settle();
 }
