@@ -288,7 +288,7 @@ export const ConnectFlag = {
 
 /** How a CLOSE command ends the connection. */
 export const CloseMode = {
-  /** Close with FIN, after what is buffered has been sent. */
+  /** Close with FIN, behind what policy itself has sent; what is forwarded is cut. */
   CLOSE: 0,
   /** Close at once with RST. */
   RESET: 1,

@@ -94,6 +94,12 @@ impl Events {
         position
     }
 
+    /// Position of the next event, for [`Events::consumed`].
+    #[must_use]
+    pub fn position(&self) -> i32 {
+        advance(self.head, self.waiting.len() as i32)
+    }
+
     /// Queues an event that carries bytes: `offset` and `length` become
     /// operands `at` and `at + 1`. Returns false, with nothing done, where the
     /// slab is full: the caller keeps the bytes and tries again after a tick.

@@ -48,7 +48,7 @@ constants! {
 constants! {
     /// How a CLOSE command ends the connection.
     close_mode => "CloseMode" {
-        /// Close with FIN, after what is buffered has been sent.
+        /// Close with FIN, behind what policy itself has sent; what is forwarded is cut.
         CLOSE = 0;
         /// Close at once with RST.
         RESET = 1;

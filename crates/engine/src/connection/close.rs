@@ -77,6 +77,13 @@ impl Connection {
         self.state = conn_state::CLOSED;
     }
 
+    /// The end of the data layer is wanted and has not left yet: payload or
+    /// close_notify waits for room.
+    #[must_use]
+    pub fn owes_end(&self) -> bool {
+        self.wants(close_op::DSHW)
+    }
+
     fn wants(&self, op: i32) -> bool {
         self.close_ops & op != 0 && self.close_ops & (op << DONE) == 0
     }

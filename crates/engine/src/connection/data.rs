@@ -3,17 +3,24 @@
 //! the counts are kept here and nowhere above.
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use std::io::IoSliceMut;
+
+use rustix::fd::OwnedFd;
+use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendFlags, recv, recvmsg, send};
 use sluice_wire::errors::code;
 
 use super::Connection;
-use crate::stream::buffer::BufferPool;
+use crate::stream::buffer::{Buffer, BufferPool};
+use crate::stream::forward::BUDGET;
 use crate::sys;
 use crate::tls::error::Failure;
 use crate::tls::layer::{SEAL_MAX, Tls};
 
 /// Stands for a failure of the TLS layer, which [`Tls::failure`] explains.
 pub const TLS_FAILED: Errno = Errno::PROTO;
+/// Most bytes of records that are read at once where they carry next to nothing:
+/// 64 kB of those would be 3000 decryptions.
+const CRUMBS_MAX: usize = 8 * 1024;
 /// Records that wait and are longer than this go out on their own.
 const MERGE_MAX: usize = 4096;
 
@@ -91,7 +98,11 @@ fn got(count: usize, end: bool) -> Got {
 /// connection's `traffic` then.
 #[must_use]
 pub fn cost(source: &Connection, before: u32) -> usize {
-    source.traffic.wrapping_sub(before) as usize
+    match source.traffic.wrapping_sub(before) as usize {
+        0 => 0,
+        _ if source.input.has_crumbs() => BUDGET,
+        bytes => bytes,
+    }
 }
 
 /// Takes the consequences of a read that failed.
@@ -267,7 +278,11 @@ fn read_records(
         if !source.ready.reads() {
             return Ok(Got::Nothing);
         }
+        let before = source.traffic;
         count = receive_records(source, tls, into, buffers)?;
+        let payload = count + tls.plain.as_ref().map_or(0, Buffer::len);
+        let length = source.traffic.wrapping_sub(before) as usize;
+        source.input.note_records(length, payload);
     }
     let end = tls.plain.is_none() && (tls.closed || tls.fin);
     if tls.plain.is_some() {
@@ -293,7 +308,12 @@ fn receive_records(
 ) -> Result<usize, Errno> {
     let mut records = buffers.take_records();
     let begun = tls.begin(&mut records, buffers);
-    let outcome = match receive(source, &mut records[begun..SEAL_MAX]) {
+    let room = if source.input.has_crumbs() {
+        SEAL_MAX.min(begun + CRUMBS_MAX)
+    } else {
+        SEAL_MAX
+    };
+    let outcome = match receive(source, &mut records[begun..room]) {
         // No room is left: a handshake message in more records than it may have.
         Ok((0, _)) if begun == SEAL_MAX => {
             tls.failure = Some(Failure {
@@ -392,16 +412,16 @@ fn receive(source: &mut Connection, into: &mut [u8]) -> Result<(usize, bool), Er
         return Err(Errno::BADF);
     };
     loop {
-        return match recv(fd, &mut *into, RecvFlags::empty()) {
-            Ok((_, 0)) => {
+        return match take(fd, source.unix, into) {
+            Ok((0, _)) => {
                 source.ready.read_blocks();
                 Ok((0, true))
             }
-            Ok((_, count)) => {
+            Ok((count, early)) => {
                 source.traffic = source.traffic.wrapping_add(count as u32);
                 // The FIN was announced before this read, so that a short one has
                 // seen everything that came before it.
-                let fin = count < room && source.ready.read_short(false);
+                let fin = count < room && source.ready.read_short(early);
                 Ok((count, fin))
             }
             Err(Errno::INTR) => continue,
@@ -413,16 +433,52 @@ fn receive(source: &mut Connection, into: &mut [u8]) -> Result<(usize, bool), Er
     }
 }
 
-/// send(). TCP_NODELAY is set before the second write: a connection with one
-/// write each way never needs it.
+/// recv(): the number of bytes, and whether something else than the lack of more
+/// has ended it. On a unix socket passed descriptors do; they are dropped, and
+/// MSG_CTRUNC says that there were some.
+fn take(fd: &OwnedFd, unix: bool, into: &mut [u8]) -> Result<(usize, bool), Errno> {
+    if !unix {
+        return recv(fd, into, RecvFlags::empty()).map(|(_, count)| (count, false));
+    }
+    let mut none = RecvAncillaryBuffer::default();
+    let mut room = [IoSliceMut::new(into)];
+    let got = recvmsg(fd, &mut room, &mut none, RecvFlags::empty())?;
+    Ok((got.bytes, got.flags.contains(ReturnFlags::CTRUNC)))
+}
+
+/// True where nothing of what the peer sent is left to be read or passed on.
+#[must_use]
+pub fn is_drained(connection: &Connection) -> bool {
+    let plain = connection
+        .tls
+        .as_ref()
+        .is_some_and(|tls| tls.plain.is_some());
+    if connection.input.holds() || plain {
+        return false;
+    }
+    let Some(fd) = &connection.fd else {
+        return true;
+    };
+    !matches!(recv(fd, &mut [0; 1], RecvFlags::PEEK), Ok((_, 1)))
+}
+
+/// Sets TCP_NODELAY before the second write: a connection with one write each way
+/// never needs it.
+pub fn before_write(target: &mut Connection) {
+    if target.bytes_out > 0 && !target.nodelay {
+        target.nodelay = true;
+        if let Some(fd) = &target.fd {
+            let _ = rustix::net::sockopt::set_tcp_nodelay(fd, true);
+        }
+    }
+}
+
+/// send().
 fn transmit(target: &mut Connection, bytes: &[u8], last: bool) -> Result<usize, Errno> {
+    before_write(target);
     let Some(fd) = &target.fd else {
         return Err(Errno::PIPE);
     };
-    if target.bytes_out > 0 && !target.nodelay {
-        target.nodelay = true;
-        let _ = rustix::net::sockopt::set_tcp_nodelay(fd, true);
-    }
     let flags = if last {
         SendFlags::NOSIGNAL | SendFlags::MORE
     } else {

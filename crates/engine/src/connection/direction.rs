@@ -24,6 +24,8 @@ pub struct Input {
     end: End,
     /// Reads are large: splice.
     bulk: bool,
+    /// Its TLS records carry next to nothing.
+    crumbs: bool,
     /// Why it was cut, until somebody has asked.
     failure: Option<(i32, i32)>,
     /// Received and not passed on yet.
@@ -39,6 +41,7 @@ impl Input {
         Self {
             end: End::Open,
             bulk: false,
+            crumbs: false,
             failure: None,
             buffer: None,
             pipe: None,
@@ -126,6 +129,21 @@ impl Input {
         self.bulk = bulk;
     }
 
+    /// Its TLS records carry next to nothing, so that reading them costs much more
+    /// than their length says.
+    #[must_use]
+    pub fn has_crumbs(&self) -> bool {
+        self.crumbs
+    }
+
+    /// A read of `length` bytes of records brought `payload`.
+    pub fn note_records(&mut self, length: usize, payload: usize) {
+        // A few bytes in a record of their own are an ordinary message.
+        if length > 1024 {
+            self.crumbs = payload < length / 2;
+        }
+    }
+
     /// Gives everything back that is not passed on.
     pub fn release(&mut self, mover: &mut Mover) {
         mover.buffers.give_back(&mut self.buffer);
@@ -202,6 +220,20 @@ impl Default for Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn records_that_carry_next_to_nothing_are_told_from_small_messages() {
+        let mut input = Input::new();
+        input.note_records(27, 5);
+        assert!(!input.has_crumbs(), "an ordinary message");
+        input.note_records(64 * 1024, 3_000);
+        assert!(input.has_crumbs());
+        // A small message in between changes nothing.
+        input.note_records(27, 5);
+        assert!(input.has_crumbs());
+        input.note_records(64 * 1024, 63 * 1024);
+        assert!(!input.has_crumbs());
+    }
 
     #[test]
     fn an_end_is_clean_only_where_nothing_was_broken_before_it() {

@@ -105,6 +105,10 @@ pub struct Extra {
     pub inspect_limit: usize,
     /// Length last reported to an inspection, so that nothing is reported twice.
     pub inspect_reported: Option<(usize, i32)>,
+    /// Position and clock of the last BYTES event of an inspection.
+    pub inspect_shown: Option<(i32, u64)>,
+    /// True while more is to be shown once that one was read.
+    pub inspect_waits: bool,
     /// Number of the INSPECT command, echoed in its BYTES events.
     pub inspect_epoch: i32,
     /// True once the inspect delay has passed.
@@ -124,6 +128,8 @@ pub struct Extra {
     pub acknowledged: usize,
     /// What a side whose peer was cut has not acknowledged yet.
     pub unacknowledged: usize,
+    /// What was read and forgotten behind a last chunk.
+    pub forgotten: usize,
     /// True once an applet was told of the client's FIN.
     pub eof_told: bool,
     /// State of the SOCKS handshake.
@@ -256,13 +262,6 @@ impl Connection {
         self.extra.get_or_insert_default()
     }
 
-    /// True while the peer may send: its FIN has not come, and nothing of it waits
-    /// to be delivered first.
-    #[must_use]
-    pub fn is_read(&self) -> bool {
-        !self.input.ended() && !self.input.holds()
-    }
-
     /// True where everything that the peer sent was passed on.
     #[must_use]
     pub fn is_read_out(&self) -> bool {
@@ -281,10 +280,26 @@ impl Connection {
         self.input.ended() || !self.output.is_open()
     }
 
-    /// True where bytes of ours wait to be sent: a handshake's, an applet's.
+    /// True where bytes of ours wait for room in the socket: a handshake's, an
+    /// applet's, sealed records, close_notify.
     #[must_use]
-    pub fn sends(&self) -> bool {
+    pub fn unsent(&self) -> bool {
         self.extra.as_ref().is_some_and(|extra| extra.out.is_some())
+            || self.has_records()
+            || self.owes_end()
+    }
+
+    /// True where sealed records wait for room in the socket.
+    #[must_use]
+    pub fn has_records(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.outgoing.is_some())
+    }
+
+    /// True where nothing is read from `source`, because of what waits for this
+    /// connection.
+    #[must_use]
+    pub fn holds_back(&self, source: &Self) -> bool {
+        source.input.holds() || self.has_records()
     }
 
     /// Keeps the first reason.

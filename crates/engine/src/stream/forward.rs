@@ -233,6 +233,7 @@ fn flush_pipe(source: &mut Connection, target: &mut Connection, mover: &mut Move
         if !target.ready.writes() {
             return Flow::Blocked;
         }
+        data::before_write(target);
         let Some(fd) = &target.fd else {
             return Flow::WriteError(Errno::PIPE);
         };

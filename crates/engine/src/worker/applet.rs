@@ -48,19 +48,23 @@ impl Worker {
 
     /// Moves payload between the client and the applet.
     pub(super) fn pump_applet(&mut self, slot: u32) {
+        let before = self.slots.get(slot).traffic;
         match self.flush_out(slot) {
             Ok((sent, empty)) => {
                 if sent > 0 {
-                    self.slots.get_mut(slot).last_io = self.now;
                     self.acknowledge(slot, sent);
                 }
-                if !empty {
-                    self.watch(slot, Watch::ReadWrite);
+                let connection = self.slots.get_mut(slot);
+                if connection.traffic != before {
+                    connection.last_io = self.now;
                 }
                 let connection = self.slots.get_mut(slot);
                 if connection.extra().fin {
                     connection.want_shutw();
                     connection.run_close_steps(empty, &mut self.mover.buffers);
+                }
+                if !empty || connection.owes_end() {
+                    self.watch(slot, Watch::ReadWrite);
                 }
             }
             Err(error) => {
@@ -139,6 +143,20 @@ impl Worker {
             connection.reason = reason(side, phase::DATA, code::DONE);
         }
         self.slots.mirror(slot);
+        // Who is expected to act may be another one now.
+        self.set_idle_deadline(slot);
+    }
+
+    /// A CREDIT command.
+    pub(super) fn applet_credit(&mut self, slot: u32, bytes: usize) {
+        let now = self.now;
+        let connection = self.slots.get_mut(slot);
+        if connection.extra().credit == 0 {
+            // While nothing was read from it, it could not be active.
+            connection.last_io = now;
+        }
+        connection.extra().credit += bytes;
+        self.pump_applet(slot);
     }
 
     /// Tells the applet what has left. A write waits only where the applet is a

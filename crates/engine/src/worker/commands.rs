@@ -74,10 +74,7 @@ impl Worker {
                     self.handshake_send(slot);
                 }
             }
-            command::CREDIT => {
-                self.slots.get_mut(slot).extra().credit += a.max(0) as usize;
-                self.pump_applet(slot);
-            }
+            command::CREDIT => self.applet_credit(slot, a.max(0) as usize),
             command::REPLY => {
                 let mut bytes = std::mem::take(&mut self.command_bytes);
                 bytes.clear();
@@ -138,6 +135,7 @@ impl Worker {
         extra.inspect_epoch = epoch;
         extra.inspect_expired = false;
         extra.inspect_reported = None;
+        extra.inspect_shown = None;
         if delay > 0 {
             self.set_deadline(slot, Deadline::Inspect, self.now + delay as u64);
         } else {

@@ -21,7 +21,10 @@ const POLICY_BITS: i32 = handshake::MONITOR_IN | handshake::TCP_RULES | handshak
 /// Time for a last chunk to be sent and acknowledged by a FIN, in milliseconds.
 pub(super) const LAST_CHUNK_TIMEOUT: u64 = 5_000;
 /// Bytes that are read and thrown away after a last chunk.
-const LINGER_LIMIT: u64 = 1 << 20;
+const LINGER_LIMIT: usize = 1 << 20;
+/// Least time between two BYTES events that show only that more has come, in
+/// milliseconds.
+const SHOW_REST: u64 = 2;
 
 impl Worker {
     /// Runs pending handshakes until one has to wait.
@@ -179,9 +182,14 @@ impl Worker {
 
     /// Buffers payload for TypeScript and tells of it what is new.
     pub(super) fn inspect(&mut self, slot: u32) {
-        let limit = self.slots.get_mut(slot).extra().inspect_limit;
+        let now = self.now;
+        let connection = self.slots.get_mut(slot);
+        let (limit, before) = (connection.extra().inspect_limit, connection.traffic);
         self.fill(slot, limit);
         let connection = self.slots.get_mut(slot);
+        if connection.traffic != before {
+            connection.last_io = now;
+        }
         if let Some((code, errno)) = connection.input.take_failure() {
             let reason = reason(by::CLIENT, phase_of(connection), code);
             return self.end_with(slot, reason, errno);
@@ -193,6 +201,7 @@ impl Worker {
 
     /// Sends a BYTES event where something changed since the last one.
     pub(super) fn report_inspection(&mut self, slot: u32) {
+        let now = self.now;
         let connection = self.slots.get_mut(slot);
         let length = connection.input.buffered();
         let (eof, generation) = (connection.input.ended(), connection.generation);
@@ -211,6 +220,16 @@ impl Worker {
         if nothing || extra.inspect_reported == Some((length, flags)) {
             return;
         }
+        if flags == 0
+            && let Some((position, at)) = extra.inspect_shown
+            && (at + SHOW_REST > now || !self.events.consumed(position))
+        {
+            // Every rule looks at all of it again: what comes meanwhile is shown together.
+            if !std::mem::replace(&mut extra.inspect_waits, true) {
+                self.shown.push_back((slot, generation));
+            }
+            return;
+        }
         let bytes = connection.input.bytes();
         let epoch = connection
             .extra
@@ -222,11 +241,13 @@ impl Worker {
             generation,
             [0, 0, flags, epoch, 0],
         );
+        let position = self.events.position();
         if !self.events.emit_bytes(operands, 3, bytes) {
             self.run_when_room(slot);
             return;
         }
         let extra = connection.extra();
+        extra.inspect_shown = Some((position, now));
         extra.inspect_expired = false;
         extra.inspect_reported = Some((length, flags & !bytes_flag::EXPIRED));
         if flags != 0 {
@@ -236,6 +257,29 @@ impl Worker {
             if timeout > 0 {
                 self.set_deadline(slot, Deadline::Verdict, self.now + timeout);
             }
+        }
+    }
+
+    /// Shows what has come since policy read the last BYTES event, up to the first
+    /// inspection that it has not read.
+    pub(super) fn show_more(&mut self) {
+        while let Some(&(slot, generation)) = self.shown.front() {
+            if self.slots.find(slot as i32, generation).is_some() {
+                let connection = self.slots.get_mut(slot);
+                let shown = connection.extra().inspect_shown;
+                let waits = shown.is_some_and(|(position, at)| {
+                    at + SHOW_REST > self.now || !self.events.consumed(position)
+                });
+                if waits && connection.mode == Mode::Inspect {
+                    return;
+                }
+                if std::mem::take(&mut connection.extra().inspect_waits)
+                    && connection.mode == Mode::Inspect
+                {
+                    self.report_inspection(slot);
+                }
+            }
+            self.shown.pop_front();
         }
     }
 
@@ -269,6 +313,10 @@ impl Worker {
             return;
         }
         let error = connection.fd.as_ref().and_then(sys::take_error);
+        if error.is_none() && !leaves && !data::is_drained(connection) {
+            // A unix socket whose peer has closed behind what it sent: that is a FIN.
+            return;
+        }
         let code = error.map_or(code::ABORTED, sys::code_of);
         let phase = match connection.mode {
             // What was going on is the server's side of it.
@@ -307,30 +355,55 @@ impl Worker {
                 connection.handshakes = 0;
                 connection.mode = Mode::Linger;
                 connection.want_shutw();
-                connection.run_close_steps(true, &mut self.mover.buffers);
-                self.slots.mirror(slot);
-                self.watch(slot, Watch::Read);
+                self.set_deadline(slot, Deadline::Linger, self.now + LAST_CHUNK_TIMEOUT);
                 self.linger(slot);
             }
-            Ok((_, false)) => self.watch(slot, Watch::ReadWrite),
+            Ok((sent, false)) => {
+                if sent > 0 {
+                    self.set_last_deadline(slot);
+                }
+                self.watch(slot, Watch::ReadWrite);
+            }
             Err(_) => self.end(slot),
         }
+    }
+
+    /// What waits for a client gets as long as any bytes that do, but some seconds at least.
+    fn set_last_deadline(&mut self, slot: u32) {
+        let patience = self.patience_with(slot, slot).max(LAST_CHUNK_TIMEOUT);
+        self.set_deadline(slot, Deadline::Linger, self.now + patience);
     }
 
     /// Reads and forgets, so that unread payload does not turn the close into a
     /// reset that overtakes the last chunk.
     pub(super) fn linger(&mut self, slot: u32) {
         let connection = self.slots.get_mut(slot);
-        while connection.bytes_in < LINGER_LIMIT {
-            match read(connection, &mut self.mover.scratch, &mut self.mover.buffers) {
-                Got::Bytes(_) | Got::Records => {}
-                Got::Nothing => return,
-                Got::End => break,
-            }
-        }
+        let (buffers, scratch) = (&mut self.mover.buffers, &mut self.mover.scratch);
         // close_notify may have found no room.
-        connection.run_close_steps(true, &mut self.mover.buffers);
-        self.end(slot);
+        connection.run_close_steps(true, buffers);
+        let over = loop {
+            if connection.extra().forgotten >= LINGER_LIMIT {
+                break true;
+            }
+            let before = connection.traffic;
+            match read(connection, scratch, buffers) {
+                Got::Bytes(_) | Got::Records => {
+                    connection.extra().forgotten += data::cost(connection, before);
+                }
+                Got::Nothing => break false,
+                Got::End => break !connection.owes_end() || connection.input.ended_broken(),
+            }
+        };
+        if over {
+            return self.end(slot);
+        }
+        let wanted = if connection.owes_end() {
+            Watch::ReadWrite
+        } else {
+            Watch::Read
+        };
+        self.slots.mirror(slot);
+        self.watch(slot, wanted);
     }
 
     /// Writes what is in `extra.out`: bytes written now, and whether it is empty.
@@ -383,18 +456,38 @@ impl Worker {
                     sys::reset_on_close(fd);
                 }
             }
-            _ => {
-                if connection.mode == Mode::Ask(handshake::TLS) {
-                    // Unread, the ClientHello would turn the close into a reset.
-                    let _ = read(connection, &mut self.mover.scratch, &mut self.mover.buffers);
-                }
-                if connection.mode != Mode::Stream {
-                    // Nothing was lost on the way: the end is a clean one.
-                    data::notify(connection, &mut self.mover.buffers);
-                }
-            }
+            _ => return self.close_behind(slot),
         }
         self.end(slot);
+    }
+
+    /// Closes with a FIN, behind what policy itself has sent. A session that
+    /// forwards is cut where it stands: its bytes are not policy's.
+    fn close_behind(&mut self, slot: u32) {
+        let connection = self.slots.get_mut(slot);
+        if matches!(
+            connection.mode,
+            Mode::Stream | Mode::LastChunk | Mode::Linger
+        ) {
+            return self.end(slot);
+        }
+        if connection.mode == Mode::Ask(handshake::TLS) {
+            // Unread, the ClientHello would turn the close into a reset.
+            let _ = read(connection, &mut self.mover.scratch, &mut self.mover.buffers);
+        }
+        if connection.bytes_out == 0 && !connection.unsent() {
+            // Nothing was lost on the way: the end is a clean one.
+            data::notify(connection, &mut self.mover.buffers);
+            return self.end(slot);
+        }
+        self.detach(slot);
+        let connection = self.slots.get_mut(slot);
+        connection.mode = Mode::LastChunk;
+        connection.handshakes = handshake::SEND_LAST_CHUNK;
+        connection.set_step(conn_flag::LAST_CHUNK_STARTED, step::STARTED);
+        connection.input.release(&mut self.mover);
+        self.set_last_deadline(slot);
+        self.send_last_chunk(slot);
     }
 }
 

@@ -46,6 +46,9 @@ use crate::tls::contexts::Contexts;
 const LISTENER_TOKEN: u64 = 1 << 63;
 /// Token bit of servers' connections; slots have fewer bits.
 const SERVER_TOKEN: u64 = 1 << 31;
+/// A turn of the loop that took longer than this, in milliseconds, was no work: the
+/// process was stopped, or the machine stood still.
+const STANDSTILL: u64 = 250;
 /// How often a worker looks again while it is held back, in milliseconds.
 const RETRY: u64 = 2;
 
@@ -145,6 +148,8 @@ pub struct Worker {
     runnable: Vec<u32>,
     /// Connections that wait for room in the event slab.
     starved: VecDeque<u32>,
+    /// Inspections that have more to show once their last BYTES was read.
+    shown: VecDeque<(u32, i32)>,
     /// Accepted connections that are not watched yet, with the clock at accept.
     unwatched: VecDeque<(u32, i32, u64)>,
     /// Clients whose TLS handshake has work to do: slot and generation.
@@ -162,6 +167,8 @@ pub struct Worker {
     command_bytes: Vec<u8>,
     started: Instant,
     now: u64,
+    /// Milliseconds that may have passed since then: the poller waits.
+    allowed: u64,
     /// Turns of the loop.
     turn: u64,
     /// The poller was passed over in the last turn.
@@ -220,6 +227,7 @@ impl Worker {
             routes: HashMap::new(),
             runnable: Vec::new(),
             starved: VecDeque::new(),
+            shown: VecDeque::new(),
             unwatched: VecDeque::new(),
             securing: VecDeque::new(),
             crowds: Vec::new(),
@@ -231,6 +239,7 @@ impl Worker {
             command_bytes: Vec::new(),
             started: parts.started,
             now: 1,
+            allowed: u64::MAX,
             turn: 1,
             skipped: false,
             stopping: false,
@@ -267,6 +276,7 @@ impl Worker {
             self.run_timers();
             self.run_runnable();
             self.run_starved();
+            self.show_more();
             self.run_handshakes();
             self.knock();
             self.resume_listeners();
@@ -290,7 +300,13 @@ impl Worker {
     /// Reads the clock.
     fn tick(&mut self) {
         // Never 0: 0 means "never" in records.
-        self.now = (self.started.elapsed().as_millis() as u64).max(1);
+        let now = (self.started.elapsed().as_millis() as u64).max(1);
+        let lost = (now - self.now).saturating_sub(self.allowed);
+        self.allowed = 0;
+        self.now = now;
+        if lost > STANDSTILL {
+            self.forgive(lost);
+        }
     }
 
     /// Publishes events and rings the doorbell where nobody has yet.
@@ -332,6 +348,7 @@ impl Worker {
             timeout = Some(0);
         }
         self.skipped = false;
+        self.allowed = timeout.map_or(u64::MAX, u64::from);
         let outcome = self.poller.wait(timeout, ready);
         self.wake_up();
         outcome
@@ -366,6 +383,7 @@ impl Worker {
         let mut within = |ms: u64| timeout = Some(timeout.map_or(ms, |it| it.min(ms)));
         let mut held_back =
             !self.starved.is_empty() || !self.unwatched.is_empty() || self.events.congested();
+        held_back |= !self.shown.is_empty();
         if let Some(ms) = self.events.next_ring(self.now) {
             within(ms);
         }

@@ -70,7 +70,7 @@ impl Worker {
         let (source, target) = (self.slots.get(client), self.slots.get(server));
         Standing {
             shut: source.flags | target.flags,
-            held: (source.input.holds(), target.input.holds()),
+            held: (target.holds_back(source), source.holds_back(target)),
             tunnel: is_tunnel(source, target),
         }
     }
@@ -80,7 +80,7 @@ impl Worker {
         let now = self.now;
         let (source, target) = self.slots.pair(client, server);
         let before = (source.traffic, target.traffic);
-        let held = (source.input.holds(), target.input.holds());
+        let held = (target.holds_back(source), source.holds_back(target));
         note_reset(source);
         note_reset(target);
         let flows = loop {
@@ -94,10 +94,10 @@ impl Worker {
             }
         };
         // While it was held back it could not be active: its time starts again.
-        if source.traffic != before.0 || (held.0 && !source.input.holds()) {
+        if source.traffic != before.0 || (held.0 && !target.holds_back(source)) {
             source.last_io = now;
         }
-        if target.traffic != before.1 || (held.1 && !target.input.holds()) {
+        if target.traffic != before.1 || (held.1 && !source.holds_back(target)) {
             target.last_io = now;
         }
         flows
@@ -219,7 +219,7 @@ fn note_reset(connection: &mut Connection) {
 struct Standing {
     /// Flags of both: a change of SHR or SHW is one.
     shut: i32,
-    /// Payload of the client, and of the server, waits for the other.
+    /// The client, and the server, is not read from: what it sent waits for the other.
     held: (bool, bool),
     /// Both have sent payload.
     tunnel: bool,

@@ -71,11 +71,10 @@ impl Worker {
             consider(route.tunnel_timeout, last_io, code::TUNNEL_TIMEOUT);
             return found;
         }
-        let bytes_for_client = match server {
-            Some(server) => server.input.holds(),
-            None => connection.sends(),
-        };
-        if bytes_for_client || connection.is_read() {
+        let sends = |side: &Connection, held: bool| !side.input.ended() && !held;
+        let for_client =
+            connection.unsent() || server.is_some_and(|server| connection.holds_back(server));
+        if for_client || sends(connection, self.is_held_back(client)) {
             let fin = spec.client_fin_timeout;
             consider(
                 pick(spec.client_timeout, fin),
@@ -84,7 +83,9 @@ impl Worker {
             );
         }
         if let (Some(server), Some(route)) = (server, route)
-            && (connection.input.holds() || server.is_read())
+            && (server.unsent()
+                || server.holds_back(connection)
+                || sends(server, connection.holds_back(server)))
         {
             let fin = route.server_fin_timeout;
             consider(
@@ -94,6 +95,43 @@ impl Worker {
             );
         }
         found
+    }
+
+    /// True where a client is not read from: it cannot help being silent.
+    fn is_held_back(&self, client: u32) -> bool {
+        let connection = self.slots.get(client);
+        let credit = connection.extra.as_ref().map_or(0, |extra| extra.credit);
+        match connection.mode {
+            // More is wanted, whatever is there.
+            Mode::Inspect => false,
+            Mode::Applet => connection.input.holds() || credit == 0,
+            _ if connection.peer != NONE => self.slots.get(connection.peer).holds_back(connection),
+            _ => connection.input.holds(),
+        }
+    }
+
+    /// The shortest time-out of inactivity that a session has, in milliseconds.
+    fn shortest_timeout(&self, client: u32) -> Option<u64> {
+        let spec = &self.listener_of(client)?.spec;
+        let mut all = vec![spec.client_timeout, spec.client_fin_timeout];
+        let server = self.slots.get(client).peer;
+        if server != NONE
+            && let Some(route) = &self.slots.get(server).route
+        {
+            all.extend([route.server_timeout, route.server_fin_timeout]);
+            all.push(route.tunnel_timeout);
+        }
+        all.into_iter().filter(|&timeout| timeout > 0).min()
+    }
+
+    /// The loop was not run for `lost` milliseconds: stopped, or on a machine that
+    /// stood still. Peers had no chance to be heard, so that no deadline counts it.
+    pub(super) fn forgive(&mut self, lost: u64) {
+        for slot in 0..self.slots.used() {
+            let connection = self.slots.get_mut(slot);
+            connection.last_io += lost;
+            connection.deadline += lost;
+        }
     }
 
     /// How long a side that takes nothing is waited for once the other has ended, in
@@ -158,6 +196,11 @@ impl Worker {
     fn on_idle(&mut self, slot: u32) {
         self.set_liveness(slot);
         let Some((at, code)) = self.idle_deadline(slot) else {
+            // Nobody is expected to act now, but the session is not over: it must
+            // not go on without a timer.
+            if let Some(ms) = self.shortest_timeout(slot) {
+                self.timers.schedule(slot, self.now + ms);
+            }
             return;
         };
         if at > self.now {

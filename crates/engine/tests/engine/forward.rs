@@ -217,6 +217,248 @@ fn unix_sockets_on_both_sides() {
     let _ = std::fs::remove_dir_all(folder);
 }
 
+/// An engine between two unix sockets, whose policy takes `thinks` ms to answer.
+struct Unix {
+    h: Harness,
+    front: std::path::PathBuf,
+    upstream: std::os::unix::net::UnixListener,
+    folder: std::path::PathBuf,
+}
+
+impl Unix {
+    fn start(name: &str, thinks: u64) -> Self {
+        let folder = std::env::temp_dir().join(format!("sluice-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("folder");
+        let (front, back) = (folder.join("front"), folder.join("back"));
+        let upstream = std::os::unix::net::UnixListener::bind(&back).expect("upstream");
+        let h = Harness::with(
+            1,
+            Box::new(move |told, commands| {
+                if told.kind == event::HANDSHAKE {
+                    std::thread::sleep(Duration::from_millis(thinks));
+                }
+                commands.pass(told);
+            }),
+        );
+        h.route(route_to(Destination::Unix(back)));
+        let address = ListenAddress::Unix {
+            path: front.clone(),
+            mode: Some(0o600),
+        };
+        h.listen(ListenSpec {
+            address,
+            ..listen_spec()
+        });
+        Self {
+            h,
+            front,
+            upstream,
+            folder,
+        }
+    }
+
+    fn dial(&self) -> std::os::unix::net::UnixStream {
+        std::os::unix::net::UnixStream::connect(&self.front).expect("connect")
+    }
+}
+
+impl Drop for Unix {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A unix socket says of a close only that both directions are over.
+#[test]
+fn what_a_unix_client_sent_before_it_closed_is_forwarded() {
+    let _shared = shared();
+    let u = Unix::start("fire", 50);
+    let mut client = u.dial();
+    client.write_all(b"fire and forget").expect("write");
+    drop(client);
+    let (mut server, _) = u.upstream.accept().expect("accept");
+    server.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    let mut got = Vec::new();
+    server.read_to_end(&mut got).expect("read");
+    assert_eq!(got, b"fire and forget");
+    drop(server);
+    let closed = u.h.next(event::CLOSED);
+    let (by, phase, code) = DONE_BY_CLIENT;
+    assert_reason(closed.reason(), by, phase, code);
+    u.h.settle();
+}
+
+#[test]
+fn a_unix_client_that_leaves_without_a_word_while_policy_thinks_is_noticed() {
+    let _shared = shared();
+    let u = Unix::start("leaves", 0);
+    u.h.block_policy(true);
+    let client = u.dial();
+    u.h.until("it is accepted", |h| h.stats().connections == 1);
+    drop(client);
+    // Nothing is decided: only the client's leaving can end it.
+    u.h.until("it ends", |h| h.stats().connections == 0);
+    u.h.block_policy(false);
+    let closed = u.h.next(event::CLOSED);
+    assert_reason(
+        closed.reason(),
+        by::CLIENT,
+        phase::ACCEPT_SESSION,
+        code::ABORTED,
+    );
+    u.h.settle();
+}
+
+/// Descriptors end a read early, whatever is behind them.
+#[test]
+fn payload_behind_a_message_with_descriptors_is_forwarded_and_a_fin_behind_it() {
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    use std::os::fd::AsFd;
+    let _shared = shared();
+    let u = Unix::start("rights", 0);
+    let mut client = u.dial();
+    let (mut server, _) = u.upstream.accept().expect("accept");
+    server.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    client.write_all(b"x").expect("write");
+    expect(&mut server, b"x");
+    // The worker is held, so that everything is there when it reads.
+    u.h.gate.close();
+    let other = u.dial();
+    u.h.until("the worker is held at its doorbell", |h| h.gate.holds());
+    let fds = [client.as_fd()];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
+    let with = [std::io::IoSlice::new(b"with ")];
+    sendmsg(&client, &with, &mut control, SendFlags::empty()).expect("sendmsg");
+    client.write_all(b"behind").expect("write");
+    client.shutdown(Shutdown::Write).expect("FIN");
+    u.h.gate.open();
+    let mut got = Vec::new();
+    server.read_to_end(&mut got).expect("read");
+    assert_eq!(got, b"with behind");
+    let second = u.upstream.accept().expect("accept");
+    drop((client, server, other, second));
+    u.h.settle();
+}
+
+#[test]
+fn nagle_is_off_before_the_second_write_also_where_it_is_a_splice() {
+    let _alone = crate::support::alone();
+    let h = Harness::start();
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("upstream");
+    let target = upstream.local_addr().expect("address");
+    h.route(route_to(Destination::Tcp(target)));
+    let (_, address) = h.listen(listen_spec());
+    let mut client = dial(address);
+    let mut server = accept(&upstream);
+    let mut bytes = vec![1; 300_001];
+    for _ in 0..20 {
+        client.write_all(&bytes).expect("write");
+        server.read_exact(&mut bytes).expect("read");
+    }
+    let to_server = (3..1000).filter_map(|fd| {
+        // SAFETY: only looked at while this process keeps it open; an error where it is none.
+        let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
+        let peer = rustix::net::getpeername(fd).ok()??;
+        let ours = std::net::SocketAddr::try_from(peer).ok()? == target;
+        ours.then(|| rustix::net::sockopt::tcp_nodelay(fd).expect("nodelay"))
+    });
+    assert_eq!(to_server.collect::<Vec<_>>(), [true]);
+    drop((client, server));
+    h.settle();
+}
+
+/// An applet that has sent more than the kernel takes, and is closed over it.
+fn close_behind(mode: i32) -> (Vec<u8>, std::io::Result<usize>) {
+    let h = Harness::with(
+        1,
+        Box::new(|told, commands| {
+            if told.kind == event::HANDSHAKE {
+                commands.send(told, command::APPLET, [1000, 0, 0, 0, 0]);
+            }
+        }),
+    );
+    let (_, address) = h.listen(listen_spec());
+    let mut client = dial(address);
+    client.write_all(b"ask").expect("write");
+    let first = h.next(event::DATA);
+    let chunk = vec![7_u8; 65_536];
+    for _ in 0..CHUNKS {
+        h.commands
+            .send_bytes(&first, command::SEND, [0; 5], 0, &chunk);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // It was not read by anybody.
+    client.write_all(b"and more").expect("write");
+    let word = sluice_wire::errors::reason(by::POLICY, phase::DATA, code::APPLET_ERROR);
+    h.commands
+        .send(&first, command::CLOSE, [word, mode, 0, 0, 0]);
+    std::thread::sleep(Duration::from_millis(50));
+    let mut got = Vec::new();
+    let end = client.read_to_end(&mut got);
+    drop(client);
+    let closed = h.next(event::CLOSED);
+    assert_eq!(closed.reason(), word);
+    if end.is_ok() {
+        assert_eq!(byte_counts(&h, &closed).1 as usize, got.len());
+    }
+    h.settle();
+    (got, end)
+}
+
+const CHUNKS: usize = 150;
+
+#[test]
+fn a_close_sends_what_policy_has_sent_first() {
+    let _shared = shared();
+    let (got, end) = close_behind(sluice_wire::commands::close_mode::CLOSE);
+    end.expect("a FIN");
+    assert_eq!(got.len(), CHUNKS * 65_536);
+}
+
+#[test]
+fn a_reset_waits_for_nothing() {
+    let _shared = shared();
+    let (got, end) = close_behind(sluice_wire::commands::close_mode::RESET);
+    assert_eq!(
+        end.expect_err("a reset").kind(),
+        std::io::ErrorKind::ConnectionReset
+    );
+    assert!(got.len() < CHUNKS * 65_536);
+}
+
+/// Every rule looks at all of it at each BYTES event.
+#[test]
+fn an_inspection_shows_together_what_comes_while_policy_is_busy() {
+    let _shared = shared();
+    let h = Harness::with(
+        1,
+        Box::new(|told, commands| {
+            if told.kind == event::HANDSHAKE {
+                commands.send(told, command::INSPECT, [16_384, 30_000, 0, 1, 0]);
+            }
+        }),
+    );
+    let (_, address) = h.listen(listen_spec());
+    let mut client = dial(address);
+    client.write_all(b"1").expect("write");
+    let first = h.next(event::BYTES);
+    h.block_policy(true);
+    for n in 2..=100 {
+        client.write_all(b"x").expect("write");
+        h.until("the engine has read it", |h| byte_counts(h, &first).0 == n);
+    }
+    h.block_policy(false);
+    h.until("everything is shown", |h| {
+        h.all(event::BYTES).last().map(|it| it.bytes.len()) == Some(100)
+    });
+    let shown = h.all(event::BYTES).len();
+    assert!(shown <= 4, "{shown} times");
+    crate::support::reset(client);
+    h.settle();
+}
+
 #[test]
 fn an_applet_gets_no_more_than_its_credit_and_sends_until_its_fin() {
     let _shared = shared();

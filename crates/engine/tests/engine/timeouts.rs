@@ -325,6 +325,183 @@ fn a_side_that_is_held_back_is_not_silent() {
     h.settle();
 }
 
+/// An applet that gets 4 bytes, and then what the test gives it.
+fn applet(credit: i32) -> Answer {
+    Box::new(move |told, commands| {
+        if told.kind == event::HANDSHAKE {
+            commands.send(told, command::APPLET, [credit, 0, 0, 0, 0]);
+        }
+    })
+}
+
+#[test]
+fn an_applet_that_does_not_read_is_not_its_clients_silence() {
+    let _shared = shared();
+    let h = Harness::with(1, applet(4));
+    let (_, address) = h.listen(ListenSpec {
+        client_timeout: SHORT,
+        ..listen_spec()
+    });
+    let mut client = dial(address);
+    client.write_all(b"more than four").expect("write");
+    let first = h.next(event::DATA);
+    assert_eq!(first.bytes, b"more");
+    std::thread::sleep(std::time::Duration::from_millis(SHORT * 5));
+    assert!(h.all(event::CLOSED).is_empty(), "it is the applet's time");
+    h.commands.send(&first, command::CREDIT, [1000, 0, 0, 0, 0]);
+    assert_eq!(h.nth(event::DATA, 1).bytes, b" than four");
+    // From here on it is the client's.
+    let closed = h.next(event::CLOSED);
+    assert_reason(
+        closed.reason(),
+        by::TIMEOUT,
+        phase::DATA,
+        code::CLIENT_TIMEOUT,
+    );
+    h.settle();
+}
+
+#[test]
+fn a_client_that_does_not_read_what_a_slow_applet_answers_is_cut() {
+    let _shared = shared();
+    let h = Harness::with(1, applet(1000));
+    let (_, address) = h.listen(ListenSpec {
+        client_timeout: SHORT,
+        client_fin_timeout: SHORT,
+        ..listen_spec()
+    });
+    let mut client = dial(address);
+    client.write_all(b"ask").expect("write");
+    client.shutdown(Shutdown::Write).expect("FIN");
+    let first = h.next(event::DATA);
+    // Nobody owes anything while the applet thinks; then the client has to read.
+    std::thread::sleep(std::time::Duration::from_millis(SHORT * 5));
+    assert!(h.all(event::CLOSED).is_empty(), "the applet has its time");
+    let chunk = vec![7_u8; 65_536];
+    let mut sent = 0;
+    while h.all(event::CLOSED).is_empty() {
+        if sent < 200 {
+            h.commands
+                .send_bytes(&first, command::SEND, [0; 5], 0, &chunk);
+            sent += 1;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let closed = h.next(event::CLOSED);
+    assert_reason(
+        closed.reason(),
+        by::TIMEOUT,
+        phase::CLOSE,
+        code::CLIENT_FIN_TIMEOUT,
+    );
+    drop(client);
+    h.settle();
+}
+
+/// Sealed records that wait for the client are its to take.
+#[test]
+fn a_tls_client_that_does_not_read_is_named_and_not_the_server_that_is_held_back() {
+    let _shared = shared();
+    let s = crate::tls::Secure::start(sluice_engine::tls::config::Version::Tls13);
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("upstream");
+    s.h.route(Route {
+        server_timeout: SHORT,
+        ..route_to(Destination::Tcp(upstream.local_addr().expect("address")))
+    });
+    let asked = handshake::TLS | handshake::ACCEPT_SESSION;
+    let (_, address) = s.h.listen(ListenSpec {
+        handshakes: asked,
+        ask: asked,
+        client_timeout: SHORT * 10,
+        ..listen_spec()
+    });
+    let mut stream = crate::tls::secure(dial(address), crate::tls::client());
+    stream.write_all(b"GET").expect("write");
+    let mut server = accept(&upstream);
+    expect(&mut server, b"GET");
+    server.set_nonblocking(true).expect("nonblocking");
+    let bytes = vec![4_u8; 65_536];
+    while s.h.all(event::CLOSED).is_empty() {
+        while let Ok(1..) = server.write(&bytes) {}
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let closed = s.h.next(event::CLOSED);
+    assert_reason(
+        closed.reason(),
+        by::TIMEOUT,
+        phase::DATA,
+        code::CLIENT_TIMEOUT,
+    );
+    drop((stream, server));
+    s.h.settle();
+}
+
+#[test]
+fn an_inspection_without_delay_waits_no_longer_than_the_client_may_be_silent() {
+    let _shared = shared();
+    let h = Harness::with(
+        1,
+        Box::new(|told, commands| {
+            if told.kind == event::HANDSHAKE {
+                commands.send(told, command::INSPECT, [100, 0, 0, 1, 0]);
+            }
+        }),
+    );
+    let (_, address) = h.listen(ListenSpec {
+        client_timeout: SHORT,
+        ..listen_spec()
+    });
+    let mut client = dial(address);
+    client.write_all(b"half").expect("write");
+    let closed = h.next(event::CLOSED);
+    assert_reason(
+        closed.reason(),
+        by::TIMEOUT,
+        phase::CONTENT,
+        code::CLIENT_TIMEOUT,
+    );
+    h.settle();
+}
+
+/// The process is stopped, or the machine stands still: here at the doorbell.
+#[test]
+fn a_loop_that_was_asleep_does_not_blame_its_clients() {
+    let _shared = shared();
+    const TIMEOUT: u64 = 700;
+    let Session {
+        h,
+        mut client,
+        mut server,
+    } = Session::with(
+        ListenSpec {
+            client_timeout: TIMEOUT,
+            ..listen_spec()
+        },
+        |route| route.server_timeout = TIMEOUT,
+    );
+    client.write_all(b"awake").expect("write");
+    expect(&mut server, b"awake");
+    h.gate.close();
+    let asked = h.next(event::HANDSHAKE);
+    let port = h.record(&asked, sluice_wire::ring_layout::field::PORTS) >> 16;
+    let other = dial(([127, 0, 0, 1], port as u16).into());
+    h.until("the worker is held at its doorbell", |h| h.gate.holds());
+    std::thread::sleep(std::time::Duration::from_millis(TIMEOUT * 2));
+    h.gate.open();
+    client.write_all(b"still here").expect("write");
+    expect(&mut server, b"still here");
+    // Its time runs again.
+    let of_it = |h: &Harness| {
+        let mut ends = h.all(event::CLOSED);
+        ends.retain(|closed| closed.slot == asked.slot);
+        ends.pop()
+    };
+    h.until("it is timed out at last", |h| of_it(h).is_some());
+    assert_eq!(of_it(&h).map(|it| it.reason() & 15), Some(by::TIMEOUT));
+    drop((client, server, other));
+    h.settle();
+}
+
 #[test]
 fn a_tunnel_has_its_own_time_out_once_both_have_spoken() {
     let _shared = shared();
