@@ -113,7 +113,7 @@ for (const kind of engineKinds) {
     assert.ok(table && entry !== undefined)
     assert.equal(table.get(entry, 'connCur'), 0)
     assert.equal(table.get(entry, 'connCnt'), ended - unknown)
-    const defects = lines.filter(({ level, rule }) => level >= 50 && rule !== 'route')
+    const defects = lines.filter(({ level, msg }) => level >= 50 && msg !== 'rule route failed')
     assert.deepEqual(defects, [])
   })
 }
