@@ -172,14 +172,11 @@ engineTest('a silent client of an applet', async (h) => {
   assert.equal((await h.next('closed')).reason, 'timeout data client-timeout')
 })
 
-/** Until the native engine does the same. */
-const slowTest: typeof engineTest = (name, run) => engineTest(name, run, { kinds: ['js'] })
-
 for (const [what, bytes] of [
   ['more than it takes', 'more than four'],
   ['as much as it takes', 'four'],
 ] as const) {
-  slowTest(`an applet is slow, and its client sent ${what}: nobody is silent`, async (h) => {
+  engineTest(`an applet is slow, and its client sent ${what}: nobody is silent`, async (h) => {
     const { port } = await h.listenPort({ clientTimeout: 500 })
     h.answers.handshake = ({ conn, generation }) => h.engine.applet(conn, generation, 4, 0)
     const client = await h.dial({ port })
@@ -197,7 +194,7 @@ for (const [what, bytes] of [
   })
 }
 
-slowTest('a client that has sent its FIN and does not read the answer is silent', async (h) => {
+engineTest('a client that has sent its FIN and does not read the answer is silent', async (h) => {
   const { port } = await h.listenPort({ clientTimeout: 500, clientFinTimeout: 500 })
   h.answers.handshake = ({ conn, generation }) => h.engine.applet(conn, generation, 1000, 0)
   const client = await h.dial({ port })
@@ -213,26 +210,29 @@ slowTest('a client that has sent its FIN and does not read the answer is silent'
   assert.equal((await h.next('closed')).reason, 'timeout close client-fin-timeout')
 })
 
-slowTest('close sends what was given before, however much a slow client has to take', async (h) => {
-  const client = await appletClient(h, 1000)
-  client.pause()
-  const { conn, generation } = await h.next('handshake')
-  const block = randomBytes(60_000)
-  const blocks = 300
-  for (let i = 0; i < blocks; i++) h.engine.send(conn, generation, block, false)
-  h.engine.close(conn, generation, done, CloseMode.CLOSE, 0)
-  await delay(100)
-  client.resume()
-  const all = await client.readToEnd()
-  assert.equal(all.length, blocks * block.length)
-  for (let at = 0; at < all.length; at += block.length) {
-    assert.ok(all.subarray(at, at + block.length).equals(block), `other bytes at ${at}`)
-  }
-  client.fin()
-  assert.equal((await h.next('closed')).reason, 'policy data done')
-})
+engineTest(
+  'close sends what was given before, however much a slow client has to take',
+  async (h) => {
+    const client = await appletClient(h, 1000)
+    client.pause()
+    const { conn, generation } = await h.next('handshake')
+    const block = randomBytes(60_000)
+    const blocks = 300
+    for (let i = 0; i < blocks; i++) h.engine.send(conn, generation, block, false)
+    h.engine.close(conn, generation, done, CloseMode.CLOSE, 0)
+    await delay(100)
+    client.resume()
+    const all = await client.readToEnd()
+    assert.equal(all.length, blocks * block.length)
+    for (let at = 0; at < all.length; at += block.length) {
+      assert.ok(all.subarray(at, at + block.length).equals(block), `other bytes at ${at}`)
+    }
+    client.fin()
+    assert.equal((await h.next('closed')).reason, 'policy data done')
+  },
+)
 
-slowTest(
+engineTest(
   'a client that does not take what close has still to send ends by its time-out',
   async (h) => {
     const { port } = await h.listenPort({ clientTimeout: 500, clientFinTimeout: 500 })

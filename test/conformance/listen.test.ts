@@ -150,30 +150,25 @@ const slowly: Record<string, (h: Harness, told: Told & { bit: number }) => Promi
 }
 
 for (const [what, answer] of Object.entries(slowly)) {
-  engineTest(
-    `a unix client writes and closes while policy ${what}`,
-    async (h) => {
-      const folder = mkdtempSync(join(tmpdir(), 'sluice-'))
-      try {
-        const upstream = await h.server({ path: join(folder, 'server') })
-        const path = join(folder, 'front')
-        await h.listen({ address: { kind: 'unix', path } })
-        h.route(join(folder, 'server'))
-        h.answers.handshake = (told) => void answer(h, told)
-        const client = await h.dial({ path })
-        await client.send('fire and forget')
-        client.destroy()
-        const server = await upstream.accept()
-        assert.equal((await server.readToEnd()).toString(), 'fire and forget')
-        server.fin()
-        assert.equal((await h.next('closed')).reason, 'client data done')
-      } finally {
-        rmSync(folder, { recursive: true })
-      }
-      // Until the native engine does the same.
-    },
-    { kinds: ['js'] },
-  )
+  engineTest(`a unix client writes and closes while policy ${what}`, async (h) => {
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-'))
+    try {
+      const upstream = await h.server({ path: join(folder, 'server') })
+      const path = join(folder, 'front')
+      await h.listen({ address: { kind: 'unix', path } })
+      h.route(join(folder, 'server'))
+      h.answers.handshake = (told) => void answer(h, told)
+      const client = await h.dial({ path })
+      await client.send('fire and forget')
+      client.destroy()
+      const server = await upstream.accept()
+      assert.equal((await server.readToEnd()).toString(), 'fire and forget')
+      server.fin()
+      assert.equal((await h.next('closed')).reason, 'client data done')
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
 }
 
 engineTest(

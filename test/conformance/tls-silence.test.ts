@@ -7,10 +7,6 @@ import { makeAuthority } from '../support/certificates.js'
 import { recordEnds } from '../support/tls-relay.js'
 import { type Stage, terminating, tlsTest } from '../support/tls-site.js'
 
-/** Until the native engine does the same. */
-const silenceTest: typeof tlsTest = (name, prepare, run, options) =>
-  tlsTest(name, prepare, run, { ...options, kinds: ['js'] })
-
 const ca = makeAuthority()
 const front = ca.issue({ names: ['front.example'] })
 const tls = { cert: front.pemFile }
@@ -20,7 +16,7 @@ const ALERT = 21
 /** From what fits into the kernel's buffers to what does not. */
 const ANSWERS = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 40].map((n) => n * MEGABYTE - n * 777)
 
-silenceTest(
+tlsTest(
   'a client that ends its side and does not read the answer, of any size',
   terminating(tls, {
     config: {
@@ -44,7 +40,7 @@ silenceTest(
   },
 )
 
-silenceTest(
+tlsTest(
   'a client that pauses for longer than the time-out of the server, and goes on',
   terminating(tls, { backend: { timeouts: { server: '500ms' } } }),
   async (stage) => {
@@ -76,7 +72,7 @@ async function alertsAfter(stage: Stage): Promise<number> {
 for (const size of [1, 16_384, 300_000, MEGABYTE]) {
   const content = Buffer.alloc(size, 'last ')
 
-  silenceTest(
+  tlsTest(
     `an applet returns behind ${size} bytes: a close_notify follows`,
     terminating(tls, {
       backend: {
@@ -96,7 +92,7 @@ for (const size of [1, 16_384, 300_000, MEGABYTE]) {
     },
   )
 
-  silenceTest(
+  tlsTest(
     `a rule replies with ${size} bytes: a close_notify follows`,
     terminating(tls, { frontend: { tcpRequest: { content: [() => reply(content)] } } }),
     async (stage) => {
@@ -133,7 +129,7 @@ for (const [how, finish, reason] of [
       finish()
     })
     const backend = { servers: { a: applet } }
-    silenceTest(
+    tlsTest(
       `an applet ${how} while its client does not read, ${secure ? 'TLS' : 'clear'}: what was acknowledged arrives`,
       secure ? terminating(tls, { backend }) : { backend },
       async (stage) => {
