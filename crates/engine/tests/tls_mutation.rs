@@ -117,6 +117,66 @@ fn spoil(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
+/// A layer and its client with a complete handshake between them.
+fn secured(buffers: &mut BufferPool) -> Tls {
+    let mut tls = Tls::accept(server(Version::Tls13)).expect("server");
+    let mut client = far_client();
+    while tls.is_handshaking() || client.is_handshaking() {
+        let mut bytes = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut bytes).expect("write");
+        }
+        tls.open(&mut bytes, &mut [], buffers).expect("records");
+        if let Some(out) = tls.outgoing.take() {
+            client.read_tls(&mut out.bytes()).expect("read");
+            client.process_new_packets().expect("records");
+            buffers.give_back(&mut Some(out));
+        }
+    }
+    tls
+}
+
+/// A record that no key has encrypted.
+const NONSENSE: [u8; 25] = [
+    23, 3, 3, 0, 20, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
+];
+
+#[test]
+fn a_failure_has_one_alert_and_is_the_last_that_happens() {
+    let mut buffers = BufferPool::default();
+    let mut tls = secured(&mut buffers);
+    let failure = tls.open(&mut NONSENSE.clone(), &mut [], &mut buffers);
+    let failure = failure.expect_err("nonsense");
+    assert!(tls.outgoing.is_some(), "the alert");
+    buffers.give_back(&mut tls.outgoing);
+    for _ in 0..2 {
+        let again = tls.open(&mut NONSENSE.clone(), &mut [], &mut buffers);
+        assert_eq!(again.expect_err("failed").code, failure.code);
+        let mut cipher = buffers.take_records();
+        assert!(
+            tls.seal(b"answer", true, &mut cipher, &mut buffers)
+                .is_err()
+        );
+        buffers.put_records(cipher);
+        assert!(tls.outgoing.is_none(), "nothing is said behind the alert");
+    }
+    assert_eq!(buffers.borrowed(), 0);
+}
+
+#[test]
+fn no_alert_follows_our_close_notify() {
+    let mut buffers = BufferPool::default();
+    let mut tls = secured(&mut buffers);
+    let mut cipher = buffers.take_records();
+    tls.seal(b"", true, &mut cipher, &mut buffers)
+        .expect("close_notify");
+    buffers.put_records(cipher);
+    let outcome = tls.open(&mut NONSENSE.clone(), &mut [], &mut buffers);
+    assert!(outcome.is_err());
+    assert!(tls.outgoing.is_none());
+    assert_eq!(buffers.borrowed(), 0);
+}
+
 #[test]
 fn clients_that_send_anything_never_make_it_panic() {
     let configs = [server(Version::Tls12), server(Version::Tls13)];

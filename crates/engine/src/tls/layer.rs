@@ -171,13 +171,17 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// The failure is kept; the alert about it is in `outgoing`.
+    /// The failure is kept, and is every later answer; the alert about it is in
+    /// `outgoing`, unless close_notify was our last word.
     pub fn open(
         &mut self,
         cipher: &mut [u8],
         into: &mut [u8],
         buffers: &mut BufferPool,
     ) -> Result<usize, Failure> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
         let mut sink = Sink {
             into,
             filled: 0,
@@ -208,7 +212,9 @@ impl Tls {
                 Ok(filled)
             }
             Err(error) => {
-                self.take_alert(rest, buffers);
+                if !self.notified {
+                    self.take_alert(rest, buffers);
+                }
                 let failure = classify(&error);
                 if is_unresolved(&error) {
                     self.correct_alert(buffers);
@@ -273,6 +279,9 @@ impl Tls {
         cipher: &mut [u8],
         buffers: &mut BufferPool,
     ) -> Result<usize, Failure> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
         let mut at = 0;
         if let Some(buffer) = &self.outgoing {
             at = buffer.len();
