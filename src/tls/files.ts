@@ -4,7 +4,15 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ResolvedServerTls } from '../config/resolved.js'
 import { type CertificateSource, sourceOf } from './certificates.js'
-import { describeFailure, type Fault, type Read } from './pem.js'
+import {
+  describeFailure,
+  type Fault,
+  isCertificate,
+  isKey,
+  pemBlocks,
+  type Read,
+  readContent,
+} from './pem.js'
 
 /** What a missing file looks like. */
 export const MISSING = '-'
@@ -29,6 +37,31 @@ export async function findSources(tls: ResolvedServerTls): Promise<Read<Certific
     else faults.push(...found.faults)
   }
   return faults.length > 0 ? { faults } : { value: sources }
+}
+
+/** Files that should hold their key, with what they looked like when that was seen. */
+const keyless = new Map<string, { state: string; keyless: boolean }>()
+
+/** A certificate without a key, such as an authority's beside those of a server. */
+async function isKeyless(file: string): Promise<boolean> {
+  const state = await look(file)
+  const known = keyless.get(file)
+  if (known?.state === state) return known.keyless
+  const read = await readContent(file)
+  if (!('value' in read)) return false
+  const blocks = pemBlocks(read.value.bytes.toString('latin1'))
+  const found = { state, keyless: blocks.some(isCertificate) && !blocks.some(isKey) }
+  keyless.set(file, found)
+  return found.keyless
+}
+
+/** Those that are a server's: with a key. With none of them, all: what is wrong is told of each. */
+async function ofServers(sources: readonly CertificateSource[]): Promise<CertificateSource[]> {
+  const found: CertificateSource[] = []
+  for (const source of sources) {
+    if (source.key !== source.cert || !(await isKeyless(source.cert))) found.push(source)
+  }
+  return found.length > 0 ? found : [...sources]
 }
 
 /** NAME.pem or NAME.crt, each with NAME.key where that is there and NAME.ocsp where it comes. */
@@ -57,5 +90,5 @@ async function scan(directory: string): Promise<Read<CertificateSource[]>> {
       inFolder: true,
     }
   })
-  return { value }
+  return { value: await ofServers(value) }
 }

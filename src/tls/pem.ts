@@ -51,9 +51,12 @@ export function describeFailure(error: NodeJS.ErrnoException, kind = 'file'): st
   }
 }
 
-/** The blocks of a text, in order. What stands between them is commentary. */
+/**
+ * The blocks of a text, in order. A label begins its line (RFC 7468 section 2): what stands
+ * between blocks, or in front of a label that is commented out, is commentary.
+ */
 export function pemBlocks(text: string): PemBlock[] {
-  const pattern = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?-----END \1-----/g
+  const pattern = /^-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?^-----END \1-----/gm
   return Array.from(text.matchAll(pattern), ([block, label = '']) => ({ label, text: block }))
 }
 
@@ -72,7 +75,8 @@ export function describeContent(bytes: Buffer, blocks: readonly PemBlock[]): str
     const labels = [...new Set(blocks.map(({ label }) => label))]
     return `holds only ${labels.join(' and ')}`
   }
-  if (bytes.includes('-----BEGIN ')) return 'is cut short: a BEGIN line has no END line'
+  if (/^-----BEGIN /m.test(bytes.toString('latin1')))
+    return 'is cut short: a BEGIN line has no END line'
   // DER and PKCS#12 begin with a SEQUENCE.
   if (bytes[0] === 0x30 && (bytes[1] ?? 0) >= 0x80) return 'is binary (DER or PKCS#12), not PEM'
   return 'is not PEM'

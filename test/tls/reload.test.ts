@@ -4,6 +4,7 @@ import { renameSync, rmSync, symlinkSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import type { ServerContexts } from '#sluice/tls/contexts.js'
+import { pemBlocks } from '#sluice/tls/pem.js'
 import { makeAuthority, makeKey } from '../support/certificates.js'
 import { messages, tray, type World, world } from './support.js'
 
@@ -416,4 +417,25 @@ test('swapping a thousand contexts again and again leaves a thousand', async () 
       assert.equal(serial(one.bind.choose(name), one), serialOf(wanted))
     }
   }
+})
+
+test('a folder with the certificate of an authority beside those of a server', async () => {
+  const folder = tray({ 'ca.crt': ca.cert, 'tls.crt': a1.cert, 'tls.key': a1.key })
+  const one = await loaded({ binds: [{ cert: folder.path }] })
+  const files = () => one.store.certificates().map(({ file }) => file)
+  assert.deepEqual(files(), [folder.at('tls.crt')])
+  // Once it has its key it is one of a server.
+  folder.put('ca.crt', pem(b1))
+  const { errors } = await one.store.reload()
+  assert.deepEqual([errors, files()], [[], [folder.at('ca.crt'), folder.at('tls.crt')]])
+})
+
+test('a label begins its line: what is in front of it is commentary', () => {
+  const [text, commented] = [a1.cert, b1.cert].map((cert) => cert.trim())
+  const blocks = pemBlocks(`about it\n${text}\n# ${commented}\n# x -----END CERTIFICATE-----\n`)
+  assert.deepEqual(
+    blocks.map((block) => block.text),
+    [text],
+  )
+  assert.equal(pemBlocks(`${text}\r\n${commented}`.replaceAll('\n', '\r\n')).length, 2)
 })

@@ -6,7 +6,7 @@ import { tlsError } from './tls-names.js'
 
 /** Blocks of a PEM text with this label, each with its first and last line. */
 export function pemBlocks(text: string, label: string): string[] {
-  const block = new RegExp(`-----BEGIN ${label}-----[^-]*-----END ${label}-----`, 'g')
+  const block = new RegExp(`^-----BEGIN ${label}-----[^-]*^-----END ${label}-----`, 'gm')
   return text.match(block) ?? []
 }
 
@@ -32,7 +32,7 @@ export function checkCertificate({ chain, key }: TlsCertificate): void {
 }
 
 function privateKey(text: string): KeyObject {
-  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) throw tlsError('There is no private key.')
+  if (!/^-----BEGIN [A-Z ]*PRIVATE KEY-----/m.test(text)) throw tlsError('There is no private key.')
   if (text.includes('ENCRYPTED')) throw tlsError('The private key is encrypted.')
   try {
     return createPrivateKey(text)
