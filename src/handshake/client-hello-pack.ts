@@ -4,6 +4,7 @@
  * ArrayBuffer of its own live as long as the connection.
  */
 
+import { isIP } from 'node:net'
 import { Layout } from '../engine/wire.js'
 
 /** A ClientHello that is well-formed. */
@@ -25,17 +26,17 @@ const EXTENSION_VERSIONS = 43
 
 /** Message type and length, version, random. */
 const SESSION_ID = 4 + 2 + 32
-const MAX_NAME = 253
-const MAX_LABEL = 63
+/** Bytes of a server name that are kept; a host name has 253 at most. */
+const MAX_NAME = 255
 
-const DOT = '.'
-/** Lower-case character of each byte that host names have; '' for all others. */
-const HOST_CHARACTERS: readonly string[] = Array.from({ length: 256 }, (_, byte) => {
-  const character = String.fromCharCode(byte).toLowerCase()
-  return byte < 128 && /[a-z0-9_.-]/.test(character) ? character : ''
+/** Each byte of a server name as policies and logs see it: lower case, and `\xNN` for what is not printable. */
+const NAME_CHARACTERS: readonly string[] = Array.from({ length: 256 }, (_, byte) => {
+  const printable = byte > 32 && byte < 127 && byte !== 92
+  if (printable) return String.fromCharCode(byte).toLowerCase()
+  return `\\x${byte.toString(16).padStart(2, '0')}`
 })
 
-/** Undefined for more than MAX_HELLO bytes, a wrong length, or a server name that is no host name. */
+/** Undefined for more than MAX_HELLO bytes, or a wrong length. */
 export function packHello(message: Uint8Array): PackedFields | undefined {
   const end = message.length
   if (end > Layout.MAX_HELLO || end < SESSION_ID + 1) return undefined
@@ -126,23 +127,23 @@ function readServerName(message: Uint8Array, from: number, end: number): string 
   return found ?? ''
 }
 
-/** Letters, digits, hyphens, underscores and dots, in lower case; a final dot is dropped. */
+/** Whatever it is, it is only looked at: what is no host name is nobody's. A final dot is dropped. */
 function readHostName(message: Uint8Array, from: number, end: number): string | undefined {
-  const last = end > from && message[end - 1] === 46 ? end - 1 : end
-  if (last === from || last - from > MAX_NAME) return undefined
+  if (end === from) return undefined
+  const last = message[end - 1] === 46 && end - from > 1 ? end - 1 : end
   let name = ''
-  let label = 0
-  for (let at = from; at < last; at++) {
-    const character = HOST_CHARACTERS[message[at] as number] as string
-    if (character === DOT) {
-      if (label === 0) return undefined
-      label = 0
-    } else if (character === '' || (character === '-' && label === 0) || ++label > MAX_LABEL) {
-      return undefined
-    }
-    name += character
+  for (let at = from; at < Math.min(last, from + MAX_NAME); at++) {
+    name += NAME_CHARACTERS[message[at] as number]
   }
-  return label === 0 ? undefined : name
+  return last - from > MAX_NAME ? `${name}...` : name
+}
+
+/** What rustls takes for a DNS name: labels of letters, digits, hyphens inside and underscores. */
+const DNS_NAME = /^(?=.{1,253}$)(?:(?!-)[a-z0-9_-]{1,63}(?<!-)\.)*(?!-|\d+$)[a-z0-9_-]{1,63}(?<!-)$/
+
+/** Whether a name of a client, as `packHello` has it, is a DNS name or an IP address. */
+export function isHostName(name: string): boolean {
+  return DNS_NAME.test(name) || isIP(name) !== 0
 }
 
 /** A list of 16-bit numbers behind its length. */

@@ -9,7 +9,10 @@ import { ja4 } from './ja4.js'
 
 /** What a client offers. Fields are decoded on first use. */
 export interface ClientHello {
-  /** The name asked for (SNI, RFC 6066) in lower case without a final dot; '' for none. */
+  /**
+   * The name asked for (SNI, RFC 6066) in lower case without a final dot; '' for none. Clients
+   * may send anything: what is not printable is `\xNN`, and behind 255 bytes comes '...'.
+   */
   readonly serverName: string
   /** Protocols offered (ALPN, RFC 7301), in the client's order; one character a byte. */
   readonly alpn: readonly string[]

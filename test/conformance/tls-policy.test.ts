@@ -392,3 +392,18 @@ for (const bound of [
     await stage.site.until(() => stage.site.upstream.all.length === 60, 'all are served')
   })
 }
+
+for (const servername of ['a.example:443', '*.a.example', 'a..example', '-x-.w.example', '::1']) {
+  tlsTest(`a name that is no host name: ${servername}`, terminating(tls), async (stage) => {
+    const { peer } = await stage.attempt({ servername })
+    if (stage.kind === 'native' && servername !== '::1') {
+      // rustls does not serve it.
+      assert.equal(peer, undefined)
+      assert.equal((await stage.end(0)).reason, 'client tls tls-no-certificate')
+    } else {
+      assert.ok(peer)
+      peer.destroy()
+    }
+    assert.equal((await stage.site.record(0)).tls?.serverName, servername)
+  })
+}
