@@ -205,9 +205,16 @@ fn bind_tcp(
     Ok(socket)
 }
 
+/// Most bytes of a client's socket that the kernel may hold beside what is on its way.
+/// Without a limit a client that does not read holds 4 MB of them, and a few hundred such
+/// clients all the memory that the kernel has for TCP: then it drops segments of everybody,
+/// and each one costs a retransmission of 200 ms.
+const UNSENT_LIMIT: u32 = 256 * 1024;
+
 /// Options that accepted sockets inherit on Linux: no system call for each.
 fn set_inherited(spec: &ListenSpec, socket: &OwnedFd) -> std::result::Result<(), ListenError> {
     at("TCP_NODELAY", sockopt::set_tcp_nodelay(socket, true))?;
+    sys::set_unsent_limit(socket, UNSENT_LIMIT);
     at("keep-alive", spec.liveness.apply(socket))
 }
 

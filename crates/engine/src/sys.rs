@@ -312,6 +312,20 @@ fn set_user_timeout(socket: impl AsFd, milliseconds: u32) -> Result<()> {
     }
 }
 
+/// Bounds what a socket holds that is not on its way yet (TCP_NOTSENT_LOWAT). Where the
+/// system has no such option the socket's buffer is the bound.
+pub fn set_unsent_limit(socket: impl AsFd, bytes: u32) {
+    #[cfg(target_os = "linux")]
+    let _ = set_option(
+        socket,
+        libc::IPPROTO_TCP,
+        libc::TCP_NOTSENT_LOWAT,
+        bytes as i32,
+    );
+    #[cfg(not(target_os = "linux"))]
+    let _ = (socket, bytes);
+}
+
 /// Holds accepted connections back until bytes arrive, for up to `seconds`.
 ///
 /// # Errors

@@ -498,3 +498,27 @@ fn an_applet_gets_no_more_than_its_credit_and_sends_until_its_fin() {
     assert_eq!(sent as usize, total);
     h.settle();
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_that_does_not_read_holds_little_of_the_kernels_memory() {
+    let _shared = shared();
+    let Session {
+        h,
+        client,
+        mut server,
+    } = Session::open();
+    let told = h.next(event::HANDSHAKE);
+    server
+        .set_write_timeout(Some(Duration::from_millis(500)))
+        .expect("time-out");
+    let chunk = vec![7; 64 * 1024];
+    // Until nobody on the way takes any more.
+    while server.write_all(&chunk).is_ok() {}
+    let (_, sent) = byte_counts(&h, &told);
+    // Its own receive buffer, and 256 kB of ours; the kernel alone would hold 4 MB.
+    assert!(sent > 0 && sent < 1 << 20, "{sent}");
+    drop((client, server));
+    let _ = h.next(event::CLOSED);
+    h.settle();
+}
