@@ -2,6 +2,7 @@
 
 import type { Clock } from '../clock.js'
 import type { ResolvedBackend, ResolvedServer } from '../config/resolved.js'
+import { formatHostPort } from '../connection/address.js'
 import type { Engine, RouteSpec } from '../engine/engine.js'
 import { SluiceError } from '../errors.js'
 
@@ -99,8 +100,7 @@ function variantSpec(
 
 function formatRouteAddress(address: RouteSpec['address']): string {
   if (address.kind === 'unix') return `unix:${address.path}`
-  const host = address.ip.includes(':') ? `[${address.ip}]` : address.ip
-  return `${host}:${address.port}`
+  return formatHostPort(address.ip, address.port)
 }
 
 export type Router = Pick<Engine, 'route' | 'unroute'>

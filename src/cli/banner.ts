@@ -1,6 +1,7 @@
 /** What `sluice run` prints when it listens. */
 
 import type { ResolvedConfig } from '../config/resolved.js'
+import { formatHostPort } from '../connection/address.js'
 import type { ListenAddresses, SluiceProxy } from '../proxy.js'
 import { packageVersion } from './version.js'
 
@@ -42,8 +43,8 @@ export function formatAddresses(addresses: readonly Address[]): string[] {
       last = next
       i++
     }
-    const host = first.family === 'IPv6' ? `[${first.address}]` : first.address
-    lines.push(`${host}:${first.port}${last === first ? '' : `-${last.port}`}`)
+    const range = last === first ? '' : `-${last.port}`
+    lines.push(`${formatHostPort(first.address, first.port)}${range}`)
   }
   return lines
 }

@@ -128,13 +128,6 @@ export function readIpPort(
   return 'message' in port ? port : { value: { ip, port: port.value } }
 }
 
-/** One line for messages and logs: '127.0.0.1:80', '[::1]:80', 'unix:/run/a.sock', 'fd@3'. */
-export function formatListenAddress(address: ListenAddress): string {
-  if (address.kind === 'unix') return `unix:${address.path}`
-  if (address.kind === 'fd') return `fd@${address.fd}`
-  return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`
-}
-
 function wrongAddress(
   expected: string,
   text: string,

@@ -1,9 +1,10 @@
 /** Binds: from addresses as written to one entry for each listening socket. */
 
-import { parseIp } from '../connection/address.js'
+import { parseIp, scopeOf } from '../connection/address.js'
 import type { ListenAddress } from '../engine/engine.js'
+import { formatListenAddress } from '../engine/listen-address.js'
 import { CidrBlocks } from '../tables/address-set.js'
-import { formatListenAddress, readBindAddress } from './address.js'
+import { readBindAddress } from './address.js'
 import type { Checked, Context } from './context.js'
 import { defaults } from './defaults.js'
 import { formatPath, type Issues, type Path } from './issues.js'
@@ -138,8 +139,7 @@ function claims(address: ListenAddress): string[] {
 /** One spelling for one address and scope. Precondition: `host` is an IP address. */
 function normalHost(host: string): string {
   if (!host.includes(':')) return host
-  const scope = host.indexOf('%')
-  return `${parseIp(host)?.join('.')}${scope < 0 ? '' : host.slice(scope)}`
+  return `${parseIp(host)?.join('.')}${scopeOf(host)}`
 }
 
 function acceptProxy(value: BindConfig['acceptProxy']): ResolvedBind['acceptProxy'] {

@@ -66,6 +66,17 @@ export function parseIp(text: string): Uint8Array | undefined {
   return bytes
 }
 
+/** '127.0.0.1:80', '[::1]:80'. */
+export function formatHostPort(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+/** The scope of an IPv6 address with its '%': '%eth0'; '' for none. */
+export function scopeOf(ip: string): string {
+  const at = ip.indexOf('%')
+  return at < 0 ? '' : ip.slice(at)
+}
+
 /** The other order of a word's bytes. */
 function swap(word: number): number {
   return (word << 24) | ((word << 8) & 0xff0000) | ((word >>> 8) & 0xff00) | (word >>> 24)

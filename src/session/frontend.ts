@@ -5,6 +5,7 @@
 import type { Backend } from '../backend/backend.js'
 import type { ResolvedBind, ResolvedFrontend } from '../config/resolved.js'
 import { parseDuration } from '../config/units.js'
+import { formatHostPort } from '../connection/address.js'
 import { formatReason } from '../connection/reason.js'
 import type { ListenResult, ListenSpec } from '../engine/engine.js'
 import { Handshake, Phase } from '../engine/wire.js'
@@ -75,12 +76,8 @@ export class Listener {
   listening({ listener, address }: ListenResult): void {
     this.id = listener
     this.address = address
-    if (address.family === 'unix') {
-      this.name = `unix:${address.address}`
-    } else {
-      const host = address.family === 'IPv6' ? `[${address.address}]` : address.address
-      this.name = `${host}:${address.port}`
-    }
+    const { family, address: host, port } = address
+    this.name = family === 'unix' ? `unix:${host}` : formatHostPort(host, port)
   }
 }
 

@@ -3,12 +3,12 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import {
   type BindOptions,
-  formatListenAddress,
   readBindAddress,
   readIpPort,
   readServerAddress,
 } from '#sluice/config/address.js'
 import { inheritedSockets } from '#sluice/config/listen-fds.js'
+import { formatListenAddress } from '#sluice/engine/listen-address.js'
 
 const bind = (text: string, options?: BindOptions) => {
   const parsed = readBindAddress(text, { env: {}, ...options })

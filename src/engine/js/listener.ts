@@ -15,8 +15,10 @@ import {
   type Server,
   type Socket,
 } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SluiceError } from '../../errors.js'
-import type { ListenAddress, ListenResult, ListenSpec } from '../engine.js'
+import type { ListenResult, ListenSpec } from '../engine.js'
+import { formatListenAddress, withScope } from '../listen-address.js'
 import { By, Code, Family, Field, Phase } from '../wire.js'
 import { type Ends, endsOf, type LocalAddress, recordEnds, specificAddress } from './addresses.js'
 import { Client } from './client.js'
@@ -74,7 +76,7 @@ export class Listener implements Origin {
   async listen(): Promise<ListenResult> {
     const { address, transparent, originalDst, userTimeout } = this.spec
     const reusePort = this.spec.reusePort === true && !NODE_SHARES_PORTS
-    const name = describe(address)
+    const name = formatListenAddress(address)
     for (const [option, wanted] of Object.entries({
       transparent,
       originalDst,
@@ -266,10 +268,8 @@ export class Listener implements Origin {
     const address = this.#server.address() as AddressInfo | string | null
     if (address !== null && typeof address === 'object') {
       const family = address.family === 'IPv6' ? 'IPv6' : 'IPv4'
-      // Node's text has no interface in it.
-      const asked = this.spec.address
-      const zone = asked.kind === 'tcp' ? asked.host.replace(/^[^%]*/, '') : ''
-      return { family, address: `${address.address.replace(/%.*/, '')}${zone}`, port: address.port }
+      const ip = withScope(address.address, this.spec.address)
+      return { family, address: ip, port: address.port }
     }
     const path = this.spec.address.kind === 'unix' ? this.spec.address.path : undefined
     return { family: 'unix', address: path ?? address ?? '', port: 0 }
@@ -312,10 +312,6 @@ function answers(path: string): Promise<boolean> {
   })
 }
 
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
-}
-
 /** Identity of a file; undefined where there is none. */
 function fileOf(path: string): string | undefined {
   try {
@@ -330,13 +326,6 @@ function discard(socket: Socket): void {
   socket.on('error', () => {})
   if (socket.remoteFamily === undefined) socket.destroy()
   else socket.resetAndDestroy()
-}
-
-function describe(address: ListenAddress): string {
-  if (address.kind === 'fd') return `fd@${address.fd}`
-  if (address.kind === 'unix') return `unix:${address.path}`
-  const host = address.host.includes(':') ? `[${address.host}]` : address.host
-  return `${host}:${address.port}`
 }
 
 const explanations: Record<string, string> = {

@@ -14,6 +14,7 @@ import type {
   TlsClientSpec,
   TlsServerSpec,
 } from '../engine.js'
+import { formatListenAddress, withScope } from '../listen-address.js'
 import { checkReply } from '../reply.js'
 import { Command, Control, Layout, Region, SendFlag } from '../wire.js'
 import { CommandWriter } from './commands.js'
@@ -448,18 +449,11 @@ function reported(
 ): ListenResult['address'] {
   if (asked.kind === 'unix') return { family: 'unix', address: asked.path, port: 0 }
   const { family, address: ip, port: actual } = listenAddress(address, port)
-  // The kernel's text has no interface in it.
-  const zone = asked.kind === 'tcp' ? asked.host.replace(/^[^%]*/, '') : ''
-  return { family, address: `${ip}${zone}`, port: actual }
+  return { family, address: withScope(ip, asked), port: actual }
 }
 
 function listenError(address: ListenAddress, step: string, errno: number): SluiceError {
-  const where =
-    address.kind === 'tcp'
-      ? `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`
-      : address.kind === 'unix'
-        ? `unix:${address.path}`
-        : `fd@${address.fd}`
+  const where = formatListenAddress(address)
   const [name, text] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, 'unknown error']
   const cause = Object.assign(new Error(`${step}: ${text}`), {
     code: name,
