@@ -3,8 +3,8 @@
 import { By, type CodeLabel, Phase } from '../engine/wire.js'
 import { reasonBy, reasonPhase, unpackReason } from './reason.js'
 
-/** `%` is whoever `by` names. A code that is not here stands for itself. */
-const TEXTS: Partial<Record<CodeLabel, string>> = {
+/** `%` is whoever `by` names. */
+const TEXTS: Readonly<Record<CodeLabel, string>> = {
   done: 'session ended',
   reset: '% reset the connection',
   aborted: '% closed too early',
@@ -67,13 +67,12 @@ const TEXTS: Partial<Record<CodeLabel, string>> = {
   'tls-truncated': '% closed TLS without close_notify',
   'tls-renegotiation': '% wants to renegotiate TLS',
   'tls-error': 'TLS failed with %',
+  'tls-hello-dripped': 'ClientHello in too many pieces',
 }
 
 /** The sentence for a reason word. */
 export function reasonText(reason: number): string {
-  const { code } = unpackReason(reason)
-  const text = TEXTS[code] ?? `% ${code}`
-  return text.replace('%', party(reason))
+  return TEXTS[unpackReason(reason).code].replace('%', party(reason))
 }
 
 /** Who the connection was with when it ended: what is by the proxy or a time-out has a side too. */
