@@ -6,6 +6,7 @@
 import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
 import { SluiceError } from '../errors.js'
+import { behindMessage } from './format.js'
 
 /** Lines about one source in a window of ms; the rest is counted. */
 const LINES = 5
@@ -119,10 +120,7 @@ export function shortError(error: unknown): unknown {
 function shortStack(name: string, message: string, stack: string | undefined): string {
   const head = `${name}: ${cut(message)}`
   if (typeof stack !== 'string') return head
-  // The message may have lines that look like frames.
-  const at = message === '' ? -1 : stack.indexOf(message)
-  const frames = stack
-    .slice(at < 0 ? 0 : at + message.length)
+  const frames = behindMessage(stack, message)
     .split('\n')
     .filter((line) => line.startsWith('    at '))
   const own = frames.filter((line) => !line.includes('node:') && !isOurs(line))

@@ -103,14 +103,17 @@ function formatError({ type, name, message, stack }: LoggedError): string {
   const what = `${String(type ?? name ?? 'Error')}: ${String(message ?? '')}`
   const lines = [`  ${escapeText(what)}`]
   if (typeof stack !== 'string') return lines.join('\n')
-  // The message may have lines that look like frames: what is behind it counts.
-  const text = String(message ?? '')
-  const begin = text === '' ? -1 : stack.indexOf(text)
-  const rest = begin < 0 ? stack : stack.slice(begin + text.length)
-  for (const line of rest.split('\n').slice(1)) {
+  const [, ...frames] = behindMessage(stack, String(message ?? '')).split('\n')
+  for (const line of frames) {
     if (line.trim() !== '') lines.push(`    ${escapeText(line.trim())}`)
   }
   return lines.join('\n')
+}
+
+/** The part of a stack behind its message, which may have lines that look like frames. */
+export function behindMessage(stack: string, message: string): string {
+  const at = message === '' ? -1 : stack.indexOf(message)
+  return at < 0 ? stack : stack.slice(at + message.length)
 }
 
 /**

@@ -12,7 +12,19 @@ import type { ClientTls } from './client-tls.js'
 import type { ClientConnection } from './connection.js'
 import type { FailedAttempt } from './session.js'
 
-export interface SessionRecord {
+/** Why a session or an attempt to connect ended. */
+interface EndRecord {
+  by: ByLabel
+  phase: PhaseLabel
+  code: CodeLabel
+  /** Of the socket error behind the code, where there is one, and its name ('ECONNREFUSED'). */
+  errno: number | undefined
+  error: string | undefined
+  /** Name of the alert (RFC 8446 section 6) that the peer sent, for 'tls-alert'. */
+  alert: string | undefined
+}
+
+export interface SessionRecord extends EndRecord {
   id: string
   frontend: string
   /** Address of the listener. */
@@ -30,14 +42,6 @@ export interface SessionRecord {
   /** Bytes from and to the client. */
   bytesIn: number
   bytesOut: number
-  by: ByLabel
-  phase: PhaseLabel
-  code: CodeLabel
-  /** Of the socket error behind the code, where there is one, and its name ('ECONNREFUSED'). */
-  errno: number | undefined
-  error: string | undefined
-  /** Name of the alert (RFC 8446 section 6) that the peer sent, for 'tls-alert'. */
-  alert: string | undefined
   /** With the client: what there was of TLS, also where its handshake failed. */
   tls: TlsRecord | undefined
   /** With the server, where its handshake was completed. */
@@ -53,15 +57,10 @@ export interface SessionRecord {
 }
 
 /** A connect that failed: where it went, and why it failed. */
-export interface AttemptRecord {
+export interface AttemptRecord extends EndRecord {
   server: string | undefined
+  /** As `serverAddress`; undefined where there was none to connect to. */
   address: string | undefined
-  by: ByLabel
-  phase: PhaseLabel
-  code: CodeLabel
-  errno: number | undefined
-  error: string | undefined
-  alert: string | undefined
 }
 
 /** TLS of a client. Where its handshake was not completed there is no more than what it asked for. */
@@ -120,7 +119,7 @@ export function buildRecord(
 }
 
 /** For an alert, the engine's errno is its number. */
-function errorOf(reason: number, errno: number): Pick<SessionRecord, 'errno' | 'error' | 'alert'> {
+function errorOf(reason: number, errno: number): Pick<EndRecord, 'errno' | 'error' | 'alert'> {
   if (reasonCode(reason) === Code.TLS_ALERT) {
     return { errno: undefined, error: undefined, alert: alertName(errno) }
   }
