@@ -168,7 +168,7 @@ export class BackendServer implements Server {
 
   get #offset(): number | undefined {
     const { address } = this.config
-    return address.kind === 'ip' || address.kind === 'host' ? address.offset : undefined
+    return 'offset' in address ? address.offset : undefined
   }
 
   /** The port for this connection, where it is the client's with an offset. */

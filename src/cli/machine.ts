@@ -22,7 +22,7 @@ export function checkMachine(config: ResolvedConfig): ConfigIssue[] {
 /** Why there can be no socket at `path`; a socket that is there may be an old one, and is replaced. */
 function socketProblem(path: string): string | undefined {
   // An abstract socket is no file.
-  if (path.startsWith('@') || path.startsWith('\0')) return undefined
+  if (path.startsWith('@')) return undefined
   const folder = dirname(resolve(path))
   const wrong = (why: string) => `cannot listen on unix:${path}: ${why}.`
   try {

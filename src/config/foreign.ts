@@ -99,7 +99,7 @@ const words: Record<string, string> = {
   clusters: "are 'backends'",
   endpoints: "are 'servers' of a backend",
   filterchains: RULES,
-  // Ours, where they are verdicts
+  // Anybody's
   rules: RULES,
 }
 

@@ -25,7 +25,7 @@ function leadsTo(frontend: ResolvedFrontend, bind: ResolvedBind, backend: string
 }
 
 function offsetOf({ address }: ResolvedServer): number | undefined {
-  return address.kind === 'ip' || address.kind === 'host' ? address.offset : undefined
+  return 'offset' in address ? address.offset : undefined
 }
 
 function problem(bind: ResolvedBind, offset: number | undefined): string | undefined {

@@ -46,7 +46,7 @@ const timeoutFields: Record<keyof TimeoutsConfig, z.ZodType> = {
   ),
 }
 
-/** Most seconds that the kernel takes for keep-alive. */
+/** Longest time that the kernel takes for keep-alive, in ms: 32767 seconds. */
 const MAX_PROBE = 32_767_000
 
 const keepAlive = object<KeepAliveConfig>({

@@ -40,7 +40,7 @@ import type { TlsServerContext } from './tls-contexts.js'
 import { peerCertificate, summaryOf, type TlsHandshakeOwner } from './tls-layer.js'
 
 /** Bytes that are read ahead of policy, so that a FIN or RST behind them is seen; the longest PROXY header fits. */
-export const READ_AHEAD = PROXY_V2_FIXED + PROXY_V2_MAX + 1024
+const READ_AHEAD = PROXY_V2_FIXED + PROXY_V2_MAX + 1024
 
 const Mode = {
   /** Handshakes run, or policy is asked about one. */
@@ -59,7 +59,7 @@ const Mode = {
 const ABORTED = { by: By.CLIENT, code: Code.ABORTED, errno: 0 }
 /** Bytes that policy sees of what is no ClientHello. */
 const SHOWN = 1024
-const NO_TLVS = new Uint8Array(0)
+const NO_BYTES = new Uint8Array(0)
 
 export class Client implements SideHandler, TlsHandshakeOwner {
   readonly side: Side
@@ -73,7 +73,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
   #mode: number = Mode.HANDSHAKE
   readonly #pending: PendingHandshakes
   /** TLVs of the PROXY header that policy has not seen yet. */
-  #tlvs: Uint8Array = NO_TLVS
+  #tlvs: Uint8Array = NO_BYTES
   /** The ClientHello, or what came instead, while policy decides about it. */
   #hello: Framed | undefined
   readonly #helloReader = new HelloReader()
@@ -364,7 +364,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
       return
     }
     const tlvs = this.#tlvs
-    this.#tlvs = NO_TLVS
+    this.#tlvs = NO_BYTES
     this.#core.dispatch.emit('handshake', slot, generation, id, bit, tlvs, 0)
   }
 
@@ -412,7 +412,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
 
   /** A client without TLS whose server may speak first. */
   #askSilent(): void {
-    this.#hello = { message: NO_TLVS, status: HelloStatus.NOT_TLS }
+    this.#hello = { message: NO_BYTES, status: HelloStatus.NOT_TLS }
     this.#ask()
   }
 
