@@ -20,13 +20,11 @@ use napi::bindgen_prelude::{Function, JsValue};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, sys};
 use sluice_engine::memory::Words;
+use sluice_engine::ring;
 use sluice_wire::ring_layout::control;
 
-/// Rung from any thread; true where TypeScript shares the caller's core.
-pub type Ring = Arc<dyn Fn() -> bool + Send + Sync>;
-
 /// Hangs on the event loop or, with `None`, in a ThreadsafeFunction, which is
-/// closed with its last `Ring`. Dropped on the environment's thread, after
+/// closed with its last [`ring::Doorbell`]. Dropped on the environment's thread, after
 /// every thread that may ring is joined.
 pub struct Doorbell {
     on_loop: Option<LoopBell>,
@@ -42,7 +40,7 @@ impl Doorbell {
         function: &Function<'_, (), ()>,
         queue: bool,
         polled: Vec<Words>,
-    ) -> napi::Result<(Self, Ring)> {
+    ) -> napi::Result<(Self, ring::Doorbell)> {
         if !queue && let Some(bell) = LoopBell::new(env, function, polled) {
             let ringer = Ringer(bell.0);
             let on_loop = Self {

@@ -2,10 +2,10 @@
 //! here and does not know which it is. Readiness, the end of each direction and
 //! the counts are kept here and nowhere above.
 
-use rustix::io::Errno;
 use std::io::IoSliceMut;
 
 use rustix::fd::OwnedFd;
+use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendFlags, recv, recvmsg, send};
 use sluice_wire::errors::code;
 

@@ -58,7 +58,6 @@ impl Worker {
                 if connection.traffic != before {
                     connection.last_io = self.now;
                 }
-                let connection = self.slots.get_mut(slot);
                 if connection.extra().fin {
                     connection.want_shutw();
                     connection.run_close_steps(empty, &mut self.mover.buffers);

@@ -1,6 +1,8 @@
 //! Reading into a connection's buffer: the one loop that does it, for whoever
 //! looks at payload before it is forwarded.
 
+use sluice_wire::errors::{by, code, reason};
+
 use super::Worker;
 use crate::connection::data::{self, Got};
 use crate::stream::forward::BUDGET;
@@ -47,7 +49,6 @@ impl Worker {
 
     /// Ends a client whose input has ended in `phase`, where more was needed.
     pub(super) fn end_early(&mut self, slot: u32, phase: i32) {
-        use sluice_wire::errors::{by, code, reason};
         let connection = self.slots.get_mut(slot);
         let (code, errno) = connection
             .input

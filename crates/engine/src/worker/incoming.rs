@@ -14,6 +14,7 @@ use super::{Worker, record};
 use crate::connection::data::{self, Got, read, write};
 use crate::connection::{Connection, Deadline, Mode, Watch};
 use crate::handshake::proxy_in::{self, Endpoint, Status};
+use crate::stream::forward::Mover;
 use crate::sys;
 
 /// Bits that only TypeScript can do; without a question they are done.
@@ -334,10 +335,7 @@ impl Worker {
     pub(super) fn start_last_chunk(&mut self, slot: u32, bytes: &[u8], reason: i32) {
         let connection = self.slots.get_mut(slot);
         connection.reason = reason;
-        connection.mode = Mode::LastChunk;
-        connection.handshakes = handshake::SEND_LAST_CHUNK;
-        connection.set_step(conn_flag::LAST_CHUNK_STARTED, step::STARTED);
-        connection.input.release(&mut self.mover);
+        enter_last_chunk(connection, &mut self.mover);
         let extra = connection.extra.get_or_insert_default();
         self.mover.buffers.give_back(&mut extra.out);
         if !bytes.is_empty() {
@@ -481,14 +479,18 @@ impl Worker {
             return self.end(slot);
         }
         self.detach(slot);
-        let connection = self.slots.get_mut(slot);
-        connection.mode = Mode::LastChunk;
-        connection.handshakes = handshake::SEND_LAST_CHUNK;
-        connection.set_step(conn_flag::LAST_CHUNK_STARTED, step::STARTED);
-        connection.input.release(&mut self.mover);
+        enter_last_chunk(self.slots.get_mut(slot), &mut self.mover);
         self.set_last_deadline(slot);
         self.send_last_chunk(slot);
     }
+}
+
+/// Only what policy has sent goes out from here on.
+fn enter_last_chunk(connection: &mut Connection, mover: &mut Mover) {
+    connection.mode = Mode::LastChunk;
+    connection.handshakes = handshake::SEND_LAST_CHUNK;
+    connection.set_step(conn_flag::LAST_CHUNK_STARTED, step::STARTED);
+    connection.input.release(mover);
 }
 
 /// Phase of a connection, from what it waits for.

@@ -106,7 +106,7 @@ impl Worker {
                 return false;
             }
             Err(error) => {
-                self.end_hello(slot, sys::code_of(error), error.raw_os_error());
+                self.end_in_tls(slot, sys::code_of(error), error.raw_os_error());
                 return false;
             }
         };
@@ -122,7 +122,7 @@ impl Worker {
             // What came before a reset is still there to be read.
             let error = connection.fd.as_ref().and_then(sys::take_error);
             let code = error.map_or(code::ABORTED, sys::code_of);
-            self.end_hello(slot, code, error.map_or(0, Errno::raw_os_error));
+            self.end_in_tls(slot, code, error.map_or(0, Errno::raw_os_error));
             return false;
         }
         connection.extra().hello = reader;
@@ -294,9 +294,9 @@ impl Worker {
                 self.slots.mirror(slot);
                 self.run_incoming(slot);
             }
-            Handshaking::Aborted => self.end_hello(slot, code::ABORTED, 0),
+            Handshaking::Aborted => self.end_in_tls(slot, code::ABORTED, 0),
             Handshaking::Broken(error) => {
-                self.end_hello(slot, sys::code_of(error), error.raw_os_error());
+                self.end_in_tls(slot, sys::code_of(error), error.raw_os_error());
             }
             Handshaking::Failed(failure) => {
                 let by = if failure.by_peer {
@@ -322,7 +322,7 @@ impl Worker {
         }
     }
 
-    fn end_hello(&mut self, slot: u32, code: i32, errno: i32) {
+    fn end_in_tls(&mut self, slot: u32, code: i32, errno: i32) {
         self.end_with(slot, reason(by::CLIENT, phase::TLS, code), errno);
     }
 
