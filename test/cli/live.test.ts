@@ -7,6 +7,7 @@ import { type Output, Terminal } from '#sluice/cli/terminal.js'
 import { createTerminalLog } from '#sluice/cli/terminal-log.js'
 import { SluiceError } from '#sluice/errors.js'
 import { formatBytes, wantsColours } from '#sluice/log/format.js'
+import { sessionFields } from '../log/session-fields.js'
 
 const frontend = (connections: number, bytes: number, ends: Record<string, number> = {}) => ({
   connections,
@@ -105,28 +106,12 @@ test('without a terminal, live lines are lines and the log is left alone', () =>
   assert.deepEqual([people.text, log.text], ['one\n', '{}\n'])
 })
 
-const session = {
-  event: 'session',
-  id: 'a1',
-  frontend: 'web',
-  src: '127.0.0.1',
-  srcPort: 4711,
-  backend: 'app',
-  server: 'a',
-  timers: { queue: 0, connect: 1, total: 12.4 },
-  bytesIn: 78,
-  bytesOut: 2048,
-  by: 'server',
-  phase: 'data',
-  code: 'done',
-}
-
 test('a terminal gets a few lines of a kind in a second, and the number of the others', () => {
   const screen = output(true)
   const terminal = new Terminal(screen, screen)
   const logger = createTerminalLog({ level: 'info', format: 'pretty', colours: false }, terminal)
   const log = (level: 'info' | 'warn') => {
-    for (let i = 0; i < 5000; i++) logger[level](session, 'session ended')
+    for (let i = 0; i < 5000; i++) logger[level](sessionFields, 'session ended')
   }
   log('info')
   // Those of a rule are held as sessions are.
@@ -149,7 +134,7 @@ test('what a terminal did not show is counted in the next second', (t) => {
   const screen = output(true)
   const terminal = new Terminal(screen, screen)
   const logger = createTerminalLog({ level: 'info', format: 'pretty', colours: false }, terminal)
-  for (let i = 0; i < 25; i++) logger.info(session, 'session ended')
+  for (let i = 0; i < 25; i++) logger.info(sessionFields, 'session ended')
   for (let i = 0; i < 11; i++) logger.warn('too many')
   t.mock.timers.tick(1000)
   logger.info('next')

@@ -10,17 +10,7 @@ import { type TestContext, test } from 'node:test'
 import type { Config } from '#sluice/config/types.js'
 import { createProxy } from '#sluice/proxy.js'
 import { engineKinds } from '../support/engines.js'
-import { Peer } from '../support/peer.js'
-
-/** A port where nothing listens. */
-async function nobody(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
+import { closedPort, Peer } from '../support/peer.js'
 
 interface Line {
   msg: string
@@ -74,7 +64,7 @@ for (const kind of engineKinds) {
     t.after(() => server.close())
     await once(server, 'listening')
     const { port } = server.address() as AddressInfo
-    const dead = await nobody()
+    const dead = await closedPort()
     const line = await lineOf(t, kind, {
       servers: { dead: `127.0.0.1:${dead}`, good: `127.0.0.1:${port}` },
       balance: 'first',
@@ -115,7 +105,7 @@ for (const kind of engineKinds) {
   })
 
   test(`no server answers: the error by name (${kind})`, async (t) => {
-    const dead = await nobody()
+    const dead = await closedPort()
     const line = await lineOf(t, kind, {
       servers: { dead: `127.0.0.1:${dead}` },
       retries: 1,

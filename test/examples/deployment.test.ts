@@ -4,12 +4,11 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { needs } from '../interop/support/programs.js'
 import { engineKinds } from '../support/engines.js'
-import { Peer } from '../support/peer.js'
+import { closedPort, Peer } from '../support/peer.js'
 import { bash, blocks, page, place } from './pages.js'
 
 needs('curl')
@@ -17,18 +16,9 @@ needs('curl')
 const deployment = page('deployment')
 const embedding = page('embedding')
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
 test('every command of the page on deployment', { timeout: 120_000 }, async (t) => {
   const here = place(t)
-  const port = await freePort()
+  const port = await closedPort()
   const outputs: string[] = []
   const commands = blocks(deployment, 'sh')
   for (const command of commands) {

@@ -4,26 +4,15 @@ import fc from 'fast-check'
 import { pino } from 'pino'
 import { escapeJsonLine, escapeLines, escapeText } from '#sluice/log/escape.js'
 import { formatRecord, type LogFields } from '#sluice/log/format.js'
+import { sessionFields } from './session-fields.js'
 
 const plain = { colours: false, date: false }
 
 const session = {
   level: 30,
   time: new Date(2026, 0, 1, 12, 34, 56).getTime(),
-  event: 'session',
   msg: 'session ended',
-  id: 'a1',
-  frontend: 'web',
-  src: '127.0.0.1',
-  srcPort: 4711,
-  backend: 'app',
-  server: 'a',
-  timers: { queue: 0, connect: 1, total: 12.4 },
-  bytesIn: 78,
-  bytesOut: 2048,
-  by: 'server',
-  phase: 'data',
-  code: 'done',
+  ...sessionFields,
 }
 
 test('records as text', () => {

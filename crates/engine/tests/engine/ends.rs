@@ -3,7 +3,7 @@
 //! before it arrives.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener};
 
 use rustls::ClientConnection;
 use sluice_engine::route::Destination;
@@ -13,30 +13,10 @@ use sluice_wire::ring_layout::field;
 
 use crate::support::{
     Echo, Harness, Pattern, Session, Told, accept, assert_reason, dial, expect, expect_reset,
-    listen_spec, reset, route_to, shared,
+    fill_up, listen_spec, reset, route_to, shared,
 };
 use crate::tls::{Secure, Stream, client, secure};
 use sluice_engine::tls::config::Version;
-
-/// Writes until nothing more is taken; returns the number of bytes.
-fn fill_up(stream: &mut TcpStream, pattern: &Pattern) -> usize {
-    stream.set_nonblocking(true).expect("nonblocking");
-    let (mut written, mut idle) = (0, 0);
-    while idle < 20 {
-        match stream.write(pattern.at(written, 65_536)) {
-            Ok(count) => {
-                written += count;
-                idle = 0;
-            }
-            Err(_) => {
-                idle += 1;
-                std::thread::sleep(std::time::Duration::from_millis(5));
-            }
-        }
-    }
-    stream.set_nonblocking(false).expect("blocking");
-    written
-}
 
 /// The server's side of a session, for its record.
 fn server_side(connected: &Told) -> Told {

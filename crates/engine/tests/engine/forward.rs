@@ -13,7 +13,7 @@ use sluice_wire::states::conn_state;
 
 use crate::support::{
     DONE_BY_CLIENT, Harness, PATIENCE, Pattern, Session, accept, assert_reason, byte_counts, dial,
-    expect, expect_fin, listen_spec, route_to, shared,
+    expect, expect_fin, fill_up, listen_spec, route_to, shared,
 };
 
 const BULK: usize = 64 * 1024 * 1024;
@@ -118,28 +118,12 @@ fn a_slow_reader_holds_the_writer_back_and_loses_nothing() {
         mut server,
     } = Session::open();
     // Nobody reads: the writer must stop once the kernel's buffers are full.
-    server.set_nonblocking(true).expect("nonblocking");
-    let mut written = 0;
-    let mut idle = 0;
-    while idle < 20 {
-        match server.write(pattern.at(written, 65_536)) {
-            Ok(count) => {
-                written += count;
-                idle = 0;
-            }
-            Err(_) => {
-                idle += 1;
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        }
-        assert!(written < 512 * 1024 * 1024, "nothing holds the writer back");
-    }
+    let written = fill_up(&mut server, &pattern);
     let stats = h.stats();
     assert!(
         stats.buffers + stats.pipes <= 1,
         "one direction waits in one place"
     );
-    server.set_nonblocking(false).expect("blocking");
     server.set_write_timeout(Some(PATIENCE)).expect("timeout");
     // A late FIN behind full buffers drops nothing.
     server.shutdown(Shutdown::Write).expect("shutdown");

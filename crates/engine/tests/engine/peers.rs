@@ -54,6 +54,27 @@ pub fn expect_fin(stream: &mut impl Read) {
     assert_eq!(rest, b"");
 }
 
+/// Writes until nothing more is taken; returns the number of bytes.
+pub fn fill_up(stream: &mut TcpStream, pattern: &Pattern) -> usize {
+    stream.set_nonblocking(true).expect("nonblocking");
+    let (mut written, mut idle) = (0, 0);
+    while idle < 20 {
+        match stream.write(pattern.at(written, 65_536)) {
+            Ok(count) => {
+                written += count;
+                idle = 0;
+            }
+            Err(_) => {
+                idle += 1;
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        assert!(written < 512 * 1024 * 1024, "nothing holds the writer back");
+    }
+    stream.set_nonblocking(false).expect("blocking");
+    written
+}
+
 /// Reading ends with a reset.
 pub fn expect_reset(stream: &mut impl Read) {
     let mut rest = Vec::new();
