@@ -7,6 +7,7 @@ const ACTIVE =
   "there are no active checks; failed connects take a server out, see 'passive' of its backend"
 const RULES = "rules are functions in 'tcpRequest' of a frontend"
 const TLS_OF_BIND = "is 'cert' in 'tls' of a bind"
+const IN_ADDRESS = "is 'address', with the port: '127.0.0.1:9001'"
 const SYSTEM = 'is for the service manager, systemd for example'
 
 /** Words in lower case without '-' and '_'. */
@@ -40,16 +41,17 @@ const words: Record<string, string> = {
   nbproc: "is 'global.workers'",
   daemon: SYSTEM,
   chroot: SYSTEM,
-  user: SYSTEM,
+  user: `${SYSTEM}; that of a SOCKS proxy is in 'socks' of a server`,
   group: SYSTEM,
   pidfile: SYSTEM,
   ulimitn: `the limit of descriptors ${SYSTEM} (LimitNOFILE)`,
   ssl: "is 'tls'",
+  type: "is 'key' of a table, and 'type' in 'balance' of a backend",
   crt: TLS_OF_BIND,
   crtlist: TLS_OF_BIND,
   verify: "is 'clientCert' in 'tls' of a bind, and 'verify' in 'tls' of a server",
   cafile: "is 'ca' in 'tls'",
-  sni: "is 'serverName' in 'tls' of a server",
+  sni: "is 'sniRoutes' of a bind, and 'serverName' in 'tls' of a server",
   namespace: SYSTEM,
   interface: 'name an address of it',
   disabled: "is state: 'maint' of a server",
@@ -99,14 +101,44 @@ const words: Record<string, string> = {
   clusters: "are 'backends'",
   endpoints: "are 'servers' of a backend",
   filterchains: RULES,
+  // Node
+  port: "is of a bind; that of a server stands in its 'address'",
+  host: IN_ADDRESS,
+  hostname: IN_ADDRESS,
+  target: IN_ADDRESS,
+  url: IN_ADDRESS,
   // Anybody's
   rules: RULES,
 }
 
 /** What is meant by an unknown key; undefined where nobody knows. */
 export function foreignWord(key: string): string | undefined {
-  const plain = key.toLowerCase().replace(/[-_]/g, '')
+  // HAProxy's 'timeout client' and 'option tcplog' begin with the word that counts.
+  const [first = ''] = key.trim().split(/\s/)
+  const plain = first.toLowerCase().replace(/[-_]/g, '')
   return Object.hasOwn(words, plain) ? words[plain] : undefined
+}
+
+const HASH = "{ algorithm: 'hash', key: (conn) => ... } hashes what you like"
+
+/** Algorithms elsewhere, less '-' and '_'; those of HTTP have nothing here. */
+const algorithms: Record<string, string> = {
+  hash: HASH,
+  consistenthash: HASH,
+  ringhash: HASH,
+  maglev: HASH,
+  iphash: "that is 'source'",
+  staticrr: "that is 'roundrobin'",
+  leastrequest: "that is 'leastconn'",
+  uri: 'there is no HTTP here',
+  urlparam: 'there is no HTTP here',
+  hdr: 'there is no HTTP here',
+}
+
+/** What an algorithm of others is here; undefined where nobody knows. */
+export function foreignBalance(name: string): string | undefined {
+  const plain = name.toLowerCase().replace(/[-_]/g, '')
+  return Object.hasOwn(algorithms, plain) ? algorithms[plain] : undefined
 }
 
 /** Kinds of verdicts elsewhere, and ours. */

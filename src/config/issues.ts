@@ -119,7 +119,11 @@ function flatten(
         return [
           {
             path,
-            message: mismatch(issue.expected === 'array' ? 'a list' : 'an object', value, path),
+            message: mismatch(
+              issue.expected === 'array' ? 'a list' : shapeOf(schemasAt(schema, local)),
+              value,
+              path,
+            ),
             unknownKey: false,
           },
         ]
@@ -151,15 +155,28 @@ const MOST_HOMES = 4
 function unknownKey(key: string, known: readonly string[], homesOf: Homes): Omit<Found, 'path'> {
   const suggestion = suggest(key, known)
   const word = foreignWord(key)
-  // 'timeout' is 'timeouts' misspelt, 'stick-table' is no 'stick'.
-  if (suggestion !== undefined && (word === undefined || editDistance(key, suggestion) <= 1))
+  const homes = homesOf(key)
+  // 'timeout' is 'timeouts' misspelt, 'stick-table' is no 'stick', and 'tls' no 'tlsRequest'.
+  const misspelt =
+    (word === undefined && homes.length === 0) || editDistance(key, suggestion ?? '') <= 1
+  if (suggestion !== undefined && misspelt)
     return { message: 'is unknown.', suggestion, unknownKey: true }
   const foreign = word && /^(is|are) /.test(word) ? `${show(key)} ${word}` : word
-  const homes = homesOf(key)
   const fits = homes.length > 0 && homes.length <= MOST_HOMES
-  const meant = fits ? `it is for ${anyOf(homes)}` : foreign
+  // A word that both know was brought along: 'ssl' beside an address is not that of 'sendProxy'.
+  const meant = foreign ?? (fits ? `it is for ${anyOf(homes)}` : undefined)
   const message = meant === undefined ? 'is unknown.' : `is unknown here: ${meant}.`
   return { message, unknownKey: true }
+}
+
+/** 'an object', with what must stand in it, or the first that may. */
+function shapeOf([schema]: readonly z.ZodType[]): string {
+  if (schema instanceof z.ZodRecord) return 'an object { NAME: ... }'
+  if (!(schema instanceof z.ZodObject)) return 'an object'
+  const keys = keysOf(schema)
+  const must = keys.filter((key) => !(schema.shape[key] instanceof z.ZodOptional))
+  const shown = must.length > 0 ? must : keys.slice(0, 3)
+  return `an object { ${shown.join(', ')}${keys.length > shown.length ? ', ...' : ''} }`
 }
 
 function mismatch(expected: string, value: unknown, path: Path): string {

@@ -2,6 +2,7 @@
 
 import { defaults } from './defaults.js'
 import {
+  anyOf,
   duration,
   either,
   flag,
@@ -16,15 +17,34 @@ import {
   required,
   text,
 } from './fields.js'
+import { foreignBalance } from './foreign.js'
 import { applet } from './policy-schema.js'
 import { connections, liveness, MAX, mode, sectionTimeouts } from './schema-common.js'
 import { serverTls } from './schema-tls.js'
+import { suggest } from './suggest.js'
 import type { BackendConfig, BalanceConfig, ServerConfig } from './types.js'
 import { show } from './units.js'
 
+const ALGORITHMS = ['roundrobin', 'leastconn', 'first', 'random', 'source']
+const expectedAlgorithm = anyOf(ALGORITHMS.map(show))
+
+/** The name of an algorithm; those of others are told ours. */
+const algorithm = leaf(
+  ['string'],
+  { type: ALGORITHMS.map(show).join(' | '), expected: expectedAlgorithm },
+  (value: string) => {
+    if (ALGORITHMS.includes(value)) return undefined
+    const meant = foreignBalance(value)
+    const why = meant === undefined ? '' : `: ${meant}`
+    const near = meant === undefined ? suggest(value, ALGORITHMS) : undefined
+    const message = `expected ${expectedAlgorithm}, got ${show(value)}${why}.`
+    return near === undefined ? { message } : { message, suggestion: near }
+  },
+)
+
 const balance = either(
   "an algorithm, { algorithm: 'random', ... } or { algorithm: 'hash', ... }",
-  oneOf('roundrobin', 'leastconn', 'first', 'random', 'source'),
+  algorithm,
   object<
     Exclude<BalanceConfig, string> & {
       key?: unknown

@@ -166,7 +166,7 @@ export const frontend = object<FrontendConfig>({
   mode: optional(mode, 'What is proxied.', "'tcp'"),
   bind: required(
     either(
-      'an address, { address, ... } or a list of these',
+      "an address such as ':8080', { address, ... } or a list of these",
       text('an address'),
       bind,
       list(either('an address or { address, ... }', text('an address'), bind)),

@@ -40,9 +40,9 @@ function issues(config: unknown, env: NodeJS.ProcessEnv = {}): string[] {
 
 /** One configuration and everything that is wrong with it. */
 const cases: Record<string, [unknown, string[]]> = {
-  'no object': [undefined, [': expected an object, got undefined.']],
-  null: [null, [': expected an object, got null.']],
-  'a list': [[], [': expected an object, got a list.']],
+  'no object': [undefined, [': expected an object { frontends, backends, ... }, got undefined.']],
+  null: [null, [': expected an object { frontends, backends, ... }, got null.']],
+  'a list': [[], [': expected an object { frontends, backends, ... }, got a list.']],
   empty: [{}, ['frontends: is required.', 'backends: is required.']],
   'no frontend': [{ ...base, frontends: {} }, ['frontends: expected at least one frontend.']],
   'misspelt section': [{ ...base, timeout: { client: '1s' } }, ['timeout: is unknown. [timeouts]']],
@@ -57,7 +57,10 @@ const cases: Record<string, [unknown, string[]]> = {
       `frontends["my web"]: a name has letters, digits, '_', '-', '.' and ':' only, and begins with a letter, digit or '_'.`,
     ],
   ],
-  'section of the wrong type': [{ ...base, backends: 5 }, ['backends: expected an object, got 5.']],
+  'section of the wrong type': [
+    { ...base, backends: 5 },
+    ['backends: expected an object { NAME: ... }, got 5.'],
+  ],
 
   // Units and numbers
   'duration without unit': [
@@ -134,7 +137,9 @@ const cases: Record<string, [unknown, string[]]> = {
   // Binds
   'bind of the wrong type': [
     web({ bind: 8080 }),
-    ['frontends.web.bind: expected an address, { address, ... } or a list of these, got 8080.'],
+    [
+      "frontends.web.bind: expected an address such as ':8080', { address, ... } or a list of these, got 8080.",
+    ],
   ],
   'empty list of binds': [
     web({ bind: [] }),
