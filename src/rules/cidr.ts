@@ -9,6 +9,7 @@ import { resolve } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Clock, systemClock } from '../clock.js'
 import type { Cidr } from '../config/types.js'
+import { show } from '../config/units.js'
 import { SluiceError } from '../errors.js'
 import { AddressSet, CidrBlocks } from '../tables/address-set.js'
 
@@ -26,6 +27,11 @@ export class CidrList {
   constructor(cidrs: Iterable<Cidr>) {
     const blocks = new CidrBlocks()
     for (const cidr of cidrs) {
+      if (typeof cidr !== 'string') {
+        const list = Array.isArray(cidr) ? '; blocks of a list are spread: cidrList(...blocks)' : ''
+        const message = `expected CIDR blocks as text, got ${show(cidr)}${list}.`
+        throw new SluiceError('ERR_SLUICE_ARGUMENT', message)
+      }
       const wrong = blocks.add(cidr)
       if (wrong !== undefined) throw new SluiceError('ERR_SLUICE_ARGUMENT', wrong)
     }

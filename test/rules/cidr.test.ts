@@ -93,6 +93,20 @@ test('IPv4-mapped IPv6 is IPv4, in addresses and in blocks', () => {
   assert.ok(!cidrList('::/0').has('::ffff:10.1.2.3'))
 })
 
+test('a list in place of blocks is told to be spread', () => {
+  const blocks = ['10.0.0.0/8', '::1'] as const
+  assert.throws(() => cidrList(blocks as never), {
+    code: 'ERR_SLUICE_ARGUMENT',
+    message:
+      'expected CIDR blocks as text, got a list; blocks of a list are spread: cidrList(...blocks).',
+  })
+  assert.throws(() => cidrList(10 as never), {
+    code: 'ERR_SLUICE_ARGUMENT',
+    message: 'expected CIDR blocks as text, got 10.',
+  })
+  assert.equal(cidrList(...blocks).size, 2)
+})
+
 test('what is no block is an error that says what was expected', () => {
   const bad = ['', '10.0.0.0/33', '10.0.0/8', '10.0.0.0/', '10.0.0.0/08', '10.0.0.0/8/8', '::/129']
   for (const text of [
