@@ -18,14 +18,26 @@ export function banner(
   const threads = config.workers === 1 ? '1 worker' : `${config.workers} workers`
   const engine = engineKind === 'native' ? `native engine, ${threads}` : `${engineKind} engine`
   const lines = [`sluice ${packageVersion()}: ${file}, ${engine}, pid ${process.pid}`]
-  for (const { name, backend } of config.frontends) {
+  for (const { name, backend, binds } of config.frontends) {
+    const rest = binds.every((bind) => bind.health) ? 'OK, for health checks' : 'by policy'
     for (const address of formatAddresses(addresses[name] ?? [])) {
-      lines.push(`  ${name} listens on ${address} > ${backend ?? 'by policy'}`)
+      lines.push(`  ${name} listens on ${address} > ${backend ?? rest}`)
     }
   }
   if (config.log.file !== undefined) lines.push(`  log: ${config.log.file}`)
   if (tryIt !== undefined) lines.push(`  try: ${tryIt}`)
   return lines
+}
+
+/** Addresses in a line of status; systemd shows it in one line. */
+const MOST_SHOWN = 8
+
+/** The banner in one line, for the service manager: engine and addresses. */
+export function statusLine([head = '', ...rest]: readonly string[]): string {
+  const listens = rest.filter((line) => line.includes(' listens on '))
+  const more = listens.length - MOST_SHOWN
+  const shown = listens.slice(0, MOST_SHOWN).map((line) => line.trim())
+  return [head, ...shown, ...(more > 0 ? [`${more} more`] : [])].join(', ')
 }
 
 /** Addresses as text; a run of ports on one host is one range. */

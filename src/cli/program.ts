@@ -9,8 +9,6 @@ import { run } from './run.js'
 const CONFIG = 'configuration (default: sluice.config.ts, .mts, .js, .mjs or .json in this folder)'
 
 const mainHelp = `
-Sluice is a programmable proxy: Rust moves the bytes, your TypeScript decides.
-
 Begin:
   $ sluice init                  write a sluice.config.ts with comments
   $ sluice run                   run it: two servers answer inside the process

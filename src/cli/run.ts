@@ -8,7 +8,7 @@ import { addonNotify } from '../engine/select.js'
 import { ConfigError } from '../errors.js'
 import { wantsColours } from '../log/format.js'
 import { createProxy, type ProxyOptions, type SluiceProxy } from '../proxy.js'
-import { banner } from './banner.js'
+import { banner, statusLine } from './banner.js'
 import { describeError, ExitCode } from './exit.js'
 import { LiveMeter } from './live.js'
 import { modules } from './modules.js'
@@ -53,7 +53,7 @@ export async function run(options: RunOptions): Promise<void> {
   }
   const lines = banner(proxy, resolved, loaded.displayName, loaded.tryIt)
   for (const line of lines) terminal.line(line)
-  notifier.ready(lines.slice(0, 2).join(', ').replace(/ +/g, ' '))
+  notifier.ready(statusLine(lines))
   showLive(proxy, terminal, options.live)
 }
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { formatAddresses } from '#sluice/cli/banner.js'
+import { banner, formatAddresses, statusLine } from '#sluice/cli/banner.js'
 import { describeError, ExitCode, exitCodeOf } from '#sluice/cli/exit.js'
 import { formatCount, LiveMeter } from '#sluice/cli/live.js'
 import { type Output, Terminal } from '#sluice/cli/terminal.js'
 import { createTerminalLog } from '#sluice/cli/terminal-log.js'
+import { resolveConfig } from '#sluice/config/resolve.js'
 import { SluiceError } from '#sluice/errors.js'
 import { formatBytes, wantsColours } from '#sluice/log/format.js'
 import { sessionFields } from '../log/session-fields.js'
@@ -71,6 +72,33 @@ test('addresses: a run of ports is one range', () => {
     ]),
     ['127.0.0.1:1-3', '127.0.0.1:5', '[::1]:6', 'unix:/a', 'unix:/b'],
   )
+})
+
+test('the banner says where each frontend leads, and the status of the service has them all', () => {
+  const config = resolveConfig({
+    frontends: {
+      web: { bind: ':1', backend: 'app' },
+      health: { bind: { address: ':2', health: true } },
+      chosen: { bind: ':3', handshakes: [{ name: 'x', onBytes: () => ({ backend: 'app' }) }] },
+    },
+    backends: { app: { servers: { a: '127.0.0.1:9' } } },
+    log: { file: 'a.log' },
+  })
+  const at = (port: number) => [{ family: 'IPv4' as const, address: '0.0.0.0', port }]
+  const addresses = { web: at(1), health: at(2), chosen: at(3) }
+  const lines = banner({ engineKind: 'js', addresses } as never, config, 'a.ts', 'curl')
+  const leads = [
+    'web listens on 0.0.0.0:1 > app',
+    'health listens on 0.0.0.0:2 > OK, for health checks',
+    'chosen listens on 0.0.0.0:3 > by policy',
+  ]
+  assert.deepEqual(
+    lines.slice(1, 4),
+    leads.map((line) => `  ${line}`),
+  )
+  assert.equal(statusLine(lines), [lines[0], ...leads].join(', '))
+  const many = Array.from({ length: 10 }, (_, i) => `  w${i} listens on :${i} > app`)
+  assert.match(statusLine(['head', ...many]), /^head, w0 .* w7 listens on :7 > app, 2 more$/)
 })
 
 /** A stream that remembers. */
