@@ -39,14 +39,17 @@ export async function findSources(tls: ResolvedServerTls): Promise<Read<Certific
   return faults.length > 0 ? { faults } : { value: sources }
 }
 
-/** Files that should hold their key, with what they looked like when that was seen. */
+/** Files of certificates, with what they looked like when their key was looked for. */
 const keyless = new Map<string, { state: string; keyless: boolean }>()
 
-/** A certificate without a key, such as an authority's beside those of a server. */
+/**
+ * A certificate without a key, such as an authority's beside those of a server. One that
+ * has had its key is a server's that is damaged: it is read, and what is wrong is told.
+ */
 async function isKeyless(file: string): Promise<boolean> {
   const state = await look(file)
   const known = keyless.get(file)
-  if (known?.state === state) return known.keyless
+  if (known && (known.state === state || !known.keyless)) return known.keyless
   const read = await readContent(file)
   if (!('value' in read)) return false
   const blocks = pemBlocks(read.value.bytes.toString('latin1'))
@@ -59,7 +62,8 @@ async function isKeyless(file: string): Promise<boolean> {
 async function ofServers(sources: readonly CertificateSource[]): Promise<CertificateSource[]> {
   const found: CertificateSource[] = []
   for (const source of sources) {
-    if (source.key !== source.cert || !(await isKeyless(source.cert))) found.push(source)
+    if (source.key !== source.cert) keyless.set(source.cert, { state: MISSING, keyless: false })
+    if (!(await isKeyless(source.cert))) found.push(source)
   }
   return found.length > 0 ? found : [...sources]
 }

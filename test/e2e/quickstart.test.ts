@@ -21,6 +21,7 @@ const command = scripts.start?.split(' && ').at(-1) ?? ''
 
 test('npm start runs the quickstart of this repository', () => {
   const parts = [
+    'node crates/addon/build.mjs --announce',
     'npm run build',
     'node dist/cli/main.js run -c examples/quickstart/sluice.config.ts',
   ]

@@ -6,7 +6,7 @@ import type { BindConfig } from '#sluice/config/types.js'
 import { buildProxyV2 } from '#sluice/handshake/proxy-build.js'
 import { faultTest, type Site } from './support.js'
 
-const bind: BindConfig = { address: '127.0.0.1:0', acceptProxy: true }
+const bind: BindConfig = { address: '127.0.0.1:0', acceptProxy: { limit: '4kB' } }
 const header = Buffer.from('PROXY TCP4 192.0.2.1 198.51.100.2 40000 443\r\n')
 const addresses = {
   src: Uint8Array.of(192, 0, 2, 1),
@@ -23,7 +23,7 @@ function misSigned(): Buffer {
   return bytes
 }
 
-/** Version 2 whose length says more than anybody may send. */
+/** Version 2 whose length says more than the bind takes. */
 function oversized(): Buffer {
   const bytes = Buffer.alloc(16 + 5000)
   Buffer.from('0d0a0d0a000d0a515549540a2111', 'hex').copy(bytes)

@@ -60,6 +60,9 @@ pub fn read(source: &mut Connection, into: &mut [u8], buffers: &mut BufferPool) 
     let outcome = match source.tls.take() {
         Some(mut tls) => {
             let outcome = read_records(source, &mut tls, into, buffers);
+            // What TLS itself answers, such as the refusal of a renegotiation, waits for
+            // no payload to go with. Where it cannot be sent, the next write tells.
+            let _ = flush_records(source, &mut tls, buffers);
             source.tls = Some(tls);
             outcome
         }

@@ -81,8 +81,8 @@ impl Worker {
         let (source, target) = self.slots.pair(client, server);
         let before = (source.traffic, target.traffic);
         let held = (target.holds_back(source), source.holds_back(target));
-        note_reset(source);
-        note_reset(target);
+        note_reset(source, target);
+        note_reset(target, source);
         let flows = loop {
             let up = direction(source, target, &mut self.mover);
             let down = direction(target, source, &mut self.mover);
@@ -201,11 +201,12 @@ fn is_cut(flow: Flow, source: &Connection, target: &Connection) -> bool {
         && !target.output.is_broken()
 }
 
-/// A peer whose end was read already may reset: no read will tell, and a write only
-/// where there is one.
-fn note_reset(connection: &mut Connection) {
-    let asks =
-        connection.ready.has_hangup() && connection.input.ended() && connection.output.is_open();
+/// A peer whose end was read already, or from which nobody reads any more because
+/// the other side is gone, may reset: no read will tell, and a write only where there
+/// is one.
+fn note_reset(connection: &mut Connection, other: &Connection) {
+    let unread = connection.input.ended() || !other.output.is_open();
+    let asks = unread && connection.ready.has_hangup() && connection.output.is_open();
     if asks && let Some(error) = connection.fd.as_ref().and_then(sys::take_error) {
         data::write_failed(connection, error);
         connection
