@@ -14,7 +14,7 @@ use super::{Worker, record};
 use crate::connection::data::{self, Got, read, write};
 use crate::connection::{Connection, Deadline, Mode, Watch};
 use crate::handshake::proxy_in::{self, Endpoint, Status};
-use crate::stream::forward::Mover;
+use crate::stream::forward::{BUDGET, Mover};
 use crate::sys;
 
 /// Bits that only TypeScript can do; without a question they are done.
@@ -459,6 +459,20 @@ impl Worker {
         self.end(slot);
     }
 
+    /// Unread, a ClientHello or the payload of a client that found no server would
+    /// turn the close into a reset. One turn's worth of it is read.
+    fn forget_unread(&mut self, slot: u32) {
+        let connection = self.slots.get_mut(slot);
+        let (buffers, scratch) = (&mut self.mover.buffers, &mut self.mover.scratch);
+        let before = connection.traffic;
+        while data::cost(connection, before) < BUDGET {
+            match read(connection, scratch, buffers) {
+                Got::Bytes(_) | Got::Records => {}
+                Got::Nothing | Got::End => return,
+            }
+        }
+    }
+
     /// Closes with a FIN, behind what policy itself has sent. A session that
     /// forwards is cut where it stands: its bytes are not policy's.
     fn close_behind(&mut self, slot: u32) {
@@ -469,10 +483,13 @@ impl Worker {
         ) {
             return self.end(slot);
         }
-        if connection.mode == Mode::Ask(handshake::TLS) {
-            // Unread, the ClientHello would turn the close into a reset.
-            let _ = read(connection, &mut self.mover.scratch, &mut self.mover.buffers);
+        if matches!(
+            connection.mode,
+            Mode::Ask(handshake::TLS) | Mode::Held | Mode::Connecting
+        ) {
+            self.forget_unread(slot);
         }
+        let connection = self.slots.get_mut(slot);
         if connection.bytes_out == 0 && !connection.unsent() {
             // Nothing was lost on the way: the end is a clean one.
             data::notify(connection, &mut self.mover.buffers);
