@@ -1,8 +1,10 @@
 /** One server of a backend: its slots, its weight and whether it may be used. */
 
+import { isIP } from 'node:net'
 import { inspect } from 'node:util'
 import type { Applet } from '../applet/applet.js'
 import type { ResolvedServer } from '../config/resolved.js'
+import { isHostName, normalName } from '../connection/host-name.js'
 import { SluiceError } from '../errors.js'
 import type { Connection } from '../rules/types.js'
 import type { ServerAddresses } from './addresses.js'
@@ -194,7 +196,14 @@ export class BackendServer implements Server {
         `serverName of server '${this.name}' gave ${name === '' ? 'an empty name' : typeof name}, not a name`,
       )
     }
-    return name.toLowerCase()
+    const normal = normalName(name)
+    if (!isIP(normal) && !isHostName(normal)) {
+      throw new SluiceError(
+        'ERR_SLUICE_ARGUMENT',
+        `serverName of server '${this.name}' gave ${inspect(name)}, which is neither a host name nor an IP address`,
+      )
+    }
+    return normal
   }
 
   hasRoute(route: number): boolean {

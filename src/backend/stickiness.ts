@@ -1,5 +1,6 @@
 /** Stickiness: which server a key went to, kept in a stick table. */
 
+import { inspect } from 'node:util'
 import type { ResolvedBackend } from '../config/resolved.js'
 import { FailureLog } from '../log/failures.js'
 import type { Connection } from '../rules/types.js'
@@ -42,15 +43,18 @@ export class Stickiness {
     if (entry !== undefined) this.#table.set(entry, 'serverId', serverId)
   }
 
-  /** The key function is the user's: where it throws, the connection is not sticky. */
+  /** The key function is the user's: where it throws or gives what is no key, the connection is not sticky. */
   #keyOf(conn: Connection): string | number | undefined {
     if (this.#conn === conn) return this.#key
     this.#conn = conn
     try {
-      this.#key = this.#config.key(conn)
+      const key: unknown = this.#config.key(conn)
+      if (key !== undefined && typeof key !== 'string' && typeof key !== 'number')
+        throw new TypeError(`expected a string or a number, got ${inspect(key, { depth: 0 })}`)
+      this.#key = key
     } catch (err) {
       this.#key = undefined
-      const message = 'the key function of stickiness threw; the connection is not sticky'
+      const message = 'the key function of stickiness failed; the connection is not sticky'
       this.#failures.report(conn.log, () => conn.log, 'error', { err }, message)
     }
     return this.#key

@@ -3,6 +3,7 @@
 import { statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
+import { isHostName, normalName } from '../connection/host-name.js'
 import type { Checked, Context } from './context.js'
 import { defaults } from './defaults.js'
 import { formatPath, type Issues, type Path } from './issues.js'
@@ -256,15 +257,4 @@ function isList<T>(value: T | readonly T[]): value is readonly T[] {
 /** What is not there yet counts as a file: reading it says so. */
 function isDirectory(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
-}
-
-/** Lower case, without a final dot. */
-function normalName(name: string): string {
-  return name.toLowerCase().replace(/\.$/, '')
-}
-
-/** RFC 1123 section 2.1, and underscores, which are in use. Precondition: lower case. */
-function isHostName(name: string): boolean {
-  const label = '[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?'
-  return name.length <= 253 && new RegExp(`^${label}(?:\\.${label})*$`).test(name)
 }

@@ -4,6 +4,7 @@
  */
 
 import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
 import type { Logger } from 'pino'
 import { SluiceError } from '../errors.js'
 import { behindMessage } from './format.js'
@@ -56,7 +57,8 @@ export class FailureLog {
   ): void {
     const { err } = fields
     if (root.isLevelEnabled('debug')) {
-      log()[level](fields, message)
+      const odd = 'err' in fields && !(err instanceof Error)
+      log()[level](odd ? { ...fields, err: shortError(err) } : fields, message)
       return
     }
     if (err instanceof SluiceError) {
@@ -105,7 +107,7 @@ export class FailureLog {
 /** An error with the beginning of its message and the frames of the policy's own code. */
 export function shortError(error: unknown): unknown {
   if (typeof error === 'string') return cut(error)
-  if (!(error instanceof Error)) return error
+  if (!(error instanceof Error)) return thrown(error)
   const { name, message, stack, cause } = error
   // pino takes the type from the constructor where there is one, and shows what is enumerable.
   const short = Object.create(null, { name: { value: name } }) as Record<string, unknown>
@@ -115,6 +117,12 @@ export function shortError(error: unknown): unknown {
     ...('code' in error && { code: error.code }),
     ...(cause !== undefined && { cause: cause instanceof Error ? cut(cause.message) : cause }),
   })
+}
+
+/** What is no error and was thrown all the same. A line without it would not say what happened. */
+function thrown(value: unknown): unknown {
+  const said = inspect(value, { depth: 1, getters: false })
+  return typeof value === 'object' && value !== null ? cut(said) : `${cut(said)} was thrown`
 }
 
 function shortStack(name: string, message: string, stack: string | undefined): string {

@@ -5,6 +5,8 @@
  */
 
 import type { Backend } from '../backend/backend.js'
+import { show } from '../config/units.js'
+import { checkReply } from '../engine/reply.js'
 import { Phase } from '../engine/wire.js'
 import type { ClientConnection } from '../session/connection.js'
 import type { StickTable } from '../tables/stick-table.js'
@@ -133,7 +135,7 @@ function applyVerdict(
   targets: RuleTargets,
 ): number {
   if (typeof answer !== 'object' || answer === null) {
-    throw new TypeError(`${String(answer)} is no verdict`)
+    throw new TypeError(`${show(answer)} is no verdict`)
   }
   const verdict = answer as Verdict
   switch (verdict.kind) {
@@ -149,6 +151,7 @@ function applyVerdict(
       return Outcome.STOP
     case 'track': {
       if (verdict.key === undefined) return Outcome.NEXT
+      if (!isKey(verdict.key)) throw new TypeError(`a key of ${show(verdict.key)}`)
       const table = targets.tables.get(verdict.table)
       if (table === undefined) throw new TypeError(`there is no table '${verdict.table}'`)
       const { counter } = verdict
@@ -212,11 +215,18 @@ function checkHelloRule(conn: RuleConnection, set: Ruleset<RuleConnection>, what
   }
 }
 
+/** Whether it fits the table is another question: one that does not is not tracked. */
+function isKey(key: unknown): boolean {
+  return typeof key === 'string' || typeof key === 'number' || key instanceof Uint8Array
+}
+
 function checkEnding(verdict: Verdict): void {
   if (verdict.kind === 'tarpit' && !(verdict.ms >= 0 && verdict.ms < 2 ** 31)) {
     throw new TypeError(`tarpit for ${verdict.ms} ms`)
   }
-  if (verdict.kind === 'reply' && !(verdict.bytes instanceof Uint8Array)) {
+  if (verdict.kind !== 'reply') return
+  if (!(verdict.bytes instanceof Uint8Array)) {
     throw new TypeError('the bytes of a reply must be a Uint8Array')
   }
+  checkReply(verdict.bytes)
 }

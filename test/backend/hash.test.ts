@@ -156,11 +156,15 @@ describe('bounded load', () => {
 })
 
 describe('the key function', () => {
-  it('that throws is logged on the connection, which goes by its source', () => {
+  it('that throws or gives no key is logged on the connection, which goes by its source', () => {
     const { log, lines } = captureLog()
-    const key = () => {
-      throw new Error('no such property')
-    }
+    const keys: (() => unknown)[] = [
+      () => {
+        throw new Error('no such property')
+      },
+      () => undefined,
+      () => Promise.resolve('a'),
+    ]
     const servers = serversOf({}, {}, {})
     const make = (fn: (conn: Connection) => string) => {
       const made = createBalancer<TestCandidate>(
@@ -172,7 +176,10 @@ describe('the key function', () => {
       return made
     }
     const conn = connection('192.0.2.77', log)
-    assert.equal(make(key).pick(conn, undefined)?.name, make(bySource).pick(conn, undefined)?.name)
-    assert.match(lines[0]?.msg ?? '', /key function of hash balancing threw/)
+    const expected = make(bySource).pick(conn, undefined)?.name
+    for (const key of keys)
+      assert.equal(make(key as () => string).pick(conn, undefined)?.name, expected)
+    assert.equal(lines.length, keys.length)
+    for (const { msg } of lines) assert.match(msg, /key function of hash balancing failed/)
   })
 })

@@ -156,9 +156,11 @@ describe('stickiness', () => {
       throw new Error('bug')
     }
     assert.equal(choose(backend, new FakeClient(0, connection('192.0.2.1', log))), 'a')
+    key = () => Promise.resolve('192.0.2.1') as unknown as string
+    assert.equal(choose(backend, new FakeClient(0, connection('192.0.2.1', log))), 'a')
     assert.equal(table.entries, 0)
-    assert.equal(lines.length, 1)
-    assert.match(lines[0]?.msg ?? '', /key function of stickiness threw/)
+    assert.equal(lines.length, 2)
+    for (const { msg } of lines) assert.match(msg, /key function of stickiness failed/)
   })
 
   it('asks for the key once in each choice, and anew in the next', async () => {

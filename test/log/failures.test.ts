@@ -75,9 +75,19 @@ test('whatever is thrown is logged, and not more than some of it', () => {
   const { lines, fail } = setUp()
   const noStack = new Error('no stack')
   noStack.stack = undefined as unknown as string
-  const values = [new Error(long), long, undefined, null, 7, { a: 1 }, noStack, new Error('')]
+  const trap = {
+    get message(): string {
+      throw new Error('asked')
+    },
+  }
+  const values = [
+    ...[new Error(long), long, undefined, null, 7, Symbol('s'), () => 1, { a: 1 }, trap],
+    ...[noStack, new Error('')],
+  ]
   for (const [i, value] of values.entries()) fail(`m${i}`, value)
   assert.equal(lines.length, values.length)
+  // Also what JSON cannot hold.
+  for (const line of lines) assert.notEqual(line.err, undefined)
   for (const line of lines) assert.ok(JSON.stringify(line).length < 5_000)
   const caused = shortError(new Error('a', { cause: new Error('b') })) as { cause: unknown }
   assert.equal(caused.cause, 'b')

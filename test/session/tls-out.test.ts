@@ -132,6 +132,8 @@ describe('a server name from policy', () => {
 
   it('that fails ends that connection, and gives its slot back', async () => {
     for (const serverName of [
+      () => 'a b',
+      () => 'name:443',
       () => {
         throw new Error('boom')
       },

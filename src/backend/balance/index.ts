@@ -1,5 +1,6 @@
 /** Makes the balance algorithm that a configuration names. */
 
+import { inspect } from 'node:util'
 import type { ResolvedBalance, ResolvedServer } from '../../config/resolved.js'
 import { FailureLog } from '../../log/failures.js'
 import type { Connection } from '../../rules/types.js'
@@ -35,14 +36,17 @@ export function createBalancer<S extends Candidate>(
   }
 }
 
-/** A key function is the user's: where it throws, the connection goes by its source address. */
+/** A key function is the user's: where it throws or gives no key, the connection goes by its source address. */
 function safeKey(key: (conn: Connection) => string | number): HashKey {
   const failures = new FailureLog()
   return (conn) => {
     try {
-      return key(conn)
+      const answer: unknown = key(conn)
+      if (typeof answer === 'string' || typeof answer === 'number') return answer
+      // A promise, say: its text would be one key for everybody.
+      throw new TypeError(`expected a string or a number, got ${inspect(answer, { depth: 0 })}`)
     } catch (err) {
-      const message = 'the key function of hash balancing threw; the source address is used'
+      const message = 'the key function of hash balancing failed; the source address is used'
       failures.report(conn.log, () => conn.log, 'error', { err }, message)
       return conn.src
     }
