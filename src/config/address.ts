@@ -53,6 +53,8 @@ export function readBindAddress(text: string, options: BindOptions = {}): Parsed
   if (unix) {
     if ('message' in unix) return unix
     const { mode } = options
+    if (options.v6only !== undefined)
+      return { message: `'v6only' is for IPv6 addresses, not for ${show(text)}.` }
     if (mode !== undefined && unix.value.startsWith('@'))
       return { message: `${show(text)} is no file: it has no 'mode'.` }
     return { value: [{ kind: 'unix', path: unix.value, ...(mode === undefined ? {} : { mode }) }] }
@@ -67,12 +69,15 @@ export function readBindAddress(text: string, options: BindOptions = {}): Parsed
   if (inAddress !== undefined && options.port !== undefined) {
     return { message: `${show(text)} has a port already, and 'port' is set, too.` }
   }
+  if (typeof options.port === 'number' && !(options.port >= 0))
+    return { message: `expected a port from 0 to 65535, got ${options.port}.` }
   const portText = inAddress ?? (options.port === undefined ? undefined : String(options.port))
   if (portText === undefined) return wrong('the port is missing')
   const ports = readPorts(portText)
   if ('message' in ports) return addressHint(text, true) ? wrong() : ports
   const host = readBindHost(written)
   if ('message' in host) return wrong(host.message)
+  if (isBareLinkLocal(host.value)) return wrong(NEEDS_SCOPE)
   const isV6 = host.value.includes(':')
   if (options.v6only !== undefined && !isV6) {
     return { message: `'v6only' is for IPv6 addresses, not for ${show(text)}.` }
@@ -83,6 +88,13 @@ export function readBindAddress(text: string, options: BindOptions = {}): Parsed
   for (let port = first; port <= last; port++)
     value.push({ kind: 'tcp', host: host.value, port, ...v6only })
   return { value }
+}
+
+/** fe80::/10 is on every interface: without one the kernel refuses to bind and to connect. */
+const NEEDS_SCOPE = "a link-local address needs its interface: '[fe80::1%eth0]:8080'"
+
+function isBareLinkLocal(host: string): boolean {
+  return /^fe[89ab][0-9a-f]:/i.test(host) && !host.includes('%')
 }
 
 /** Reads a server's address. */
@@ -101,6 +113,7 @@ export function readServerAddress(text: string): Parsed<WrittenServerAddress> {
   if (portText === undefined) return wrong('the port is missing')
   const port = readServerPort(portText)
   if ('message' in port) return addressHint(text, false) ? wrong() : port
+  if (isBareLinkLocal(host)) return wrong(NEEDS_SCOPE)
   if (parseIp(host)) return { value: { kind: 'ip', ip: host, ...port.value } }
   const name = checkHostName(host)
   if (name !== undefined) return wrong(name)
@@ -119,6 +132,7 @@ export function readIpPort(
   if ('message' in split) return wrong(split.message)
   const ip = split.value.host === 'localhost' ? '127.0.0.1' : split.value.host
   if (!parseIp(ip)) return wrong(`${show(ip)} is no IP address`)
+  if (isBareLinkLocal(ip)) return wrong(NEEDS_SCOPE)
   if (split.value.port === undefined) {
     return defaultPort === undefined
       ? wrong('the port is missing')

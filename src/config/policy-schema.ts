@@ -17,7 +17,7 @@ import {
 } from './fields.js'
 import { foreignVerdict } from './foreign.js'
 import { suggest } from './suggest.js'
-import { readDuration, show } from './units.js'
+import { MAX_DURATION, readDuration, show } from './units.js'
 import { verdictKinds } from './verdicts.js'
 
 const verdict = leaf(
@@ -117,13 +117,10 @@ export const handshakeHandler = z
   .meta({ type: 'HandshakeHandler' })
 
 function checkMilliseconds(value: unknown): { message: string; suggestion?: string } | undefined {
-  if (typeof value === 'number') {
-    if (Number.isFinite(value) && value > 0) return undefined
-    return { message: `expected more than 0 milliseconds, got ${value}.` }
-  }
-  const parsed = readDuration(value)
+  const parsed = typeof value === 'number' ? { value } : readDuration(value)
   if ('message' in parsed) return parsed
-  return parsed.value > 0
-    ? undefined
-    : { message: `expected more than 0 milliseconds, got ${show(value)}.` }
+  if (parsed.value > 0 && parsed.value <= MAX_DURATION) return undefined
+  return {
+    message: `expected more than 0 milliseconds, at most ${MAX_DURATION}, got ${show(value)}.`,
+  }
 }

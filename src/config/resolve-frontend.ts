@@ -1,5 +1,6 @@
 /** Frontends: defaults, references from rules, and whether anybody chooses a backend. */
 
+import { MOST_REPLY } from '../engine/reply.js'
 import type { Rule } from '../rules/types.js'
 import { type Checked, type Context, finTimeout, ms } from './context.js'
 import { defaults } from './defaults.js'
@@ -24,6 +25,11 @@ export function resolveFrontend(
     issues.unknownName([...path, 'backend'], 'backend', backend, names.backends)
   }
   checkCidrs(issues, [...path, 'monitor', 'from'], monitor?.from)
+  const monitorReply = new TextEncoder().encode(monitor?.reply ?? defaults.monitorReply)
+  if (monitorReply.length > MOST_REPLY) {
+    const message = `expected at most ${MOST_REPLY} bytes, got ${monitorReply.length}.`
+    issues.add([...path, 'monitor', 'reply'], message)
+  }
   for (const list of ['connection', 'session', 'content'] as const)
     checkRules([...path, 'tcpRequest', list], tcpRequest[list], list, context)
   for (const list of ['clientHello', 'established'] as const)
@@ -43,10 +49,7 @@ export function resolveFrontend(
     binds,
     backend,
     maxconn,
-    monitor: monitor && {
-      from: monitor.from ?? [],
-      reply: new TextEncoder().encode(monitor.reply ?? defaults.monitorReply),
-    },
+    monitor: monitor && { from: monitor.from ?? [], reply: monitorReply },
     connectionRules: present(tcpRequest.connection),
     sessionRules: present(tcpRequest.session),
     contentRules: present(tcpRequest.content),

@@ -1,14 +1,17 @@
 /** One server: its address, and how it is reached. */
 
+import { isIPv6 } from 'node:net'
 import type { Applet } from '../applet/applet.js'
+import { TlvType } from '../handshake/tlv.js'
 import { readIpPort, readServerAddress } from './address.js'
 import { type Checked, type Context, namedApplet } from './context.js'
 import { defaults } from './defaults.js'
-import type { Path } from './issues.js'
+import type { Issues, Path } from './issues.js'
 import { resolveLiveness } from './resolve-liveness.js'
 import { resolveServerTls } from './resolve-tls.js'
 import type { ResolvedServer, ServerAddress } from './resolved.js'
 import type { ServerConfig } from './types.js'
+import { show } from './units.js'
 
 /** `position` counts from 1. `section` is the path of the servers. Undefined where the address is wrong. */
 export function resolveServer(
@@ -39,12 +42,15 @@ export function resolveServer(
   if (config.sendProxy && address.kind === 'applet') {
     issues.add([...path, 'sendProxy'], 'is for sockets, and this server is an applet.')
   }
+  if (typeof source === 'object')
+    checkFamily([...path, 'source'], source.ip, address, socks, issues)
   const sendProxy = resolveSendProxy(config.sendProxy)
   for (const option of ['uniqueId', 'crc32c', 'ssl', 'authority', 'tlvs'] as const) {
     if (sendProxy?.version === 1 && sendProxy[option]) {
       issues.add([...path, 'sendProxy', option], 'needs version 2.')
     }
   }
+  checkTlvs([...path, 'sendProxy', 'tlvs'], sendProxy?.tlvs, issues)
   const tls = resolveServerTls([...path, 'tls'], config.tls, address, issues)
   return {
     name,
@@ -59,6 +65,40 @@ export function resolveServer(
     tls,
     socks,
     source,
+  }
+}
+
+/** No socket of one family connects to an address of the other. Names are asked for the family of the source. */
+function checkFamily(
+  path: Path,
+  source: string,
+  address: ServerAddress,
+  socks: ResolvedServer['socks'],
+  issues: Issues,
+): void {
+  const peer = socks?.ip ?? (address.kind === 'ip' ? address.ip : undefined)
+  if (peer === undefined || isIPv6(peer) === isIPv6(source)) return
+  const family = isIPv6(peer) ? 'IPv6' : 'IPv4'
+  const who = socks ? 'the SOCKS proxy' : 'the server'
+  issues.add(path, `expected an ${family} address, as that of ${who}, got ${show(source)}.`)
+}
+
+/** What describes the header that came in would be wrong in another one. */
+function checkTlvs(
+  path: Path,
+  tlvs: boolean | readonly number[] | undefined,
+  issues: Issues,
+): void {
+  if (!Array.isArray(tlvs)) return
+  const why = new Map([
+    [
+      TlvType.CRC32C,
+      "the checksum of the header that came in; 'crc32c' sends one of the header that goes out.",
+    ],
+    [TlvType.NOOP, 'padding, which is not handed on.'],
+  ])
+  for (const [i, type] of tlvs.entries()) {
+    if (why.has(type)) issues.add([...path, i], `${type} is ${why.get(type)}`)
   }
 }
 

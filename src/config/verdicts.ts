@@ -3,6 +3,7 @@
  * on every connection is told here, before there is one.
  */
 
+import { MOST_REPLY } from '../engine/reply.js'
 import type { Verdict } from '../rules/types.js'
 import { keyCodec, type TableKey } from '../tables/key.js'
 import type { Context } from './context.js'
@@ -62,8 +63,8 @@ const kinds: { readonly [K in Verdict['kind']]: Kind<K> } = {
     call: "reply('text')",
     fields: {
       bytes: {
-        expected: 'bytes (a Uint8Array)',
-        fits: (value) => value instanceof Uint8Array,
+        expected: `bytes (a Uint8Array of at most ${MOST_REPLY})`,
+        fits: (value) => value instanceof Uint8Array && value.length <= MOST_REPLY,
       },
     },
   },

@@ -75,6 +75,12 @@ test('bind addresses: every error', () => {
     [':90-80', "the range '90-80' ends before it begins."],
     [':80', "':80' has a port already, and 'port' is set, too.", { port: 80 }],
     ['127.0.0.1', "expected a port from 0 to 65535, got '99999'.", { port: 99_999 }],
+    ['127.0.0.1', 'expected a port from 0 to 65535, got -1.', { port: -1 }],
+    [
+      '[fe80::1]:80',
+      `${expected} '[fe80::1]:80': a link-local address needs its interface: '[fe80::1%eth0]:8080'.`,
+    ],
+    ['unix:/a', "'v6only' is for IPv6 addresses, not for 'unix:/a'.", { v6only: true }],
     ['127.0.0.1:80', "'v6only' is for IPv6 addresses, not for '127.0.0.1:80'.", { v6only: true }],
     ['127.0.0.1:80', "'mode' is for unix sockets, not for '127.0.0.1:80'.", { mode: 0o660 }],
     ['unix:', "expected a path after 'unix:', got 'unix:'."],

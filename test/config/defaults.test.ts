@@ -217,7 +217,7 @@ test('everything that can be set is taken over', () => {
             id: 50,
           },
           b: { address: 'unix:/b', sendProxy: true },
-          c: { address: '[::1]:2', sendProxy: { version: 2, uniqueId: true }, source: '127.0.0.9' },
+          c: { address: '[::1]:2', sendProxy: { version: 2, uniqueId: true }, source: '::1' },
           d: {
             address: 'h:1',
             socks: { address: '127.0.0.1:1080', user: 'u', password: 'p' },

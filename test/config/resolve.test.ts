@@ -318,7 +318,7 @@ const cases: Record<string, [unknown, string[]]> = {
       'frontends.web.tcpRequest.connection[2].rnu: is unknown. [run]',
       "frontends.web.tcpRequest.connection[3].name: expected a string, got ''.",
       'frontends.web.tcpRequest.connection[3].run: expected a function, got 1.',
-      'frontends.web.tcpRequest.connection[3].deadline: expected more than 0 milliseconds, got 0.',
+      'frontends.web.tcpRequest.connection[3].deadline: expected more than 0 milliseconds, at most 2147483647, got 0.',
       "frontends.web.tcpRequest.session: expected a list, got 'none'.",
     ],
   ],
@@ -415,6 +415,55 @@ const cases: Record<string, [unknown, string[]]> = {
       'backends.app.servers.e.socks: is for TCP, and this server is a unix socket.',
       'backends.app.servers.e.source: is for TCP, and this server is a unix socket.',
       'backends.app.servers.f.socks.user: has at most 255 bytes.',
+    ],
+  ],
+  'source of the other family': [
+    app({
+      servers: {
+        a: { address: '127.0.0.1:1', source: '::1' },
+        b: { address: '[::1]:1', source: '127.0.0.1:5' },
+        c: { address: 'name:1', source: '::1', socks: { address: '127.0.0.1:1' } },
+        d: { address: 'name:1', source: '::1' },
+        e: { address: '[::1]:1', source: '127.0.0.1', socks: { address: '127.0.0.1:1' } },
+      },
+    }),
+    [
+      "backends.app.servers.a.source: expected an IPv4 address, as that of the server, got '::1'.",
+      "backends.app.servers.b.source: expected an IPv6 address, as that of the server, got '127.0.0.1'.",
+      "backends.app.servers.c.source: expected an IPv4 address, as that of the SOCKS proxy, got '::1'.",
+    ],
+  ],
+  'link-local addresses without an interface': [
+    app({
+      servers: {
+        a: '[fe80::1]:1',
+        b: { address: '[fe80::1%lo]:1', source: 'febf::1' },
+      },
+    }),
+    [
+      "backends.app.servers.a: expected 'ip:port', '[v6]:port', 'host.name:port', 'unix:/path' or 'applet:NAME', got '[fe80::1]:1': a link-local address needs its interface: '[fe80::1%eth0]:8080'.",
+      "backends.app.servers.b.source: expected 'ip', 'ip:port' or '[v6]:port', got 'febf::1': a link-local address needs its interface: '[fe80::1%eth0]:8080'.",
+    ],
+  ],
+  'a reply for monitors that no engine takes': [
+    web({ monitor: { from: ['127.0.0.1'], reply: 'x'.repeat(2 ** 20 + 1) } }),
+    ['frontends.web.monitor.reply: expected at most 1048576 bytes, got 1048577.'],
+  ],
+  'deadlines beyond what a timer holds': [
+    web({
+      tcpRequest: { session: [{ name: 'a', run: () => undefined, deadline: 2 ** 31 }] },
+      handshakes: [{ name: 'x', onBytes: () => undefined, deadline: Number.NaN }],
+    }),
+    [
+      'frontends.web.tcpRequest.session[0].deadline: expected more than 0 milliseconds, at most 2147483647, got 2147483648.',
+      'frontends.web.handshakes[0].deadline: expected more than 0 milliseconds, at most 2147483647, got NaN.',
+    ],
+  ],
+  'TLVs that are never handed on': [
+    server({ address: '127.0.0.1:1', sendProxy: { version: 2, tlvs: [1, 3, 4] } }),
+    [
+      "backends.app.servers.a.sendProxy.tlvs[1]: 3 is the checksum of the header that came in; 'crc32c' sends one of the header that goes out.",
+      'backends.app.servers.a.sendProxy.tlvs[2]: 4 is padding, which is not handed on.',
     ],
   ],
   'wrong source': [

@@ -100,12 +100,23 @@ const broken: Record<string, [List, unknown, string[]]> = {
   'a reply of text': [
     'connection',
     { kind: 'reply', bytes: 'hi' },
-    [".bytes: expected bytes (a Uint8Array), as reply('text') makes it, got 'hi'."],
+    [
+      ".bytes: expected bytes (a Uint8Array of at most 1048576), as reply('text') makes it, got 'hi'.",
+    ],
   ],
   'a reply of nothing': [
     'session',
     { kind: 'reply' },
-    [".bytes: expected bytes (a Uint8Array), as reply('text') makes it, got nothing."],
+    [
+      ".bytes: expected bytes (a Uint8Array of at most 1048576), as reply('text') makes it, got nothing.",
+    ],
+  ],
+  'a reply that no engine takes': [
+    'connection',
+    { kind: 'reply', bytes: new Uint8Array(2 ** 20 + 1) },
+    [
+      ".bytes: expected bytes (a Uint8Array of at most 1048576), as reply('text') makes it, got an object.",
+    ],
   ],
   'a tarpit of a text': [
     'connection',
