@@ -61,10 +61,11 @@ async function inspect(options: CheckOptions, report: CheckReport): Promise<void
   const errors = [...findLoops(resolved).certain, ...checkMachine(resolved)]
   if (errors.length > 0) throw new ConfigError(errors, displayName)
   const found = await inspectCertificates(resolved, Date.now())
-  report.warnings.push(...found.warnings.map(lineAsIssue))
+  report.warnings.push(...found.warnings)
   if (found.errors.length > 0) {
-    report.errors.push(...found.errors.map(lineAsIssue))
-    throw certificateError(found.errors, displayName)
+    report.errors.push(...found.errors)
+    const lines = found.errors.map(({ path, message }) => `${path}: ${message}`)
+    throw certificateError(lines, displayName)
   }
   report.summary = summarize(resolved, found.certificates)
 }
@@ -79,14 +80,6 @@ function tell({ ok, file, summary, warnings }: CheckReport): void {
 function issuesOf(error: SluiceError, { errors }: CheckReport): readonly ConfigIssue[] {
   if (error instanceof ConfigError) return error.issues
   return errors.length > 0 ? [] : [{ path: '', message: error.message }]
-}
-
-/** Lines about certificates begin with their paths. */
-function lineAsIssue(line: string): ConfigIssue {
-  const colon = line.indexOf(': ')
-  return colon < 0
-    ? { path: '', message: line }
-    : { path: line.slice(0, colon), message: line.slice(colon + 2) }
 }
 
 /** '1 frontend on 2 addresses, 1 backend with 2 servers, 1 table'. */

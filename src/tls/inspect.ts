@@ -6,6 +6,7 @@ import type {
   ResolvedFrontend,
   ResolvedServerTls,
 } from '../config/resolved.js'
+import type { ConfigIssue } from '../errors.js'
 import { overdueLists } from './authorities.js'
 import { type Certificate, daysLeft, describeOcsp, describeValidity } from './certificates.js'
 import {
@@ -18,11 +19,12 @@ import {
   systemProblems,
   trustOf,
 } from './library.js'
+import { NameTable } from './names.js'
 
 export interface Inspection {
-  /** Lines with the path of the configuration and the file. */
-  readonly errors: readonly string[]
-  readonly warnings: readonly string[]
+  /** Messages name the file. What concerns several paths has all of them, with commas between. */
+  readonly errors: readonly ConfigIssue[]
+  readonly warnings: readonly ConfigIssue[]
   /** Certificates that could be read. */
   readonly certificates: number
 }
@@ -58,8 +60,8 @@ export async function inspectCertificates(
     if (helloRules.length === 0) for (const bind of binds) warnings.push(...hidden(bind, snapshot))
   }
   return {
-    errors: lines(errors),
-    warnings: lines(warnings),
+    errors: issuesOf(errors),
+    warnings: issuesOf(warnings),
     certificates: snapshot.certificates.size,
   }
 }
@@ -90,12 +92,12 @@ function unknownCertificates(
   snapshot: Snapshot,
 ): Problem[] {
   const sets = binds.flatMap(({ tls }) => tls ?? [])
-  const names = sets.flatMap((set) => certificatesOf(snapshot, set)).flatMap((one) => one.names)
+  const names = new NameTable(sets.flatMap((set) => certificatesOf(snapshot, set)))
   return helloRules.flatMap((rule, i): Problem[] => {
     if (!('kind' in rule) || rule.kind !== 'certificate') return []
     const wanted = rule.name
-    const wild = `*${wanted.slice(wanted.indexOf('.'))}`
-    if (names.length === 0 || names.includes(wanted) || names.includes(wild)) return []
+    // Where no certificate can be read, that is told.
+    if (!names.fallback || names.exact(wanted) || names.wildcard(wanted)) return []
     const path = `frontends.${name}.tlsRequest.clientHello[${i}]`
     const message =
       'no certificate is for it; names without one get the first, or an alert with strictSni.'
@@ -122,7 +124,11 @@ function routeOf(name: string, routes: ReadonlyMap<string, string>): string | un
   return routes.get(name) ?? wild ?? routes.get('*')
 }
 
-/** Each line once: a file may be used several times at one path. */
-function lines(problems: readonly Problem[]): string[] {
-  return [...new Set(problems.map(lineOf))]
+/** Each once: a file may be used several times at one path. */
+function issuesOf(problems: readonly Problem[]): ConfigIssue[] {
+  const issues = problems.map((problem) => {
+    const { file, message, paths } = problem
+    return [lineOf(problem), { path: paths.join(', '), message: `${file}: ${message}` }] as const
+  })
+  return [...new Map(issues).values()]
 }
