@@ -50,7 +50,7 @@ pub struct NativeOptions {
     pub queue: Option<bool>,
     /// Look for more events after each batch, before the thread sleeps.
     pub busy_poll: Option<bool>,
-    /// Pipes for bulk payload at once, in all workers; a quarter of `maxconn` where it is missing.
+    /// Pipes for bulk payload at once, in all workers; no limit where it is missing.
     pub maxpipes: Option<u32>,
 }
 
@@ -90,7 +90,7 @@ impl NativeEngine {
             memories: all,
             table: words(&table),
             maxconn: maxconn as usize,
-            maxpipes: options.maxpipes.unwrap_or(maxconn / 4) as usize,
+            maxpipes: options.maxpipes.map_or(usize::MAX, |pipes| pipes as usize),
             doorbell: ring,
         };
         let engine = Engine::start(parts)

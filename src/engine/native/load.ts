@@ -70,7 +70,7 @@ export interface NativeOptions {
   queue?: boolean
   /** Look for more events for 200 us after each batch, before the thread sleeps. */
   busyPoll?: boolean
-  /** Pipes for bulk payload at once, in all workers; a quarter of `maxconn` where it is missing. */
+  /** Pipes for bulk payload at once, in all workers; no limit where it is missing. */
   maxpipes?: number
 }
 
