@@ -142,7 +142,7 @@ function readHostName(message: Uint8Array, from: number, end: number): string | 
 const DNS_NAME = /^(?=.{1,253}$)(?:(?!-)[a-z0-9_-]{1,63}(?<!-)\.)*(?!-|\d+$)[a-z0-9_-]{1,63}(?<!-)$/
 
 /** Whether a name of a client, as `packHello` has it, is a DNS name or an IP address. */
-export function isHostName(name: string): boolean {
+export function isServerName(name: string): boolean {
   return DNS_NAME.test(name) || isIP(name) !== 0
 }
 

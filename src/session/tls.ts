@@ -9,7 +9,7 @@ import { packReason } from '../connection/reason.js'
 import type { Engine } from '../engine/engine.js'
 import { By, Code, Handshake, HelloStatus, Phase, ProceedFlag } from '../engine/wire.js'
 import { parseClientHello } from '../handshake/client-hello.js'
-import { isHostName } from '../handshake/client-hello-pack.js'
+import { isServerName } from '../handshake/client-hello-pack.js'
 import { Outcome, type RuleTargets } from '../rules/run.js'
 import { RuleRunner, type RulesHost } from '../rules/runner.js'
 import type { Guard } from '../rules/wait.js'
@@ -234,7 +234,7 @@ export class TlsPolicy implements AdmissionHost {
     const asked = secure?.hello?.serverName ?? ''
     const name = secure?.certificateName ?? asked
     const demand = secure?.clientCertDemand
-    if (asked !== '' && this.#engine.kind === 'native' && !isHostName(asked)) {
+    if (asked !== '' && this.#engine.kind === 'native' && !isServerName(asked)) {
       // rustls refuses it as well, with an alert that says less.
       this.#alert(conn, Code.TLS_NO_CERTIFICATE, Alert.UNRECOGNIZED_NAME)
       return undefined

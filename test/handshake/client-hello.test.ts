@@ -8,7 +8,7 @@ import {
   HelloReader,
   parseClientHello,
 } from '#sluice/handshake/client-hello.js'
-import { isHostName } from '#sluice/handshake/client-hello-pack.js'
+import { isServerName } from '#sluice/handshake/client-hello-pack.js'
 import {
   alpn,
   clientHello,
@@ -250,7 +250,7 @@ test('a name is only looked at, whatever it is', () => {
 
 test('which names are those of hosts', () => {
   const hosts = ['a', 'a.example', 'x_y.a-b.c9', '10.example', '192.0.2.1', '::1', 'a'.repeat(63)]
-  for (const name of hosts) assert.ok(isHostName(name), name)
+  for (const name of hosts) assert.ok(isServerName(name), name)
   const others = [
     '',
     '.',
@@ -264,7 +264,7 @@ test('which names are those of hosts', () => {
     'a\\x20',
     'a'.repeat(64),
   ]
-  for (const name of [...others, 'a.'.repeat(127)]) assert.ok(!isHostName(name), name)
+  for (const name of [...others, 'a.'.repeat(127)]) assert.ok(!isServerName(name), name)
 })
 
 const bare = (type: number, hex: string): HelloOptions => ({
