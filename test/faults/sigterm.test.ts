@@ -82,18 +82,23 @@ for (const kind of engineKinds) {
     await run(kind, '20s', async (port, program) => {
       const downloads: Promise<Download>[] = []
       // Sessions in every state: old ones, young ones, some that come too late.
-      let stopped = false
+      let refused = false
       const load = (async () => {
-        while (!stopped) {
-          for (let n = 0; n < 3; n++) downloads.push(download(port))
+        while (!refused) {
+          for (let n = 0; n < 3; n++) {
+            const one = download(port)
+            downloads.push(one)
+            void one.then(({ outcome }) => {
+              refused ||= outcome === 'refused'
+            })
+          }
           await delay(5)
         }
       })()
       await delay(200)
       program.child.kill('SIGTERM')
       await program.sees(/SIGTERM: stopping/)
-      await delay(50)
-      stopped = true
+      // Until nobody is accepted any more.
       await load
       const all = await Promise.all(downloads)
       const { code } = await program.ended
