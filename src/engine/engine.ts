@@ -295,6 +295,8 @@ export interface EngineEvents {
 
 export interface Engine {
   readonly kind: EngineKind
+  /** Its TLS goes on where the server name of a client is no host name, such as `a..b`. */
+  readonly takesOddServerNames: boolean
   readonly workers: number
   /** Records of every connection, both engines in the same layout. */
   readonly table: ConnectionTable

@@ -234,8 +234,8 @@ export class TlsPolicy implements AdmissionHost {
     const asked = secure?.hello?.serverName ?? ''
     const name = secure?.certificateName ?? asked
     const demand = secure?.clientCertDemand
-    if (asked !== '' && this.#engine.kind === 'native' && !isServerName(asked)) {
-      // rustls refuses it as well, with an alert that says less.
+    if (asked !== '' && !this.#engine.takesOddServerNames && !isServerName(asked)) {
+      // The engine would refuse it as well, with an alert that says less.
       this.#alert(conn, Code.TLS_NO_CERTIFICATE, Alert.UNRECOGNIZED_NAME)
       return undefined
     }

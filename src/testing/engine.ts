@@ -76,6 +76,7 @@ const isOpen = ({ mode }: TestClient) => mode !== 'closing'
 
 export class TestEngine implements Engine {
   readonly kind = 'js'
+  readonly takesOddServerNames = true
   readonly workers = 1
   readonly table: ConnectionTable
   /** Every call, in order. */

@@ -38,6 +38,7 @@ export function createJsEngine(options: JsEngineOptions): Engine {
 
 class JsEngine implements Engine, Core {
   readonly kind = 'js'
+  readonly takesOddServerNames = true
   readonly workers = 1
   readonly slots: Slots
   readonly dispatch = new Dispatch()

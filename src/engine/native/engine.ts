@@ -74,6 +74,7 @@ function tableMemory(workers: number, slots: number): Int32Array {
 
 export class NativeEngine implements Engine {
   readonly kind = 'native'
+  readonly takesOddServerNames = false
   readonly workers: number
   readonly table: ConnectionTable
   /** Each worker may hold all connections: memory is used only where they are. */
