@@ -115,7 +115,8 @@ impl Worker {
         if connection.is_read_out() && !connection.extra().eof_told {
             connection.extra().eof_told = true;
             connection.want_shutr();
-            connection.run_close_steps(true, &mut self.mover.buffers);
+            // Its own end goes behind what waits for it.
+            connection.run_close_steps(false, &mut self.mover.buffers);
             let generation = connection.generation;
             let end = [0, 0, bytes_flag::EOF, 0, 0];
             self.events

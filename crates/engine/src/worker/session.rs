@@ -312,7 +312,8 @@ fn pass_end(
 ) -> bool {
     if source.input.ended() {
         source.want_shutr();
-        source.run_close_steps(true, buffers);
+        // What goes to it, and the end behind that, are the other direction's.
+        source.run_close_steps(false, buffers);
         if source.input.ended_broken() {
             // close_notify would vouch for payload that may be missing.
             target.output.disown();

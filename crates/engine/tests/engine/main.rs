@@ -11,3 +11,4 @@ mod sockets;
 mod support;
 mod timeouts;
 mod tls;
+mod unread;

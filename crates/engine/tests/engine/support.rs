@@ -161,18 +161,31 @@ impl Commands {
 /// what they find in one batch.
 #[derive(Default)]
 pub struct Gate {
-    closed: Mutex<bool>,
+    bar: Mutex<Bar>,
     opened: Condvar,
     held: AtomicUsize,
+    stops: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Bar {
+    closed: bool,
+    steps: usize,
 }
 
 impl Gate {
     pub fn close(&self) {
-        *lock(&self.closed) = true;
+        lock(&self.bar).closed = true;
     }
 
     pub fn open(&self) {
-        *lock(&self.closed) = false;
+        lock(&self.bar).closed = false;
+        self.opened.notify_all();
+    }
+
+    /// Lets those that wait here go on to their next doorbell.
+    pub fn step(&self) {
+        lock(&self.bar).steps += 1;
         self.opened.notify_all();
     }
 
@@ -182,11 +195,21 @@ impl Gate {
         self.held.load(Ordering::SeqCst) > 0
     }
 
+    /// How often a worker had to wait here.
+    #[must_use]
+    pub fn stops(&self) -> usize {
+        self.stops.load(Ordering::SeqCst)
+    }
+
     fn pass(&self) {
-        let mut closed = lock(&self.closed);
+        let mut bar = lock(&self.bar);
+        let steps = bar.steps;
         self.held.fetch_add(1, Ordering::SeqCst);
-        while *closed {
-            closed = wait(&self.opened, closed, PATIENCE);
+        if bar.closed {
+            self.stops.fetch_add(1, Ordering::SeqCst);
+        }
+        while bar.closed && bar.steps == steps {
+            bar = wait(&self.opened, bar, PATIENCE);
         }
         self.held.fetch_sub(1, Ordering::SeqCst);
     }

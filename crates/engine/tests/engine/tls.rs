@@ -1,7 +1,8 @@
 //! TLS of both sides, against rustls's own blocking client.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -21,8 +22,8 @@ use sluice_wire::handshakes::handshake;
 use sluice_wire::ring_layout::layout;
 
 use crate::support::{
-    Echo, Harness, Pattern, accept, assert_reason, byte_counts, dial, expect, expect_reset,
-    listen_spec, lock, reset, route_to, shared,
+    Answer, Commands, Echo, Harness, Pattern, Told, accept, assert_reason, byte_counts, dial,
+    expect, expect_reset, listen_spec, lock, reset, route_to, shared,
 };
 
 const CHAIN: &str = include_str!("../fixtures/localhost.crt");
@@ -54,6 +55,12 @@ impl Secure {
     }
 
     fn asking(max_version: Version, client_cert: ClientCert) -> Self {
+        let pass = Box::new(|told: &Told, commands: &Commands| commands.pass(told));
+        Self::with(max_version, client_cert, pass)
+    }
+
+    /// `answer` decides everything behind TLS.
+    pub fn with(max_version: Version, client_cert: ClientCert, mut answer: Answer) -> Self {
         let context: Arc<AtomicI32> = Arc::new(AtomicI32::new(-1));
         let flags: Arc<AtomicI32> = Arc::default();
         let (chosen, asked) = (context.clone(), flags.clone());
@@ -71,7 +78,7 @@ impl Secure {
                         [0, 0, 0, context, asked.load(Ordering::SeqCst)],
                     );
                 } else {
-                    commands.pass(told);
+                    answer(told, commands);
                 }
             }),
         );
@@ -141,16 +148,16 @@ pub fn client() -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-pub type Stream = StreamOwned<ClientConnection, TcpStream>;
+pub type Stream<S = TcpStream> = StreamOwned<ClientConnection, S>;
 
-pub fn secure(stream: TcpStream, config: Arc<ClientConfig>) -> Stream {
+pub fn secure<S: Read + Write>(stream: S, config: Arc<ClientConfig>) -> Stream<S> {
     let name = "localhost".try_into().expect("name");
     let session = ClientConnection::new(config, name).expect("client");
     StreamOwned::new(session, stream)
 }
 
-/// close_notify and FIN, then everything that still comes.
-pub fn finish(mut stream: Stream) -> Vec<u8> {
+/// close_notify and FIN.
+pub fn say_end<S: Read + Write + AsFd>(stream: &mut Stream<S>) {
     stream.conn.send_close_notify();
     while stream.conn.wants_write() {
         stream
@@ -158,7 +165,12 @@ pub fn finish(mut stream: Stream) -> Vec<u8> {
             .write_tls(&mut stream.sock)
             .expect("close_notify");
     }
-    stream.sock.shutdown(Shutdown::Write).expect("FIN");
+    rustix::net::shutdown(&stream.sock, rustix::net::Shutdown::Write).expect("FIN");
+}
+
+/// close_notify and FIN, then everything that still comes.
+pub fn finish(mut stream: Stream) -> Vec<u8> {
+    say_end(&mut stream);
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).expect("a clean end");
     rest
@@ -625,5 +637,73 @@ fn a_handshake_that_waits_for_its_client_is_told_where_it_is_asked_for() {
         assert_eq!(s.h.all(event::HANDSHAKE_WAITS).len(), n);
         assert_eq!(finish(stream), b"");
     }
+    s.h.settle();
+}
+
+/// So many records of one byte each.
+fn crumbs(stream: &mut Stream, count: usize) -> Vec<u8> {
+    let mut records = Vec::new();
+    for _ in 0..count {
+        stream.conn.writer().write_all(b"y").expect("a record");
+        stream.conn.write_tls(&mut records).expect("bytes");
+    }
+    records
+}
+
+/// Decrypting records of one byte costs a thousand times what their payload says.
+#[test]
+fn a_client_with_records_of_one_byte_takes_no_longer_turns_than_others() {
+    let _shared = shared();
+    /// Bytes of records that a client of this kind gets in one turn.
+    const TURN: usize = 8 * 1024;
+    /// The turn in which the other's message is forwarded, and those beside it.
+    const TURNS: usize = 4;
+    const FIRST: usize = 4_000;
+    const BACKLOG: usize = 20_000;
+    let s = Secure::start(Version::Tls13);
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("upstream");
+    let target = upstream.local_addr().expect("address");
+    s.h.route(route_to(Destination::Tcp(target)));
+    let (_, plain) = s.h.listen(listen_spec());
+    let mut stream = secure(dial(s.listen()), client());
+    stream.write_all(b"x").expect("write");
+    let mut sink = accept(&upstream);
+    let of_crumbs = s.h.next(event::CONNECTED);
+    let mut other = dial(plain);
+    let mut server = accept(&upstream);
+    let bytes_in = |h: &Harness| byte_counts(h, &of_crumbs).0 as usize;
+    // It is known for what it sends.
+    let first = crumbs(&mut stream, FIRST);
+    stream.sock.write_all(&first).expect("write");
+    sink.read_exact(&mut [0; FIRST + 1]).expect("payload");
+    s.h.until("the count is told", |h| bytes_in(h) == FIRST + 1);
+    // The worker is held, and finds all of this at once: a backlog of records, a
+    // message of the other one, and somebody new, so that it rings again.
+    s.h.gate.close();
+    let new = dial(plain);
+    s.h.until("the worker is held at its doorbell", |h| h.gate.holds());
+    s.h.until("policy has read of it", |h| {
+        h.all(event::HANDSHAKE).len() == 4
+    });
+    let stops = s.h.gate.stops();
+    let record = first.len() / FIRST;
+    let backlog = crumbs(&mut stream, BACKLOG);
+    stream.sock.set_nonblocking(true).expect("nonblocking");
+    let waits = stream.sock.write(&backlog).expect("write") / record;
+    other.write_all(b"message").expect("write");
+    let newer = dial(plain);
+    s.h.gate.step();
+    s.h.until("the worker is held again", |h| h.gate.stops() > stops);
+    expect(&mut server, b"message");
+    let read = bytes_in(&s.h) - FIRST - 1;
+    assert!(read > 0, "both had their turn");
+    assert!(
+        read <= TURNS * TURN / record,
+        "{read} of {waits} records in the turns of one message"
+    );
+    assert!(waits > TURNS * TURN / record, "more than that did wait");
+    s.h.gate.open();
+    reset(stream.sock);
+    drop((sink, other, server, new, newer, upstream));
     s.h.settle();
 }
