@@ -429,6 +429,64 @@ mod tests {
         second.remove();
     }
 
+    /// chmod fails on this thread from here on, also for root.
+    #[cfg(target_os = "linux")]
+    fn forbid_chmod() {
+        let step = |code: u32, jf: u8, k: u32| libc::sock_filter {
+            code: code as u16,
+            jt: 0,
+            jf,
+            k,
+        };
+        let refusal = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+        let filter = [
+            // The number of the system call comes first in what is looked at.
+            step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+            step(
+                libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+                1,
+                libc::SYS_fchmodat as u32,
+            ),
+            step(libc::BPF_RET | libc::BPF_K, 0, refusal),
+            step(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
+        ];
+        let program = libc::sock_fprog {
+            len: filter.len() as u16,
+            filter: filter.as_ptr().cast_mut(),
+        };
+        // SAFETY: plain numbers, and a program that lives through the call, which copies it.
+        let outcomes = unsafe {
+            [
+                libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
+                libc::prctl(
+                    libc::PR_SET_SECCOMP,
+                    libc::SECCOMP_MODE_FILTER,
+                    &raw const program,
+                ),
+            ]
+        };
+        assert_eq!(outcomes, [0, 0], "{}", std::io::Error::last_os_error());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_chmod_that_fails_leaves_no_file() {
+        let path = std::env::temp_dir().join(format!("sluice-mode-{}.sock", std::process::id()));
+        let refused = std::thread::scope(|scope| {
+            let bind = scope.spawn(|| {
+                forbid_chmod();
+                unix(&path, Some(0o600)).map(|_| ())
+            });
+            bind.join().expect("thread")
+        });
+        let error = refused.expect_err("the mode is not what was asked for");
+        assert_eq!((error.step, error.error), ("chmod", Errno::PERM));
+        assert!(!path.exists());
+        // The next one finds nothing in its way.
+        let opened = unix(&path, Some(0o600)).expect("listen");
+        opened.file.expect("a file").remove();
+    }
+
     #[test]
     #[cfg(target_os = "linux")]
     fn an_abstract_name_is_no_file() {

@@ -204,14 +204,13 @@ pub fn local_address(socket: impl AsFd) -> Option<SocketAddr> {
     ip_address(rustix::net::getsockname(socket).ok())
 }
 
-/// Destination before NAT, where the kernel knows one. `ipv4`: of the client, also
-/// where the socket is one of IPv6.
+/// Destination before NAT, where the kernel knows one. `client`: whose socket it is.
 #[must_use]
-pub fn original_destination(socket: impl AsFd, ipv4: bool) -> Option<SocketAddr> {
+pub fn original_destination(socket: impl AsFd, client: SocketAddr) -> Option<SocketAddr> {
     #[cfg(target_os = "linux")]
     {
         use rustix::net::sockopt::{ip_original_dst, ipv6_original_dst};
-        if ipv4 {
+        if came_by_ipv4(client) {
             ip_original_dst(socket).ok().map(SocketAddr::V4)
         } else {
             ipv6_original_dst(socket).ok().map(SocketAddr::V6)
@@ -219,9 +218,16 @@ pub fn original_destination(socket: impl AsFd, ipv4: bool) -> Option<SocketAddr>
     }
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = (socket, ipv4);
+        let _ = (socket, client);
         None
     }
+}
+
+/// A client of IPv4, also where the listener is one of IPv6 and says `::ffff:`: NAT
+/// knows it by its IPv4 addresses only.
+#[cfg(any(target_os = "linux", test))]
+fn came_by_ipv4(client: SocketAddr) -> bool {
+    client.ip().to_canonical().is_ipv4()
 }
 
 /// Allows foreign local addresses (IP_TRANSPARENT).
@@ -501,6 +507,18 @@ pub fn connect_blame(code: i32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_of_a_dual_stack_listener_is_asked_for_by_its_own_family() {
+        let by_ipv4 = |client: &str| came_by_ipv4(client.parse().expect("address"));
+        assert!(by_ipv4("192.0.2.1:1000"));
+        assert!(by_ipv4("[::ffff:192.0.2.1]:1000"));
+        assert!(!by_ipv4("[2001:db8::1]:1000"));
+        assert!(!by_ipv4("[::1]:1000"));
+        // Addresses that only hold one of IPv4 are IPv6 on the wire.
+        assert!(!by_ipv4("[::192.0.2.1]:1000"));
+        assert!(!by_ipv4("[64:ff9b::192.0.2.1]:1000"));
+    }
 
     #[test]
     fn what_the_peer_has_not_acknowledged_is_counted() {

@@ -243,7 +243,7 @@ impl Worker {
         if spec.original_dst
             && let Some(src) = src
         {
-            dst = sys::original_destination(&socket, src.ip().to_canonical().is_ipv4()).or(dst);
+            dst = sys::original_destination(&socket, src).or(dst);
         }
         // `may_accept` saw room for two.
         let Some(slot) = self.slots.take() else {
