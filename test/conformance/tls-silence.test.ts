@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
 import { defineApplet, reply } from '#sluice/policy.js'
 import { makeAuthority } from '../support/certificates.js'
-import { recordEnds } from '../support/tls-relay.js'
+import { type Relay, recordEnds } from '../support/tls-relay.js'
 import { type Stage, terminating, tlsTest } from '../support/tls-site.js'
 
 const ca = makeAuthority()
@@ -58,15 +58,19 @@ tlsTest(
 )
 
 /** Records of the proxy's stream, TLS 1.2: an alert at its end is the close_notify. */
+function alerts(relay: Relay): number {
+  const bytes = relay.bytes('down')
+  const starts = [0, ...recordEnds(bytes)].filter((at) => at < bytes.length)
+  return starts.filter((at) => bytes[at] === ALERT).length
+}
+
 async function alertsAfter(stage: Stage): Promise<number> {
   const relay = await stage.relay(stage.site.port)
   const client = await stage.dial({ maxVersion: 'TLSv1.2' }, relay.port)
   client.socket.write('?')
   assert.equal(await client.ending(), 'fin')
   client.fin()
-  const bytes = relay.bytes('down')
-  const starts = [0, ...recordEnds(bytes)].filter((at) => at < bytes.length)
-  return starts.filter((at) => bytes[at] === ALERT).length
+  return alerts(relay)
 }
 
 for (const size of [1, 16_384, 300_000, MEGABYTE]) {
@@ -115,10 +119,10 @@ for (const [how, finish, reason] of [
   ],
 ] as const) {
   for (const secure of [true, false]) {
+    const block = Buffer.alloc(60_000, 'acknowledged ')
     let acknowledged = 0
     let held = () => {}
     const applet = defineApplet('writer', async (stream) => {
-      const block = Buffer.alloc(60_000, 'acknowledged ')
       acknowledged = 0
       for (;;) {
         const taken = stream.write(block).then(() => true)
@@ -136,16 +140,30 @@ for (const [how, finish, reason] of [
         const isHeld = new Promise<void>((resolve) => {
           held = resolve
         })
-        const client = secure ? await stage.dial() : await stage.dialRaw()
+        const relay = await stage.relay(stage.site.port, { holdsBack: true })
+        const client = secure
+          ? await stage.dial({ maxVersion: 'TLSv1.2' }, relay.port)
+          : await stage.dialRaw(relay.port)
         client.pause()
         await isHeld
         await delay(100)
         client.resume()
-        await client.ending()
+        const all = await client.readToEnd()
         assert.ok(acknowledged > 0)
-        assert.ok(client.received >= acknowledged, `${client.received} of ${acknowledged}`)
+        // The write that was held back: all of it behind a return, what the engine had
+        // of it behind a throw.
+        const left = all.length - acknowledged
+        assert.ok(left >= 0 && left <= block.length, `${all.length} of ${acknowledged}`)
+        if (how === 'returns') assert.equal(left, block.length)
+        for (let at = 0; at < all.length; at += block.length) {
+          const part = all.subarray(at, at + block.length)
+          assert.ok(part.equals(block.subarray(0, part.length)), `other bytes at ${at}`)
+        }
+        // Whoever has all that was sent is told so.
+        if (secure) assert.equal(alerts(relay), 1)
         client.fin()
         assert.equal((await stage.end(0)).reason, reason)
+        assert.equal((await stage.site.record(0)).bytesOut, all.length)
       },
       { failing: true },
     )

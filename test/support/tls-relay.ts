@@ -32,6 +32,8 @@ export interface RelayOptions {
   splitUp?: number
   /** FINs are not passed on. */
   keepOpen?: boolean
+  /** Reads no more than its receivers take. */
+  holdsBack?: boolean
 }
 
 export class Relay {
@@ -98,7 +100,7 @@ export class Relay {
   }
 
   async #carry(from: Socket, to: Socket, direction: Direction, carried: Buffer[]): Promise<void> {
-    const { plan: any, byteByByte, firstUp, splitUp, keepOpen } = this.options
+    const { plan: any, byteByByte, firstUp, splitUp, keepOpen, holdsBack } = this.options
     const plan = any?.direction === direction ? any : undefined
     let left = plan?.after ?? Number.POSITIVE_INFINITY
     let first = true
@@ -129,7 +131,7 @@ export class Relay {
         const part = bytes.subarray(0, left)
         left -= part.length
         if (byteByByte) await writeBytes(to, part)
-        else to.write(part)
+        else if (!to.write(part) && holdsBack) await once(to, 'drain')
         if (left === 0) cut()
       }
       if (left > 0 && !keepOpen) to.end()
