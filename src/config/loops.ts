@@ -1,5 +1,7 @@
 /** A server that is a bind of the proxy itself: a client that gets there makes connections without end. */
 
+import { resolve } from 'node:path'
+import { parseIp } from '../connection/address.js'
 import type { ListenAddress } from '../engine/engine.js'
 import type { ConfigIssue } from '../errors.js'
 import { Issues } from './issues.js'
@@ -53,12 +55,13 @@ function stepsFrom(
 ): Step[] {
   const names = new Set(frontend.binds.flatMap(({ sniRoutes }) => [...(sniRoutes?.values() ?? [])]))
   if (frontend.backend !== undefined) names.add(frontend.backend)
+  const ports = portsOf(frontend)
   return backends
     .filter(({ name }) => names.has(name))
     .flatMap((backend) =>
       backend.servers.flatMap((server) =>
         frontends
-          .filter(({ binds }) => binds.some(({ address }) => leadsTo(server, address)))
+          .filter(({ binds }) => binds.some(({ address }) => leadsTo(server, address, ports)))
           .map((to) => ({
             from: frontend.name,
             to: to.name,
@@ -94,15 +97,47 @@ function hasPolicy(frontend: ResolvedFrontend): boolean {
   return frontend.handshakes.length > 0 || rules.some((list) => list.length > 0)
 }
 
-/** Whether a connect to the server surely ends at a socket that listens there. */
-function leadsTo({ address, socks }: ResolvedServer, bind: ListenAddress): boolean {
-  if (socks) return false
-  if (address.kind === 'unix') return bind.kind === 'unix' && bind.path === address.path
-  if (address.kind === 'applet' || address.offset !== undefined) return false
-  if (bind.kind !== 'tcp' || bind.port !== address.port) return false
-  const ip = address.kind === 'ip' ? address.ip : address.host
-  if (ip === bind.host) return bind.port !== 0
-  if (ip === 'localhost') return ['127.0.0.1', '0.0.0.0', '::1', '::'].includes(bind.host)
-  if (/^127\./.test(ip)) return bind.host === '0.0.0.0' || (bind.host === '::' && !bind.v6only)
-  return ip === '::1' && bind.host === '::'
+/** Ports that clients come to, as far as no PROXY header says another one. */
+function portsOf({ binds }: ResolvedFrontend): Set<number> {
+  const ports = new Set<number>()
+  for (const { address, acceptProxy } of binds) {
+    if (address.kind === 'tcp' && address.port !== 0 && !acceptProxy) ports.add(address.port)
+  }
+  return ports
+}
+
+/** Whether a connect to the server surely ends at a socket that listens there. `ports`: where its client came to. */
+function leadsTo(
+  { address, socks }: ResolvedServer,
+  bind: ListenAddress,
+  ports: ReadonlySet<number>,
+): boolean {
+  if (socks || address.kind === 'applet') return false
+  if (address.kind === 'unix')
+    return bind.kind === 'unix' && samePath(bind.path) === samePath(address.path)
+  if (bind.kind !== 'tcp' || bind.port === 0) return false
+  // '+1' goes on until there is no bind at such a port; '+0' stays.
+  if (address.offset === undefined) {
+    if (bind.port !== address.port) return false
+  } else if (address.offset !== 0 || !ports.has(bind.port)) return false
+  return reaches(address.kind === 'ip' ? address.ip : address.host, bind.host, bind.v6only === true)
+}
+
+function reaches(ip: string, host: string, v6only: boolean): boolean {
+  if (ip === host || (parseIp(ip) && sameIp(ip, host))) return true
+  if (ip === 'localhost') return ['127.0.0.1', '0.0.0.0', '::1', '::'].includes(host)
+  // The kernel takes a connect to the wildcard as one to this host.
+  if (ip === '0.0.0.0') return host === '127.0.0.1' || (host === '::' && !v6only)
+  if (ip === '::') return host === '::1'
+  if (/^127\./.test(ip)) return host === '0.0.0.0' || (host === '::' && !v6only)
+  return sameIp(ip, '::1') && host === '::'
+}
+
+function sameIp(a: string, b: string): boolean {
+  return !a.includes('%') && !b.includes('%') && String(parseIp(a)) === String(parseIp(b))
+}
+
+/** Abstract names are no paths. */
+function samePath(path: string): string {
+  return path.startsWith('@') ? path : resolve(path)
 }

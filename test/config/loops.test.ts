@@ -25,7 +25,14 @@ test('a server that is the own bind is found, however it is written', () => {
     ['[::]:9001', '127.0.0.9:9001'],
     ['[::]:9001', '[::1]:9001'],
     ['127.0.0.1:9000-9001', 'localhost:9001'],
+    ['127.0.0.1:9000-9001', '127.0.0.1:+0'],
+    [':9001', '127.0.0.1:-0'],
+    ['127.0.0.1:9001', '0.0.0.0:9001'],
+    ['[::1]:9001', '[0:0::1]:9001'],
+    ['[::]:9001', '[0::1]:9001'],
     ['unix:/run/a.sock', 'unix:/run/a.sock'],
+    ['unix:/run/a.sock', 'unix:/run/../run/a.sock'],
+    ['unix:@a', 'unix:@a'],
   ] as const) {
     assert.deepEqual(lines(one(bind, server)), { certain: [itself], possible: [] }, bind)
   }
@@ -38,9 +45,20 @@ test('what only looks like it is none', () => {
     [':9001', '[::1]:9001'],
     [':9001', '192.0.2.1:9001'],
     ['unix:/run/a.sock', 'unix:/run/b.sock'],
+    ['unix:@a', 'unix:./@a'],
+    ['127.0.0.1:0', '127.0.0.1:+0'],
+    ['127.0.0.1:9001', '127.0.0.2:+0'],
+    ['127.0.0.1:9000-9001', '127.0.0.1:+1'],
   ] as const) {
     assert.deepEqual(lines(one(bind, server)), { certain: [], possible: [] }, bind)
   }
+})
+
+test("where a PROXY header says the client's port, '+0' may lead anywhere", () => {
+  const config = one('127.0.0.1:9001', '127.0.0.1:+0', {
+    bind: { address: '127.0.0.1:9001', acceptProxy: true },
+  })
+  assert.deepEqual(lines(config), { certain: [], possible: [] })
 })
 
 test('a way back over another frontend, and a chain that ends', () => {
