@@ -3,7 +3,7 @@
  * jiti, so that no build step is needed; JSON is read strictly.
  */
 
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { extname, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -67,6 +67,8 @@ export async function loadConfig(file?: string, options: LoadOptions = {}): Prom
   const path = file === undefined ? findConfig(cwd) : resolve(cwd, file)
   const displayName = shortName(path, cwd)
   if (!existsSync(path)) throw loadError(`${displayName}: no such file.`)
+  if (statSync(path).isDirectory())
+    throw loadError(`${displayName}: is a folder; name the file in it.`)
   if (!LOADABLE.includes(extname(path))) {
     const names = `${LOADABLE.slice(0, -1).join(', ')} or ${LOADABLE.at(-1)}`
     throw loadError(
@@ -76,8 +78,22 @@ export async function loadConfig(file?: string, options: LoadOptions = {}): Prom
   const { config, tryIt } =
     extname(path) === '.json'
       ? { config: await loadJson(path, displayName), tryIt: undefined }
-      : await loadModule(path, displayName, options.modules ?? {})
+      : await orIdle(displayName, loadModule(path, displayName, options.modules ?? {}))
   return { config: config as Config, file: path, displayName, tryIt }
+}
+
+/**
+ * `loading`, or an error once nothing is left in this process that could go on with it: Node
+ * would end without a word.
+ */
+async function orIdle<T>(name: string, loading: Promise<T>): Promise<T> {
+  let stop = () => {}
+  const idle = new Promise<never>((_, reject) => {
+    const ends = () => reject(loadError(`${name}: waits for a promise that nothing resolves.`))
+    process.once('beforeExit', ends)
+    stop = () => process.removeListener('beforeExit', ends)
+  })
+  return Promise.race([loading, idle]).finally(stop)
 }
 
 async function loadJson(path: string, name: string): Promise<unknown> {

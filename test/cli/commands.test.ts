@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { CheckReport } from '#sluice/cli/check.js'
@@ -272,5 +272,27 @@ test('a wrong command line: 2, with what was meant', async () => {
     const { code, stderr } = await sluice(args, repository)
     assert.equal(code, 2, args.join(' '))
     assert.match(stderr, message)
+  }
+})
+
+test('check and run: a configuration that is never done is told, as is a folder', async () => {
+  const { path, remove } = folder({
+    'await.mjs': 'await new Promise(() => {})\nexport default {}\n',
+    'promise.ts': 'export default new Promise(() => {})\n',
+  })
+  mkdirSync(join(path, 'folder.json'))
+  try {
+    for (const command of ['check', 'run']) {
+      for (const name of ['await.mjs', 'promise.ts']) {
+        const { code, stderr } = await sluice([command, '-c', name], path)
+        assert.equal(stderr, `${name}: waits for a promise that nothing resolves.\n`)
+        assert.equal(code, 1)
+      }
+      const { code, stderr } = await sluice([command, '-c', 'folder.json'], path)
+      assert.equal(stderr, 'folder.json: is a folder; name the file in it.\n')
+      assert.equal(code, 1)
+    }
+  } finally {
+    remove()
   }
 })
