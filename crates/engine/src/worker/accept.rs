@@ -2,7 +2,7 @@
 //! when the kernel has no descriptors left.
 
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -92,6 +92,27 @@ impl Worker {
             || self.limits.open.load(Ordering::Relaxed) >= self.limits.maxconn
     }
 
+    /// Takes a place at both limits before accept(): workers share them, and who
+    /// looked first and counted later would let in more than there is room for.
+    fn reserve(&self, listener: &Listener) -> bool {
+        if !count_below(&listener.open, listener.spec.maxconn) {
+            return false;
+        }
+        if count_below(&self.limits.open, self.limits.maxconn) {
+            return true;
+        }
+        listener.open.fetch_sub(1, Ordering::Relaxed);
+        self.made_room();
+        false
+    }
+
+    /// Gives a place back that nobody came for.
+    fn give_back(&self, listener: &Listener) {
+        listener.open.fetch_sub(1, Ordering::Relaxed);
+        self.limits.open.fetch_sub(1, Ordering::Relaxed);
+        self.made_room();
+    }
+
     /// Asks other workers to say when a client has gone, where that is what is
     /// waited for; true where one has gone meanwhile.
     fn wait_for_room(&self, local: &LocalListener) -> bool {
@@ -139,14 +160,18 @@ impl Worker {
             let Some(local) = self.listeners.get(&id) else {
                 return;
             };
-            if !self.may_accept(local) {
+            let listener = local.listener.clone();
+            if !self.may_accept(local) || !self.reserve(&listener) {
                 self.events.full += u64::from(self.events.congested());
                 self.watch_listener(id, false);
                 return;
             }
-            match acceptfrom_with(&*local.socket, sys::SOCKET_FLAGS) {
+            let outcome = acceptfrom_with(&*local.socket, sys::SOCKET_FLAGS);
+            if outcome.is_err() {
+                self.give_back(&listener);
+            }
+            match outcome {
                 Ok((socket, address)) => {
-                    let listener = local.listener.clone();
                     self.open_client(&listener, socket, sys::ip_address(address));
                 }
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
@@ -203,7 +228,15 @@ impl Worker {
                 return;
             }
             let listener = local.listener.clone();
-            match acceptfrom_with(&*local.socket, sys::SOCKET_FLAGS) {
+            if !self.reserve(&listener) {
+                // Another worker was faster: asked again, it is full.
+                continue;
+            }
+            let outcome = acceptfrom_with(&*local.socket, sys::SOCKET_FLAGS);
+            if outcome.is_err() {
+                self.give_back(&listener);
+            }
+            match outcome {
                 Ok((socket, address)) => {
                     if let Some(local) = self.listeners.get_mut(&id) {
                         local.closing = Some(left - 1);
@@ -229,6 +262,7 @@ impl Worker {
             .emit(record(event::LISTENER_PAUSED, id as i32, 0, operands));
     }
 
+    /// A client that was accepted; its place is reserved.
     fn open_client(
         &mut self,
         listener: &Listener,
@@ -247,10 +281,8 @@ impl Worker {
         }
         // `may_accept` saw room for two.
         let Some(slot) = self.slots.take() else {
-            return;
+            return self.give_back(listener);
         };
-        listener.open.fetch_add(1, Ordering::Relaxed);
-        self.limits.open.fetch_add(1, Ordering::Relaxed);
         let connection = self.slots.get_mut(slot);
         connection.fd = Some(socket);
         connection.side = Side::Client;
@@ -363,6 +395,14 @@ impl Worker {
             }
         }
     }
+}
+
+/// Counts one more, unless `limit` is reached.
+fn count_below(count: &AtomicUsize, limit: usize) -> bool {
+    let more = |open: usize| (open < limit).then_some(open + 1);
+    count
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+        .is_ok()
 }
 
 /// True where a connection waits to be accepted.

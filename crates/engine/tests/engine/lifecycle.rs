@@ -301,12 +301,19 @@ fn two_workers_share_the_load_and_both_answer_for_a_listener() {
 fn maxconn_holds_across_workers() {
     let _shared = shared();
     const LIMIT: usize = 6;
-    let h = Harness::with(2, Box::new(|_, _| {}));
+    let h = Harness::with(4, Box::new(|_, _| {}));
     let (_, address) = h.listen(ListenSpec {
         maxconn: LIMIT,
         ..listen_spec()
     });
-    let mut clients: Vec<TcpStream> = (0..40).map(|_| dial(address)).collect();
+    // At once, so that workers are at the limit together.
+    let dialers: Vec<_> = (0..8)
+        .map(|_| std::thread::spawn(move || (0..5).map(|_| dial(address)).collect::<Vec<_>>()))
+        .collect();
+    let mut clients: Vec<TcpStream> = Vec::new();
+    for dialer in dialers {
+        clients.extend(dialer.join().expect("dialer"));
+    }
     let _ = h.nth(event::HANDSHAKE, LIMIT - 1);
     std::thread::sleep(std::time::Duration::from_millis(100));
     assert_eq!(h.all(event::HANDSHAKE).len(), LIMIT);
