@@ -7,6 +7,7 @@ import { ConfigError } from '../errors.js'
 import { type Checked, type Context, checkNames, entries, ms } from './context.js'
 import { defaults, MOST_RECORDS } from './defaults.js'
 import { checkShape, Issues } from './issues.js'
+import { checkJsEngine } from './js-engine.js'
 import { shareDescriptors } from './nofile.js'
 import { resolveBackend } from './resolve-backend.js'
 import { checkOverlaps } from './resolve-bind.js'
@@ -83,6 +84,7 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
     )
   }
   checkPorts(frontends, backends, issues)
+  if (global.engine === 'js') checkJsEngine(frontends, backends, issues)
   if (issues.list.length > 0) throw new ConfigError(issues.list, options.file)
   const binds = frontends.flatMap((frontend) => frontend.binds)
   const resolved: Omit<ResolvedConfig, 'warnings'> = {

@@ -466,6 +466,28 @@ const cases: Record<string, [unknown, string[]]> = {
       'backends.app.servers.a.sendProxy.tlvs[2]: 4 is padding, which is not handed on.',
     ],
   ],
+  'what the js engine cannot do': [
+    {
+      global: { engine: 'js' },
+      frontends: {
+        web: {
+          bind: { address: '127.0.0.1:8000-8001', userTimeout: '5s', transparent: true },
+          backend: 'app',
+        },
+      },
+      backends: {
+        app: {
+          servers: { a: { address: '10.0.0.1:1', source: 'client', userTimeout: '5s' } },
+        },
+      },
+    },
+    [
+      "frontends.web.bind.transparent: is not possible with global.engine 'js'; the native engine has it.",
+      "frontends.web.bind.userTimeout: is not possible with global.engine 'js'; the native engine has it.",
+      "backends.app.servers.a.userTimeout: is not possible with global.engine 'js'; the native engine has it.",
+      "backends.app.servers.a.source: 'client' is not possible with global.engine 'js'; the native engine has it.",
+    ],
+  ],
   'wrong source': [
     server({ address: 'h:1', source: 'eth0' }),
     [
