@@ -8,6 +8,7 @@ import { dateText, parseCertificates } from './certificates.js'
 import {
   describeContent,
   type Fault,
+  type FileContent,
   isCertificate,
   type PemBlock,
   pemBlocks,
@@ -40,19 +41,29 @@ export const NO_TRUST: TrustText = {
   dueDates: [],
 }
 
-/** Authorities: at least one certificate a file. `now`: ms since 1970. */
-export function readAuthorities(files: readonly string[], now: number): Promise<Read<TrustText>> {
-  return readAll(files, 'certificates of authorities', isCertificate, (file, blocks, into) => {
+/**
+ * Authorities: at least one certificate a file. `now`: ms since 1970. `old` is the answer where
+ * it was made from the same bytes.
+ */
+export function readAuthorities(
+  files: readonly string[],
+  now: number,
+  old?: TrustText,
+): Promise<Read<TrustText>> {
+  return readAll(files, 'certificates of authorities', isCertificate, old, (file, blocks, into) => {
     for (const one of parseCertificates(file, blocks, into.faults)) {
       if (new Date(one.validTo).getTime() < now) into.warnings.push(expired(file, one))
     }
   })
 }
 
-/** Revocation lists: at least one a file. */
-export function readRevocations(files: readonly string[]): Promise<Read<TrustText>> {
+/** Revocation lists: at least one a file. `old` as for authorities. */
+export function readRevocations(
+  files: readonly string[],
+  old?: TrustText,
+): Promise<Read<TrustText>> {
   const isList = ({ label }: PemBlock) => label === 'X509 CRL'
-  return readAll(files, 'revocation lists', isList, (file, blocks, into) => {
+  return readAll(files, 'revocation lists', isList, old, (file, blocks, into) => {
     for (const { text } of blocks) {
       const nextUpdate = nextUpdateOf(text)
       if (nextUpdate) into.dueDates.push({ file, nextUpdate })
@@ -64,6 +75,7 @@ async function readAll(
   files: readonly string[],
   expected: string,
   wanted: (block: PemBlock) => boolean,
+  old: TrustText | undefined,
   check: (
     file: string,
     blocks: readonly PemBlock[],
@@ -71,18 +83,19 @@ async function readAll(
   ) => void,
 ): Promise<Read<TrustText>> {
   const into = { faults: [] as Fault[], warnings: [] as Fault[], dueDates: [] as DueDate[] }
-  const hashes = new Map<string, string>()
-  let pem = ''
+  const contents: FileContent[] = []
   for (const path of files) {
     const read = await readContent(path)
-    if (!('value' in read)) {
-      into.faults.push(...read.faults)
-      continue
-    }
-    const { file, bytes, hash } = read.value
+    if ('value' in read) contents.push(read.value)
+    else into.faults.push(...read.faults)
+  }
+  const hash = contents.map((one) => one.hash).join('-')
+  if (old?.hash === hash && into.faults.length === 0) return { value: old }
+  const hashes = new Map(contents.map((one) => [one.file, one.hash]))
+  let pem = ''
+  for (const { file, bytes } of contents) {
     const blocks = pemBlocks(bytes.toString('latin1'))
     const found = blocks.filter(wanted)
-    hashes.set(file, hash)
     if (found.length === 0) {
       const message = `${describeContent(bytes, blocks)}; expected ${expected} in PEM.`
       into.faults.push({ file, message })
@@ -92,7 +105,7 @@ async function readAll(
   }
   const { faults, ...rest } = into
   if (faults.length > 0) return { faults }
-  return { value: { pem, hash: [...hashes.values()].join('-'), hashes, ...rest } }
+  return { value: { pem, hash, hashes, ...rest } }
 }
 
 /** Lists whose successor is overdue: who is on them is not the question any more. */

@@ -1,14 +1,13 @@
 /** From what is on disk to contexts of the engine, before anything of it is used. */
 
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ResolvedClientTls, ResolvedServerTls } from '../config/resolved.js'
 import type { Engine } from '../engine/engine.js'
-import { SluiceError } from '../errors.js'
 import type { Certificate } from './certificates.js'
 import { type ClientSlot, clientKey, clientSpec } from './client-contexts.js'
 import { certificatesOf, type Problem, type Snapshot, trustOf } from './library.js'
 import type { Group } from './names.js'
 import { groupsOf, ServerSet, type SetContent, type Slot, serverSpec } from './server-contexts.js'
+import { giveTurn } from './turns.js'
 
 /** Contexts that are in use, with what they were made from. */
 export interface InUse {
@@ -22,9 +21,6 @@ export const NOTHING_IN_USE: InUse = {
   sets: new Map(),
   clients: new Map(),
 }
-
-/** Contexts that are made before other work gets its turn. */
-const CONTEXTS_PER_TURN = 8
 
 /**
  * Makes every context that is new; those whose content is the same stay. What
@@ -41,7 +37,6 @@ export class Build {
   readonly #clients: Map<ResolvedClientTls, ClientSlot>
   /** Contexts that were made here. */
   readonly #made = new Set<number>()
-  #count = 0
 
   /** `stopped`: the engine may be gone. */
   constructor(engine: Engine, next: Snapshot, old: InUse, stopped: () => boolean) {
@@ -57,7 +52,7 @@ export class Build {
   async run(servers: readonly ResolvedClientTls[]): Promise<void> {
     for (const tls of this.#next.members.keys()) {
       await this.#buildSet(tls)
-      await this.#pause()
+      await giveTurn(this.#stopped)
     }
     for (const tls of servers) await this.#buildClient(tls)
   }
@@ -140,7 +135,7 @@ export class Build {
   ): Promise<{ group: Group<Certificate>; message: string } | undefined> {
     for (const [key, group] of groups) {
       if (slots.has(key)) continue
-      await this.#pause()
+      await giveTurn(this.#stopped)
       try {
         const context = this.#engine.tlsServer(serverSpec(content, group, content.tls.clientCert))
         this.#made.add(context)
@@ -156,7 +151,7 @@ export class Build {
     const { snapshot } = this.result
     const key = clientKey(tls, snapshot)
     if (key === this.#old.clients.get(tls)?.key) return
-    await this.#pause()
+    await giveTurn(this.#stopped)
     try {
       const context = this.#engine.tlsClient(clientSpec(tls, snapshot))
       this.#made.add(context)
@@ -165,12 +160,6 @@ export class Build {
       const file = tls.certificate?.cert ?? tls.ca[0] ?? 'TLS'
       this.problems.push({ file, message: (error as Error).message, paths: [tls.path] })
     }
-  }
-
-  /** Lets others work now and then. Throws where it should not go on. */
-  async #pause(): Promise<void> {
-    if (++this.#count % CONTEXTS_PER_TURN === 0) await nextTurn()
-    if (this.#stopped()) throw new SluiceError('ERR_SLUICE_STATE', 'The proxy has stopped.')
   }
 }
 

@@ -56,8 +56,14 @@ export function sourceOf(files: CertificateFiles): CertificateSource {
   return { ...files, id, inFolder: false }
 }
 
-/** Reads and checks. The faults are all there is to tell about the files. */
-export async function readCertificate(source: CertificateSource): Promise<Read<Certificate>> {
+/**
+ * Reads and checks. The faults are all there is to tell about the files. `old` is the answer
+ * where it was made from the same bytes: parsing costs far more than reading.
+ */
+export async function readCertificate(
+  source: CertificateSource,
+  old?: Certificate,
+): Promise<Read<Certificate>> {
   const { cert, key, ocsp } = source
   const paths = [...new Set([cert, key, ...(ocsp === undefined ? [] : [ocsp])])]
   const contents = new Map<string, FileContent>()
@@ -68,6 +74,7 @@ export async function readCertificate(source: CertificateSource): Promise<Read<C
     else if (path !== ocsp || !source.inFolder) faults.push(...read.faults)
   }
   if (faults.length > 0) return { faults }
+  if (old?.hash === hashOf(contents)) return { value: old }
   return parse(source, contents)
 }
 
@@ -131,9 +138,14 @@ function parse(
       warnings: weaknesses(source.cert, chain),
       ocspStatus: ocsp,
       hashes: new Map([...contents.values()].map(({ file, hash }) => [file, hash])),
-      hash: [...contents.values()].map(({ hash }) => hash).join('-'),
+      hash: hashOf(contents),
     },
   }
+}
+
+/** Equal for the same bytes in the same places. */
+function hashOf(contents: ReadonlyMap<string, FileContent>): string {
+  return [...contents.values()].map(({ hash }) => hash).join('-')
 }
 
 function readChain({ file, bytes }: FileContent, faults: Fault[]): X509Certificate[] {

@@ -18,8 +18,9 @@ import {
   readCertificate,
   sourceOf,
 } from './certificates.js'
-import { findSources, look } from './files.js'
+import { askAll, findSources, look } from './files.js'
 import type { Fault, Read } from './pem.js'
+import { giveTurn } from './turns.js'
 
 /** A fault with the paths of the configuration that it concerns. */
 export interface Problem extends Fault {
@@ -49,6 +50,7 @@ interface Unit {
   readonly id: string
   readonly files: readonly string[]
   readonly paths: Set<string>
+  /** Answers with what stands in the snapshot where the files are the same. */
   read(): Promise<Read<Certificate | TrustText>>
 }
 
@@ -88,8 +90,10 @@ export class Library {
    * Looks at every file. `everything` reads them all and tells what is wrong. Otherwise a file
    * is read when it has changed and was the same at the look before, and what is wrong with it
    * is told when it still is at the next look: it may have been half written.
+   *
+   * Other work has its turn behind each certificate. Throws ERR_SLUICE_STATE once `stopped`.
    */
-  async look(everything: boolean): Promise<Look> {
+  async look(everything: boolean, stopped = () => false): Promise<Look> {
     const problems: Problem[] = []
     const held = new Set<string>()
     const members = await this.#findMembers(everything, problems, held)
@@ -113,6 +117,7 @@ export class Library {
       if (!wanted.has(unit)) continue
       const old = certificates.get(unit.id) ?? trust.get(unit.id)
       const read = await unit.read()
+      await giveTurn(stopped)
       if (!('value' in read)) {
         if (!everything && this.#mayRecover(unit, now)) continue
         this.#taken(unit, now)
@@ -177,16 +182,21 @@ export class Library {
     const addCertificate = (source: CertificateSource, path: string) => {
       const { id, cert, key, ocsp } = source
       const files = [...new Set([cert, key, ...(ocsp === undefined ? [] : [ocsp])])]
-      add({ id, files, read: () => readCertificate(source) }, path)
+      add(
+        { id, files, read: () => readCertificate(source, this.snapshot.certificates.get(id)) },
+        path,
+      )
     }
     const addTrust = ({ ca, crl, path }: Pick<ResolvedClientTls, 'ca' | 'crl' | 'path'>) => {
       if (ca.length > 0) {
-        const read = () => readAuthorities(ca, this.#now())
-        add({ id: trustKey('ca', ca), files: ca, read }, `${path}.ca`)
+        const id = trustKey('ca', ca)
+        const read = () => readAuthorities(ca, this.#now(), this.snapshot.trust.get(id))
+        add({ id, files: ca, read }, `${path}.ca`)
       }
       if (crl.length > 0) {
-        const read = () => readRevocations(crl)
-        add({ id: trustKey('crl', crl), files: crl, read }, `${path}.crl`)
+        const id = trustKey('crl', crl)
+        const read = () => readRevocations(crl, this.snapshot.trust.get(id))
+        add({ id, files: crl, read }, `${path}.crl`)
       }
     }
     for (const tls of this.#sets) {
@@ -231,16 +241,10 @@ export class Library {
   }
 }
 
-/** A few at a time: every one takes a thread. */
 async function lookAtAll(files: ReadonlySet<string>): Promise<Map<string, string>> {
   const all = [...files]
-  const states = new Map<string, string>()
-  for (let i = 0; i < all.length; i += 32) {
-    const some = all.slice(i, i + 32)
-    const found = await Promise.all(some.map(look))
-    for (const [j, file] of some.entries()) states.set(file, found[j] as string)
-  }
-  return states
+  const states = await askAll(all, look)
+  return new Map(all.map((file, i) => [file, states[i] as string]))
 }
 
 export function trustOf(

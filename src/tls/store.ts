@@ -85,9 +85,10 @@ export class TlsStore implements ContextSupplier {
     const sets = [...new Set(binds.flat())]
     this.#library = new Library(sets, servers, this.#wallClock)
     this.#servers = servers
-    const found = await this.#library.look(true)
+    const stopped = () => this.#closed
+    const found = await this.#library.look(true, stopped)
     const problems = [...found.problems, ...systemProblems(servers)]
-    const build = new Build(this.#engine, found.snapshot, NOTHING_IN_USE, () => this.#closed)
+    const build = new Build(this.#engine, found.snapshot, NOTHING_IN_USE, stopped)
     if (problems.length === 0) await build.run(servers)
     problems.push(...build.problems)
     if (problems.length > 0) {
@@ -170,12 +171,13 @@ export class TlsStore implements ContextSupplier {
 
   async #refresh(everything: boolean): Promise<ReloadReport> {
     const library = this.#loaded()
-    const found = await library.look(everything)
+    const stopped = () => this.#closed
+    const found = await library.look(everything, stopped)
     const nothing = found.changed.length === 0 && found.problems.length === 0
-    if (this.#closed || (nothing && sameMembers(found.snapshot, library.snapshot))) {
+    if (nothing && sameMembers(found.snapshot, library.snapshot)) {
       return { changed: [], errors: [] }
     }
-    const build = new Build(this.#engine, found.snapshot, this.#inUse, () => this.#closed)
+    const build = new Build(this.#engine, found.snapshot, this.#inUse, stopped)
     build.problems.push(...found.problems)
     await build.run(this.#servers)
     // The engine may be gone.

@@ -3,7 +3,10 @@ import { X509Certificate } from 'node:crypto'
 import { renameSync, rmSync, symlinkSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
+import { readAuthorities } from '#sluice/tls/authorities.js'
+import { readCertificate } from '#sluice/tls/certificates.js'
 import type { ServerContexts } from '#sluice/tls/contexts.js'
+import type { Read } from '#sluice/tls/pem.js'
 import { pemBlocks } from '#sluice/tls/pem.js'
 import { makeAuthority, makeKey } from '../support/certificates.js'
 import { messages, tray, type World, world } from './support.js'
@@ -393,6 +396,115 @@ test('reloads wait for each other, and choices go on meanwhile', async () => {
   assert.deepEqual(seen, new Set([serialOf(a1), serialOf(a2)]))
   const changed = (await Promise.all(all)).map((report) => report.changed.length)
   assert.deepEqual(changed, [1, 0, 0])
+})
+
+/** Turns of the loop, counted while `work` goes on. */
+async function countingTurns<T>(work: (now: () => number) => Promise<T>) {
+  let turns = 0
+  let immediate: NodeJS.Immediate
+  const count = () => {
+    turns++
+    immediate = setImmediate(count)
+  }
+  immediate = setImmediate(count)
+  try {
+    return { result: await work(() => turns), turns }
+  } finally {
+    clearImmediate(immediate)
+  }
+}
+
+test('the loop is given back behind each certificate, read or made', async () => {
+  const folder = tray()
+  const count = 50
+  const name = (i: number) => `n${i}.example`
+  const write = () => {
+    for (let i = 0; i < count; i++) folder.put(`${i}.pem`, pem(issue(name(i))))
+  }
+  write()
+  const one = await loaded({ binds: [{ cert: folder.path }] })
+  write()
+  // What a parse costs is seen through the engine: its specification holds what was parsed.
+  const madeAt: number[] = []
+  const renewed = await countingTurns((now) => {
+    one.engine.refuse = () => {
+      madeAt.push(now())
+      return undefined
+    }
+    return one.store.reload()
+  })
+  assert.equal(renewed.result.changed.length, count)
+  assert.equal(new Set(madeAt).size, count, 'no two contexts are made in one turn')
+  assert.ok((madeAt[0] as number) >= count, `${madeAt[0]} turns for reading`)
+  // Touched files are read as well.
+  const touched = await countingTurns(() => one.store.reload())
+  assert.deepEqual(touched.result.changed, [])
+  assert.ok(touched.turns >= count, `${touched.turns} turns`)
+})
+
+test('the loop is given back where the engine refuses one certificate after the other', async () => {
+  const folder = tray()
+  const count = 20
+  const write = () => {
+    for (let i = 0; i < count; i++) folder.put(`${i}.pem`, pem(issue(`n${i}.example`)))
+  }
+  write()
+  const one = await loaded({ binds: [{ cert: folder.path }] })
+  const before = one.store.certificates().map(({ fingerprint }) => fingerprint)
+  write()
+  const triedAt: number[] = []
+  const { result } = await countingTurns((now) => {
+    one.engine.refuse = () => {
+      triedAt.push(now())
+      return 'not today'
+    }
+    return one.store.reload()
+  })
+  assert.equal(result.errors.length, count)
+  assert.equal(new Set(triedAt).size, count)
+  const after = one.store.certificates().map(({ fingerprint }) => fingerprint)
+  assert.deepEqual(after, before)
+})
+
+test('what is unchanged is not parsed again', async () => {
+  const authorities = makeAuthority('Another')
+  const folder = tray({ 'a.pem': pem(a1) })
+  const [cert, ca] = [folder.at('a.pem'), authorities.certFile]
+  const source = { id: 'a', cert, key: cert, ocsp: undefined, inFolder: false }
+  const value = <T>(read: Read<T>) => ('value' in read ? read.value : undefined)
+  const first = value(await readCertificate(source))
+  assert.ok(first)
+  assert.equal(value(await readCertificate(source, first)), first)
+  folder.put('a.pem', pem(a2))
+  assert.notEqual(value(await readCertificate(source, first)), first)
+  const trust = value(await readAuthorities([ca], 0))
+  assert.ok(trust)
+  assert.equal(value(await readAuthorities([ca], 0, trust)), trust)
+  assert.notEqual(value(await readAuthorities([ca, ca], 0, trust)), trust)
+})
+
+test('a store that is closed in the midst of a reload ends it, wherever it is', async () => {
+  const count = 20
+  // Turns until it is closed: while files are looked at, read, and contexts made.
+  for (const turns of [0, 1, 5, 15, 40, 70]) {
+    const folder = tray()
+    for (let i = 0; i < count; i++) folder.put(`${i}.pem`, pem(i === 0 ? a1 : b1))
+    const one = await loaded({ binds: [{ cert: folder.path }] })
+    for (let i = 0; i < count; i++) folder.put(`${i}.pem`, pem(a2))
+    const { made } = one.engine
+    const reloads = [one.store.reload(), one.store.reload()]
+    const outcomes = Promise.allSettled(reloads)
+    for (let i = 0; i < turns; i++) await turn()
+    const madeByThen = one.engine.made
+    one.store.close()
+    for (const outcome of await outcomes) {
+      if (outcome.status === 'rejected') assert.equal(outcome.reason.code, 'ERR_SLUICE_STATE')
+    }
+    assert.equal((await outcomes)[1]?.status, 'rejected')
+    assert.equal(one.engine.made, madeByThen, 'the engine may be gone')
+    assert.equal(serial(one.bind.choose('b.example'), one), serialOf(b1), `${made}`)
+    assert.equal(one.clock.pending, 0)
+  }
 })
 
 test('swapping a thousand contexts again and again leaves a thousand', async () => {
