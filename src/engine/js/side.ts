@@ -117,6 +117,11 @@ export class Side {
     this.bytesIn -= early.length
     this.#count(Field.BYTES_IN, this.bytesIn)
     this.resume()
+    // `gone` is on its way and says why: a reset behind unread bytes looks like an end to TLS.
+    if (this.raw.destroyed) {
+      this.#discarding = true
+      return
+    }
     try {
       this.#tls = new TlsLayer(this.raw, make, early, this.#tlsEvents(owner))
     } catch (error) {
