@@ -176,3 +176,55 @@ tlsTest(
     assert.deepEqual(seen, ['a.example true'])
   },
 )
+
+/** A ClientHello of TLS 1.2 that asks for this name, whatever it is: node:tls would refuse some. */
+function helloFor(name: string): Buffer {
+  const host = Buffer.from(name, 'latin1')
+  const u16 = (value: number) => Buffer.from([value >> 8, value & 255])
+  const sized = (bytes: Buffer) => Buffer.concat([u16(bytes.length), bytes])
+  const entry = Buffer.concat([Buffer.from([0]), sized(host)])
+  const extensions = sized(Buffer.concat([u16(0), sized(sized(entry))]))
+  const random = Buffer.alloc(32, 7)
+  const suites = sized(Buffer.from([0xc0, 0x2f]))
+  const body = [u16(0x0303), random, Buffer.from([0]), suites, Buffer.from([1, 0]), extensions]
+  const message = Buffer.concat(body)
+  const handshake = Buffer.concat([Buffer.from([1, 0]), sized(message)])
+  return Buffer.concat([Buffer.from([22, 3, 1]), sized(handshake)])
+}
+
+const strangers = [
+  '-x-.w.example',
+  'name:443',
+  `${'l'.repeat(64)}.example`,
+  `${'n.'.repeat(150)}example`,
+  '192.0.2.7',
+  '2001:db8::7',
+  '[2001:db8::7]',
+  'a..example',
+  'a b\xff\0.example',
+  '*.example',
+]
+
+for (const { how, bind } of [
+  { how: 'by routes', bind: { sniRoutes: { 'a.example': 'secure', '*': 'app' } } },
+  {
+    how: 'by routes before certificates',
+    bind: { sniRoutes: { 'a.example': 'secure', '*': 'app' }, tls: { cert: own.pemFile } },
+  },
+]) {
+  tlsTest(
+    `names that are no host names go on to '*', byte for byte, ${how}`,
+    withSecure(bind),
+    async (stage) => {
+      for (const name of strangers) {
+        const hello = helloFor(name)
+        const client = await stage.dialRaw()
+        await client.send(hello)
+        // The backend echoes.
+        await client.expect(hello)
+        client.fin()
+      }
+      assert.equal(server.all.length, 0)
+    },
+  )
+}
