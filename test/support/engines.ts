@@ -17,12 +17,15 @@ function narrow(wanted: string | undefined): readonly EngineKind[] {
   return kinds
 }
 
+/** Threads of the native engine where a test does not say: SLUICE_TEST_WORKERS, or one. */
+const defaultWorkers = Number(process.env.SLUICE_TEST_WORKERS ?? 1)
+
 /** @param options slots: connections at once, both sides count. workers: threads of the native engine. */
 export async function createEngine(
   kind: EngineKind,
   options: { slots?: number; workers?: number; busyPoll?: boolean } = {},
 ): Promise<Engine> {
-  const { slots = 1024, workers = 1 } = options
+  const { slots = 1024, workers = defaultWorkers } = options
   // The tests of the boundary run programs with it.
   const { busyPoll = process.env.SLUICE_DOORBELL === 'poll' } = options
   if (kind === 'js') {
