@@ -46,7 +46,6 @@ test('TLVs of the header that came in are handed on, all or some, and only where
     [{ version: 2, tlvs: false }, []],
     [{ version: 2, tlvs: true }, ['1=h2', '2=front.example', '5=id-1', '234=vpce-1']],
     [{ version: 2, tlvs: [0xea, 0x77] }, ['234=vpce-1']],
-    [{ version: 2, tlvs: [4, 3] }, []],
     [{ version: 2, tlvs: [] }, []],
   ]
   for (const [options, expected] of cases) {
@@ -57,6 +56,13 @@ test('TLVs of the header that came in are handed on, all or some, and only where
     assert.deepEqual(texts(), [])
     await proxy[Symbol.asyncDispose]()
   }
+})
+
+test('padding and the checksum belong to one header: asking for them is refused', async () => {
+  await assert.rejects(async () => start({ version: 2, tlvs: [4, 3] }), {
+    name: 'ConfigError',
+    message: /tlvs\[0\]: 4 is padding[\s\S]*tlvs\[1\]: 3 is the checksum/,
+  })
 })
 
 test('several of one type stay several, in their order', async () => {
