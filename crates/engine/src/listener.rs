@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use rustix::fd::OwnedFd;
 use rustix::io::{Errno, Result};
 use rustix::net::{AddressFamily, SocketAddrUnix, bind, listen, sockopt};
+use sluice_wire::handshakes::handshake;
 
 use crate::sys::{self, Liveness};
 
@@ -209,12 +210,15 @@ fn bind_tcp(
 /// Without a limit a client that does not read holds 4 MB of them, and a few hundred such
 /// clients all the memory that the kernel has for TCP: then it drops segments of everybody,
 /// and each one costs a retransmission of 200 ms.
-const UNSENT_LIMIT: u32 = 256 * 1024;
+const UNSENT_LIMIT: u32 = 1024 * 1024;
 
 /// Options that accepted sockets inherit on Linux: no system call for each.
 fn set_inherited(spec: &ListenSpec, socket: &OwnedFd) -> std::result::Result<(), ListenError> {
     at("TCP_NODELAY", sockopt::set_tcp_nodelay(socket, true))?;
-    sys::set_unsent_limit(socket, UNSENT_LIMIT);
+    if spec.ask & handshake::TLS != 0 {
+        // In clear, 256 kB of it cost bulk 40 % more CPU: splice fills what room there is.
+        sys::set_unsent_limit(socket, UNSENT_LIMIT);
+    }
     at("keep-alive", spec.liveness.apply(socket))
 }
 
