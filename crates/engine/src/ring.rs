@@ -158,6 +158,12 @@ impl Events {
         !self.waiting.is_empty() || self.room() < layout::EVENT_CAPACITY / 4
     }
 
+    /// True where something was written that somebody waits for.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.urgent
+    }
+
     /// Publishes what was written; true where the doorbell must be rung.
     pub fn publish(&mut self, now: u64) -> bool {
         if self.published != self.head {
