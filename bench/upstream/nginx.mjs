@@ -39,12 +39,13 @@ pid ${directory}/pid;
 error_log stderr crit;
 worker_processes 1;
 ${process.getuid?.() === 0 ? 'user root;' : ''}
-events { worker_connections ${openFiles - 100}; accept_mutex off; }
+events { worker_connections ${openFiles - 100}; accept_mutex off; multi_accept on; }
 http {
   access_log off;
   default_type text/plain;
   sendfile on;
   tcp_nodelay on;
+  lingering_close off;
   keepalive_requests 1000000000;
   keepalive_timeout 1h;
   client_body_temp_path ${directory}/body;
@@ -53,7 +54,7 @@ http {
   uwsgi_temp_path ${directory}/uwsgi;
   scgi_temp_path ${directory}/scgi;
   server {
-    listen 127.0.0.1:${port} backlog=4096;
+    listen 127.0.0.1:${port} backlog=4096 deferred;
     root ${root};
     location = / { return 200 '${REPLY}'; }
     location = /bulk { }
