@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use rustix::fd::OwnedFd;
 use rustix::io::{Errno, Result};
 use rustix::net::{AddressFamily, SocketAddrUnix, bind, listen, sockopt};
-use sluice_wire::handshakes::handshake;
 
 use crate::sys::{self, Liveness};
 
@@ -215,10 +214,7 @@ const UNSENT_LIMIT: u32 = 1024 * 1024;
 /// Options that accepted sockets inherit on Linux: no system call for each.
 fn set_inherited(spec: &ListenSpec, socket: &OwnedFd) -> std::result::Result<(), ListenError> {
     at("TCP_NODELAY", sockopt::set_tcp_nodelay(socket, true))?;
-    if spec.ask & handshake::TLS != 0 {
-        // In clear, 256 kB of it cost bulk 40 % more CPU: splice fills what room there is.
-        sys::set_unsent_limit(socket, UNSENT_LIMIT);
-    }
+    sys::set_unsent_limit(socket, UNSENT_LIMIT);
     at("keep-alive", spec.liveness.apply(socket))
 }
 
