@@ -1,13 +1,28 @@
 /** What policies are written with: `import { reject, track } from 'sluice/policy'`. */
 
-export type { Applet, AppletStream } from './applet/applet.js'
-export { defineApplet } from './applet/applet.js'
-export { chargen, discard, echo, staticReply } from './applet/stock.js'
-export type { ProxySsl } from './connection/proxy-ssl.js'
-export { readProxySsl } from './connection/proxy-ssl.js'
-export type { ClientHello } from './handshake/client-hello.js'
-export type { HandshakeAnswer, HandshakeHandler } from './handshake/handler.js'
-export { defineHandshake } from './handshake/handler.js'
+export type { ProxySsl } from './codec/proxy/ssl.js'
+export { readProxySsl } from './codec/proxy/ssl.js'
+export type { ClientHello } from './codec/tls/client-hello.js'
+export type { Applet, AppletStream } from './policy/applet.js'
+export { defineApplet } from './policy/applet.js'
+export type { CidrFile, CidrFileOptions, CidrList } from './policy/cidr.js'
+export { cidrFile, cidrList } from './policy/cidr.js'
+export type { HandshakeAnswer, HandshakeHandler } from './policy/handler.js'
+export { defineHandshake } from './policy/handler.js'
+export { chargen, discard, echo, staticReply } from './policy/stock.js'
+export type {
+  Connection,
+  CounterName,
+  Key,
+  PeerCertificate,
+  Rule,
+  RuleAnswer,
+  RuleFunction,
+  TlsInfo,
+  TrackedCounter,
+  Variable,
+  Verdict,
+} from './policy/types.js'
 export {
   accept,
   clientCert,
@@ -22,20 +37,5 @@ export {
   track,
   useBackend,
   useCertificate,
-} from './rules/actions.js'
-export type { CidrFile, CidrFileOptions, CidrList } from './rules/cidr.js'
-export { cidrFile, cidrList } from './rules/cidr.js'
-export type {
-  Connection,
-  CounterName,
-  Key,
-  PeerCertificate,
-  Rule,
-  RuleAnswer,
-  RuleFunction,
-  TlsInfo,
-  TrackedCounter,
-  Variable,
-  Verdict,
-} from './rules/types.js'
+} from './policy/verdicts.js'
 export type { ClientCertDemand } from './tls/contexts.js'

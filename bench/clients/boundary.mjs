@@ -15,7 +15,7 @@
  */
 
 import { createRequire } from 'node:module'
-import { Control, Layout, Region } from '../../dist/engine/wire.js'
+import { Control, Layout, Region } from '../../dist/wire/wire.js'
 
 const [path = '', seconds = '1'] = process.argv.slice(2)
 const addon = createRequire(import.meta.url)(path)

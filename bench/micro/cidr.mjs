@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { CidrList, cidrFile } from '#sluice/rules/cidr.js'
+import { CidrList, cidrFile } from '#sluice/policy/cidr.js'
 import { dotted, garbage, measure, random32 } from './measure.mjs'
 
 const ENTRIES = 100_000

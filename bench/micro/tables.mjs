@@ -1,6 +1,6 @@
 /** Stick tables: node --expose-gc bench/micro/tables.mjs (after npm run build:ts). */
 
-import { systemClock } from '#sluice/clock.js'
+import { systemClock } from '#sluice/base/clock.js'
 import { StickTable } from '#sluice/tables/stick-table.js'
 import { dotted, garbage, measure, random32 } from './measure.mjs'
 

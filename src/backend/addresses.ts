@@ -4,7 +4,7 @@
  * address that worked last goes first.
  */
 
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 import type { RouteSpec } from '../engine/engine.js'
 import { type Router, ServerRoute } from './route.js'
 

@@ -5,10 +5,10 @@
 
 import { isIPv6 } from 'node:net'
 import type { Logger } from 'pino'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 import type { ResolvedBackend, ResolvedServer } from '../config/resolved.js'
 import type { Engine, RouteSpec } from '../engine/engine.js'
-import type { Connection } from '../rules/types.js'
+import type { Connection } from '../policy/types.js'
 import type { StickTable } from '../tables/stick-table.js'
 import { ServerAddresses } from './addresses.js'
 import { type Balancer, isFree } from './balance/balancer.js'

@@ -16,8 +16,8 @@
  * doubles.
  */
 
-import type { Clock } from '../clock.js'
-import { Code } from '../engine/wire.js'
+import type { Clock } from '../base/clock.js'
+import { Code } from '../wire/wire.js'
 
 export type PassiveState = 'up' | 'down' | 'half-open'
 

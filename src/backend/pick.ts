@@ -1,6 +1,6 @@
 /** Who asks a backend for a server, and what it answers. */
 
-import type { Connection } from '../rules/types.js'
+import type { Connection } from '../policy/types.js'
 import type { Server } from './server.js'
 
 /** Whoever wants a server: one session. */

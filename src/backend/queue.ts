@@ -6,8 +6,8 @@
  * every client.
  */
 
-import type { Clock } from '../clock.js'
-import { type HeapItem, IndexedHeap } from './heap.js'
+import type { Clock } from '../base/clock.js'
+import { type HeapItem, IndexedHeap } from '../base/heap.js'
 
 /** What the queue knows of a client. */
 export interface Waiting {

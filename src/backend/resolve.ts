@@ -3,7 +3,7 @@
 import { lookup } from 'node:dns/promises'
 import { isIPv6 } from 'node:net'
 import type { Logger } from 'pino'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 
 export interface Resolver {
   /** Every address of `host` in order of preference. Rejects where there is none. */

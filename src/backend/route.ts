@@ -1,10 +1,10 @@
 /** Ways out to a server: what the engine is told, and for how long it holds. */
 
-import type { Clock } from '../clock.js'
+import { formatHostPort } from '../address/address.js'
+import type { Clock } from '../base/clock.js'
+import { SluiceError } from '../base/errors.js'
 import type { ResolvedBackend, ResolvedServer } from '../config/resolved.js'
-import { formatHostPort } from '../connection/address.js'
 import type { Engine, RouteSpec } from '../engine/engine.js'
-import { SluiceError } from '../errors.js'
 
 /**
  * ms for which a route that was replaced is kept, so that connect commands

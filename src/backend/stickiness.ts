@@ -3,7 +3,7 @@
 import { inspect } from 'node:util'
 import type { ResolvedBackend } from '../config/resolved.js'
 import { FailureLog } from '../log/failures.js'
-import type { Connection } from '../rules/types.js'
+import type { Connection } from '../policy/types.js'
 import type { StickTable } from '../tables/stick-table.js'
 
 type StickConfig = NonNullable<ResolvedBackend['stick']>

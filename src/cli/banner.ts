@@ -1,8 +1,8 @@
 /** What `sluice run` prints when it listens. */
 
+import { formatHostPort } from '../address/address.js'
 import type { ResolvedConfig } from '../config/resolved.js'
-import { formatHostPort } from '../connection/address.js'
-import type { ListenAddresses, SluiceProxy } from '../proxy.js'
+import type { ListenAddresses, SluiceProxy } from '../proxy/proxy.js'
 import { packageVersion } from './version.js'
 
 type Address = ListenAddresses[string][number]

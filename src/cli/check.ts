@@ -1,10 +1,10 @@
 /** `sluice check`: says whether a configuration is right, without starting anything. */
 
+import { ConfigError, type ConfigIssue, SluiceError } from '../base/errors.js'
 import { loadConfig } from '../config/load.js'
 import { findLoops } from '../config/loops.js'
 import { resolveConfig } from '../config/resolve.js'
 import type { ResolvedConfig } from '../config/resolved.js'
-import { ConfigError, type ConfigIssue, SluiceError } from '../errors.js'
 import { inspectCertificates } from '../tls/inspect.js'
 import { certificateError } from '../tls/library.js'
 import { checkMachine } from './machine.js'

@@ -1,7 +1,7 @@
 /** How the program ends, and how it tells what went wrong. */
 
 import { constants } from 'node:os'
-import { SluiceError } from '../errors.js'
+import { SluiceError } from '../base/errors.js'
 import { escapeText } from '../log/escape.js'
 
 /** Documented in `sluice --help`. */

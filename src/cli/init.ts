@@ -2,8 +2,8 @@
 
 import { writeFile } from 'node:fs/promises'
 import { extname, resolve } from 'node:path'
+import { SluiceError } from '../base/errors.js'
 import { configFiles } from '../config/load.js'
-import { SluiceError } from '../errors.js'
 import { configTemplate, jsonTemplate } from './template.js'
 
 export interface InitOptions {

@@ -2,8 +2,8 @@
 
 import { accessSync, constants, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import type { ConfigIssue } from '../base/errors.js'
 import type { ResolvedConfig } from '../config/resolved.js'
-import type { ConfigIssue } from '../errors.js'
 import { checkLogFile } from '../log/file.js'
 
 /** Files and folders that the start would miss. Certificates are looked at elsewhere. */

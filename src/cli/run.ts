@@ -1,13 +1,13 @@
 /** `sluice run`: the proxy in the foreground, until a signal. */
 
+import { ConfigError } from '../base/errors.js'
 import { loadConfig } from '../config/load.js'
 import { resolveConfig } from '../config/resolve.js'
 import type { ResolvedConfig } from '../config/resolved.js'
 import type { Config, LogConfig } from '../config/types.js'
 import { addonNotify } from '../engine/select.js'
-import { ConfigError } from '../errors.js'
 import { wantsColours } from '../log/format.js'
-import { createProxy, type ProxyOptions, type SluiceProxy } from '../proxy.js'
+import { createProxy, type ProxyOptions, type SluiceProxy } from '../proxy/proxy.js'
 import { banner, statusLine } from './banner.js'
 import { describeError, ExitCode } from './exit.js'
 import { LiveMeter } from './live.js'

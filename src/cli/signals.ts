@@ -1,8 +1,8 @@
 /** What `sluice run` does on signals. */
 
 import { isatty } from 'node:tty'
-import { formatDuration } from '../config/units.js'
-import type { SluiceProxy } from '../proxy.js'
+import { formatDuration } from '../base/units.js'
+import type { SluiceProxy } from '../proxy/proxy.js'
 import { describeError, ExitCode, signalExitCode } from './exit.js'
 import type { Notifier } from './notify.js'
 import type { Terminal } from './terminal.js'

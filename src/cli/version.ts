@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { pino } from 'pino'
 import { selectEngine } from '../engine/select.js'
-import { WIRE_VERSION } from '../engine/wire.js'
+import { WIRE_VERSION } from '../wire/wire.js'
 
 /** Version of the package. */
 export function packageVersion(): string {

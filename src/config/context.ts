@@ -1,9 +1,9 @@
 /** What the resolvers of the sections share. */
 
-import type { Applet } from '../applet/applet.js'
+import { parseDuration } from '../base/units.js'
+import type { Applet } from '../policy/applet.js'
 import type { Issues } from './issues.js'
 import type { Config } from './types.js'
-import { parseDuration } from './units.js'
 
 /**
  * A value after the shape check: what was wrong in it is undefined now, even

@@ -4,8 +4,15 @@
  */
 
 import { z } from 'zod'
-import { suggest } from './suggest.js'
-import { formatDuration, formatSize, type Parsed, readDuration, readSize, show } from './units.js'
+import { suggest } from '../base/suggest.js'
+import {
+  formatDuration,
+  formatSize,
+  type Parsed,
+  readDuration,
+  readSize,
+  show,
+} from '../base/units.js'
 
 /** What a missing field is told. */
 export const REQUIRED = 'is required.'

@@ -4,13 +4,13 @@
  */
 
 import { z } from 'zod'
-import type { ConfigIssue } from '../errors.js'
+import type { ConfigIssue } from '../base/errors.js'
+import { editDistance, suggest } from '../base/suggest.js'
+import { show } from '../base/units.js'
 import { anyOf, type FieldMeta, type LeafParams, REQUIRED } from './fields.js'
 import { foreignWord } from './foreign.js'
 import { BROKEN_APPLET } from './policy-schema.js'
 import { sectionsOf, unwrap } from './sections.js'
-import { editDistance, suggest } from './suggest.js'
-import { show } from './units.js'
 
 export type Path = readonly (string | number)[]
 

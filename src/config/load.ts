@@ -8,10 +8,10 @@ import { readFile } from 'node:fs/promises'
 import { extname, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createJiti } from 'jiti'
-import { SluiceError } from '../errors.js'
+import { SluiceError } from '../base/errors.js'
+import { show } from '../base/units.js'
 import { JsonSyntaxError, parseJson } from './json.js'
 import type { Config } from './types.js'
-import { show } from './units.js'
 
 /** Looked for in this order. */
 export const configFiles = [

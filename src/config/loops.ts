@@ -1,9 +1,9 @@
 /** A server that is a bind of the proxy itself: a client that gets there makes connections without end. */
 
 import { resolve } from 'node:path'
-import { parseIp } from '../connection/address.js'
+import { parseIp } from '../address/address.js'
+import type { ConfigIssue } from '../base/errors.js'
 import type { ListenAddress } from '../engine/engine.js'
-import type { ConfigIssue } from '../errors.js'
 import { Issues } from './issues.js'
 import type {
   ResolvedBackend,

@@ -4,6 +4,8 @@
  */
 
 import { z } from 'zod'
+import { suggest } from '../base/suggest.js'
+import { MAX_DURATION, readDuration, show } from '../base/units.js'
 import {
   either,
   fn,
@@ -16,8 +18,6 @@ import {
   text,
 } from './fields.js'
 import { foreignVerdict } from './foreign.js'
-import { suggest } from './suggest.js'
-import { MAX_DURATION, readDuration, show } from './units.js'
 import { verdictKinds } from './verdicts.js'
 
 const verdict = leaf(

@@ -1,12 +1,12 @@
 /** Backends: balance, retries, stickiness, time-outs. Servers are in resolve-server.ts. */
 
+import { formatDuration } from '../base/units.js'
 import { type Checked, type Context, checkNames, finTimeout, ms } from './context.js'
 import { defaults } from './defaults.js'
 import type { Path } from './issues.js'
 import { resolveServer } from './resolve-server.js'
 import type { ResolvedBackend, ResolvedBalance, ResolvedServer } from './resolved.js'
 import type { BackendConfig, BalanceConfig } from './types.js'
-import { formatDuration } from './units.js'
 
 export function resolveBackend(
   name: string,

@@ -1,10 +1,11 @@
 /** Binds: from addresses as written to one entry for each listening socket. */
 
-import { parseIp, scopeOf } from '../connection/address.js'
+import { parseIp, scopeOf } from '../address/address.js'
+import { readBindAddress } from '../address/bind.js'
+import { formatListenAddress } from '../address/listen.js'
+import { CidrBlocks } from '../address/set.js'
+import { parseDuration, parseSize } from '../base/units.js'
 import type { ListenAddress } from '../engine/engine.js'
-import { formatListenAddress } from '../engine/listen-address.js'
-import { CidrBlocks } from '../tables/address-set.js'
-import { readBindAddress } from './address.js'
 import type { Checked, Context } from './context.js'
 import { defaults } from './defaults.js'
 import { formatPath, type Issues, type Path } from './issues.js'
@@ -12,7 +13,6 @@ import { resolveLiveness } from './resolve-liveness.js'
 import { resolveBindTls, resolveSniRoutes } from './resolve-tls.js'
 import type { ResolvedBind } from './resolved.js'
 import type { BindConfig, FrontendConfig } from './types.js'
-import { parseDuration, parseSize } from './units.js'
 
 const TCP_OPTIONS = [
   'deferAccept',

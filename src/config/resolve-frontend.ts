@@ -1,14 +1,14 @@
 /** Frontends: defaults, references from rules, and whether anybody chooses a backend. */
 
+import { parseSize } from '../base/units.js'
 import { MOST_REPLY } from '../engine/reply.js'
-import type { Rule } from '../rules/types.js'
+import type { Rule } from '../policy/types.js'
 import { type Checked, type Context, finTimeout, ms } from './context.js'
 import { defaults } from './defaults.js'
 import type { Issues, Path } from './issues.js'
 import { checkCidrs, resolveBinds } from './resolve-bind.js'
 import type { ResolvedBind, ResolvedFrontend } from './resolved.js'
 import type { FrontendConfig } from './types.js'
-import { parseSize } from './units.js'
 import { checkCounter, checkTable, checkVerdict, type RuleList } from './verdicts.js'
 
 type AnyRule = Rule<never>

@@ -1,9 +1,10 @@
 /** One server: its address, and how it is reached. */
 
 import { isIPv6 } from 'node:net'
-import type { Applet } from '../applet/applet.js'
-import { TlvType } from '../handshake/tlv.js'
-import { readIpPort, readServerAddress } from './address.js'
+import { readIpPort, readServerAddress } from '../address/bind.js'
+import { show } from '../base/units.js'
+import { TlvType } from '../codec/proxy/tlv-checks.js'
+import type { Applet } from '../policy/applet.js'
 import { type Checked, type Context, namedApplet } from './context.js'
 import { defaults } from './defaults.js'
 import type { Issues, Path } from './issues.js'
@@ -11,7 +12,6 @@ import { resolveLiveness } from './resolve-liveness.js'
 import { resolveServerTls } from './resolve-tls.js'
 import type { ResolvedServer, ServerAddress } from './resolved.js'
 import type { ServerConfig } from './types.js'
-import { show } from './units.js'
 
 /** `position` counts from 1. `section` is the path of the servers. Undefined where the address is wrong. */
 export function resolveServer(

@@ -3,7 +3,8 @@
 import { statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
-import { isHostName, normalName } from '../connection/host-name.js'
+import { isHostName, normalName } from '../address/host-name.js'
+import { parseDuration, show } from '../base/units.js'
 import type { Checked, Context } from './context.js'
 import { defaults } from './defaults.js'
 import { formatPath, type Issues, type Path } from './issues.js'
@@ -16,7 +17,6 @@ import type {
 } from './resolved.js'
 import { tls13Ciphers } from './schema-tls.js'
 import type { TlsBindConfig, TlsServerConfig } from './types.js'
-import { parseDuration, show } from './units.js'
 
 type Common = Pick<
   ResolvedClientTls,

@@ -3,7 +3,8 @@
  * shape, then references and overlaps. Every error is told at once.
  */
 
-import { ConfigError } from '../errors.js'
+import { ConfigError } from '../base/errors.js'
+import { formatDuration } from '../base/units.js'
 import { type Checked, type Context, checkNames, entries, ms } from './context.js'
 import { defaults, MOST_RECORDS } from './defaults.js'
 import { checkShape, Issues } from './issues.js'
@@ -17,7 +18,6 @@ import { resolveTable } from './resolve-table.js'
 import type { ResolvedConfig } from './resolved.js'
 import { configSchema } from './schema.js'
 import type { Config } from './types.js'
-import { formatDuration } from './units.js'
 import { addWarnings } from './warnings.js'
 
 export interface ResolveOptions {

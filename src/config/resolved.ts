@@ -4,12 +4,12 @@
  * behind the configuration works on this shape only.
  */
 
-import type { Applet } from '../applet/applet.js'
+import type { ConfigIssue } from '../base/errors.js'
+import type { ClientHello } from '../codec/tls/client-hello.js'
 import type { KeepAliveSpec, ListenAddress } from '../engine/engine.js'
-import type { ConfigIssue } from '../errors.js'
-import type { ClientHello } from '../handshake/client-hello.js'
-import type { HandshakeHandler } from '../handshake/handler.js'
-import type { Connection, Rule, TlsInfo } from '../rules/types.js'
+import type { Applet } from '../policy/applet.js'
+import type { HandshakeHandler } from '../policy/handler.js'
+import type { Connection, Rule, TlsInfo } from '../policy/types.js'
 import type { Cidr, TableKeyType, TlsVersion } from './types.js'
 
 export interface ResolvedConfig {

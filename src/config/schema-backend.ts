@@ -1,5 +1,7 @@
 /** Schema of backends: where sessions go. */
 
+import { suggest } from '../base/suggest.js'
+import { show } from '../base/units.js'
 import { defaults } from './defaults.js'
 import {
   anyOf,
@@ -21,9 +23,7 @@ import { foreignBalance } from './foreign.js'
 import { applet } from './policy-schema.js'
 import { connections, liveness, MAX, mode, sectionTimeouts } from './schema-common.js'
 import { serverTls } from './schema-tls.js'
-import { suggest } from './suggest.js'
 import type { BackendConfig, BalanceConfig, ServerConfig } from './types.js'
-import { show } from './units.js'
 
 const ALGORITHMS = ['roundrobin', 'leastconn', 'first', 'random', 'source']
 const expectedAlgorithm = anyOf(ALGORITHMS.map(show))

@@ -1,10 +1,10 @@
 /** Schema of what several sections share: connection limits and time-outs. */
 
 import type { z } from 'zod'
+import { show } from '../base/units.js'
 import { defaults } from './defaults.js'
 import { duration, either, flag, integer, leaf, object, optional } from './fields.js'
 import type { KeepAliveConfig, LivenessConfig, TimeoutsConfig } from './types.js'
-import { show } from './units.js'
 
 export const MAX = 2 ** 31 - 1
 export const connections = integer(1, MAX)

@@ -1,5 +1,6 @@
 /** Schema of frontends: where clients come in. */
 
+import { readDuration } from '../base/units.js'
 import { defaults } from './defaults.js'
 import {
   duration,
@@ -20,7 +21,6 @@ import { handshakeHandler, rule } from './policy-schema.js'
 import { connections, liveness, MAX, mode, sectionTimeouts } from './schema-common.js'
 import { bindTls } from './schema-tls.js'
 import type { BindConfig, FrontendConfig, FrontendLogConfig, MonitorConfig } from './types.js'
-import { readDuration } from './units.js'
 
 const cidrs = list(text("a CIDR block or an address such as '10.0.0.0/8' or '2001:db8::/32'"))
 

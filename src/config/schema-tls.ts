@@ -1,7 +1,9 @@
 /** Schema of TLS: towards clients on a bind, and towards servers. */
 
 import type { z } from 'zod'
-import { CIPHER_SUITES } from '../connection/tls-names.js'
+import { suggest } from '../base/suggest.js'
+import { show } from '../base/units.js'
+import { CIPHER_SUITES } from '../codec/tls/names.js'
 import { defaults } from './defaults.js'
 import {
   anyOf,
@@ -19,9 +21,7 @@ import {
   text,
 } from './fields.js'
 import { MAX } from './schema-common.js'
-import { suggest } from './suggest.js'
 import type { CertificateConfig, TlsBindConfig, TlsServerConfig, TlsVersion } from './types.js'
-import { show } from './units.js'
 
 const named = (version: TlsVersion) =>
   CIPHER_SUITES.filter((suite) => suite.version === version).map(({ name }) => name)

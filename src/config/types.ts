@@ -4,10 +4,10 @@
  * the reference in docs/configuration.md.
  */
 
-import type { Applet } from '../applet/applet.js'
-import type { ClientHello } from '../handshake/client-hello.js'
-import type { HandshakeHandler } from '../handshake/handler.js'
-import type { Connection, Rule, Sync, TlsInfo } from '../rules/types.js'
+import type { ClientHello } from '../codec/tls/client-hello.js'
+import type { Applet } from '../policy/applet.js'
+import type { HandshakeHandler } from '../policy/handler.js'
+import type { Connection, Rule, Sync, TlsInfo } from '../policy/types.js'
 
 /** A duration with its unit: '250ms', '30s', '5m', '1h', '1d'. */
 export type Duration = `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`

@@ -3,15 +3,15 @@
  * on every connection is told here, before there is one.
  */
 
+import { suggest } from '../base/suggest.js'
+import { show } from '../base/units.js'
 import { MOST_REPLY } from '../engine/reply.js'
-import type { Verdict } from '../rules/types.js'
+import type { Verdict } from '../policy/types.js'
 import { keyCodec, type TableKey } from '../tables/key.js'
 import type { Context } from './context.js'
 import { defaults } from './defaults.js'
 import { anyOf } from './fields.js'
 import type { Issues, Path } from './issues.js'
-import { suggest } from './suggest.js'
-import { show } from './units.js'
 
 /** A list of rules by its key in the configuration. */
 export type RuleList = 'connection' | 'session' | 'content' | 'clientHello' | 'established'

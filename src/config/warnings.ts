@@ -3,12 +3,12 @@
  * its path and says what to do.
  */
 
-import type { Rule } from '../rules/types.js'
+import { formatDuration, show } from '../base/units.js'
+import type { Rule } from '../policy/types.js'
 import type { Context } from './context.js'
 import type { Path } from './issues.js'
 import { findLoops } from './loops.js'
 import type { ResolvedBackend, ResolvedConfig, ResolvedFrontend } from './resolved.js'
-import { formatDuration, show } from './units.js'
 
 type AnyRule = Rule<never>
 type Resolved = Omit<ResolvedConfig, 'warnings'>

@@ -41,7 +41,7 @@
  *   verdict deadline, after `bytes` with EOF, FULL or EXPIRED.
  */
 
-import type { ConnectionTable } from '../connection/table.js'
+import type { ConnectionTable } from '../wire/table.js'
 
 export type EngineKind = 'native' | 'js'
 

@@ -1,7 +1,7 @@
 /** Replies are bounded on every engine: they are kept whole until they have been sent. */
 
-import { SluiceError } from '../errors.js'
-import { Layout } from './wire.js'
+import { SluiceError } from '../base/errors.js'
+import { Layout } from '../wire/wire.js'
 
 /** Most bytes of a reply. */
 export const MOST_REPLY = Layout.COMMAND_SLAB_BYTES / 2

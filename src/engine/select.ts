@@ -1,7 +1,7 @@
 /** Which engine runs: the one that was asked for, or the best that loads. */
 
 import type { Logger } from 'pino'
-import { SluiceError } from '../errors.js'
+import { SluiceError } from '../base/errors.js'
 import type { Engine } from './engine.js'
 import { loadBinding } from './native/load.js'
 

@@ -6,7 +6,7 @@
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 import type { Logger } from 'pino'
-import { SluiceError } from '../errors.js'
+import { SluiceError } from '../base/errors.js'
 import { behindMessage } from './format.js'
 
 /** Lines about one source in a window of ms; the rest is counted. */

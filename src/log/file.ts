@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { closeSync, constants, mkdirSync, openSync, rmSync, type Stats, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { ConfigError, type ConfigIssue } from '../errors.js'
+import { ConfigError, type ConfigIssue } from '../base/errors.js'
 
 const { O_APPEND, O_CREAT, O_EXCL, O_NONBLOCK, O_WRONLY } = constants
 

@@ -3,9 +3,9 @@
  * the row, so that a table of any type holds no JavaScript object per entry.
  */
 
+import { formatIpv4, formatIpv6 } from '../address/address.js'
+import { parseAddress } from '../address/parse.js'
 import type { TableKeyType } from '../config/types.js'
-import { formatIpv4, formatIpv6 } from '../connection/address.js'
-import { parseAddress } from '../connection/parse-address.js'
 
 /** A key as callers give it. What fits which type: see `keyCodec`. */
 export type TableKey = string | number | Uint8Array

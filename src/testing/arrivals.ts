@@ -1,9 +1,9 @@
 /** What a client sends, as the pieces in which it arrives. */
 
-import { parseIp } from '../connection/address.js'
-import { SluiceError } from '../errors.js'
-import { buildProxyV1, buildProxyV2 } from '../handshake/proxy-build.js'
-import { encodeTlv } from '../handshake/tlv.js'
+import { parseIp } from '../address/address.js'
+import { SluiceError } from '../base/errors.js'
+import { buildProxyV1, buildProxyV2 } from '../codec/proxy/build.js'
+import { encodeTlv } from '../codec/proxy/tlv-checks.js'
 
 /** A PROXY header that the client sends before everything else. */
 export interface ProxyHeaderOptions {

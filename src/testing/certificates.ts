@@ -4,6 +4,7 @@
  */
 
 import { basename, extname, resolve } from 'node:path'
+import { SluiceError } from '../base/errors.js'
 import type {
   ResolvedBind,
   ResolvedClientTls,
@@ -11,7 +12,6 @@ import type {
   ResolvedServerTls,
 } from '../config/resolved.js'
 import type { Engine } from '../engine/engine.js'
-import { SluiceError } from '../errors.js'
 import type { ClientCertDemand, ContextSupplier, ServerContexts } from '../tls/contexts.js'
 
 /**

@@ -1,8 +1,8 @@
 /** A client of the test engine, and the server it was connected to. */
 
-import { packReason, type Reason, unpackReason } from '../connection/reason.js'
 import type { ListenSpec } from '../engine/engine.js'
-import { By, Code, Field, Handshake, Phase } from '../engine/wire.js'
+import { packReason, type Reason, unpackReason } from '../wire/reason.js'
+import { By, Code, Field, Handshake, Phase } from '../wire/wire.js'
 import type { TestEngine } from './engine.js'
 import type { Inactivity, WatchedSide } from './inactivity.js'
 import { TlsClient, type TlsClientOptions } from './tls-client.js'

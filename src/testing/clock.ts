@@ -1,6 +1,6 @@
 /** Time that stands still until it is told to go on. */
 
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 
 interface Timer {
   at: number

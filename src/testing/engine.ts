@@ -7,10 +7,10 @@
  * after the event that is being handled, as with the real engines.
  */
 
-import type { Clock } from '../clock.js'
-import { parseIpInto } from '../connection/address.js'
-import { packReason } from '../connection/reason.js'
-import { ConnectionTable } from '../connection/table.js'
+import { parseIpInto } from '../address/address.js'
+import type { Clock } from '../base/clock.js'
+import { SluiceError } from '../base/errors.js'
+import { buildProxyV1, buildProxyV2 } from '../codec/proxy/build.js'
 import type {
   Engine,
   EngineEvents,
@@ -23,6 +23,8 @@ import type {
 } from '../engine/engine.js'
 import { addressesOf } from '../engine/js/addresses.js'
 import { phaseOfHandshake } from '../engine/js/reason.js'
+import { packReason } from '../wire/reason.js'
+import { ConnectionTable } from '../wire/table.js'
 import {
   By,
   BytesFlag,
@@ -35,9 +37,7 @@ import {
   Handshake,
   Layout,
   Phase,
-} from '../engine/wire.js'
-import { SluiceError } from '../errors.js'
-import { buildProxyV1, buildProxyV2 } from '../handshake/proxy-build.js'
+} from '../wire/wire.js'
 import { type AcceptOptions, concat, TestClient } from './client.js'
 import { ENGINE_RUN, Handshakes } from './handshakes.js'
 import { Inactivity } from './inactivity.js'

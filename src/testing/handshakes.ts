@@ -3,12 +3,12 @@
  * that policy is asked about and those that the engine does alone.
  */
 
-import { parseIp } from '../connection/address.js'
-import { packReason } from '../connection/reason.js'
+import { parseIp } from '../address/address.js'
+import { buildProxyV2 } from '../codec/proxy/build.js'
+import { parseProxyHeader } from '../codec/proxy/parse.js'
 import { recordProxied } from '../engine/js/addresses.js'
-import { By, BytesFlag, Code, Field, Handshake, Phase } from '../engine/wire.js'
-import { parseProxyHeader } from '../handshake/proxy.js'
-import { buildProxyV2 } from '../handshake/proxy-build.js'
+import { packReason } from '../wire/reason.js'
+import { By, BytesFlag, Code, Field, Handshake, Phase } from '../wire/wire.js'
 import { concat, type TestClient, type TestProxyHeader } from './client.js'
 import type { TestEngine } from './engine.js'
 import { TlsHandshakes } from './tls-handshake.js'

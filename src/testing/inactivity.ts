@@ -3,9 +3,9 @@
  * expected to act: until its FIN, or while it does not take what waits for it.
  */
 
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 import type { ListenSpec, RouteSpec } from '../engine/engine.js'
-import { Code } from '../engine/wire.js'
+import { Code } from '../wire/wire.js'
 
 /** One side of a session as far as its time-out needs it. */
 export interface WatchedSide {

@@ -1,7 +1,7 @@
 /** A log in memory, with the virtual clock's time. */
 
 import { type Logger, pino } from 'pino'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 
 /** One log line. */
 export interface LogRecord {

@@ -1,9 +1,9 @@
 /** Watches policy at work: which rules and handlers ran on a connection, and what they answered. */
 
 import type { ResolvedConfig, ResolvedFrontend } from '../config/resolved.js'
-import type { HandshakeAnswer, HandshakeHandler } from '../handshake/handler.js'
-import { isThenable } from '../rules/run.js'
-import type { Connection, Rule, RuleAnswer, Verdict } from '../rules/types.js'
+import { isThenable } from '../flow/rules/run.js'
+import type { HandshakeAnswer, HandshakeHandler } from '../policy/handler.js'
+import type { Connection, Rule, RuleAnswer, Verdict } from '../policy/types.js'
 
 export type PolicyPhase =
   | 'connection'

@@ -4,10 +4,11 @@
  */
 
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
-import type { Applet } from '../applet/applet.js'
 import type { Backend } from '../backend/backend.js'
+import { SluiceError } from '../base/errors.js'
+import { suggest } from '../base/suggest.js'
+import { parseDuration } from '../base/units.js'
 import { resolveConfig } from '../config/resolve.js'
-import { suggest } from '../config/suggest.js'
 import type {
   BackendConfig,
   Config,
@@ -16,11 +17,10 @@ import type {
   ServerConfig,
   TableConfig,
 } from '../config/types.js'
-import { parseDuration } from '../config/units.js'
-import { SluiceError } from '../errors.js'
-import { type ProxyStats, SluiceProxy, type StopOptions, type StopResult } from '../proxy.js'
-import type { ClientConnection } from '../session/connection.js'
-import type { Session } from '../session/session.js'
+import type { ClientConnection } from '../flow/connection.js'
+import type { Session } from '../flow/session/session.js'
+import type { Applet } from '../policy/applet.js'
+import { type ProxyStats, SluiceProxy, type StopOptions, type StopResult } from '../proxy/proxy.js'
 import { addressOf, arrivalsOf, type ProxyHeaderOptions, type Split } from './arrivals.js'
 import { type CertificateNames, TestCertificates } from './certificates.js'
 import type { TestClient } from './client.js'

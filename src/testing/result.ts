@@ -1,11 +1,11 @@
 /** What became of a connection under test. */
 
 import { inspect } from 'node:util'
-import type { Clock } from '../clock.js'
-import { type Reason, reasonCode, unpackReason } from '../connection/reason.js'
-import { Code, Field } from '../engine/wire.js'
-import type { TlsInfo, Variable } from '../rules/types.js'
-import { SiState } from '../session/state.js'
+import type { Clock } from '../base/clock.js'
+import { SiState } from '../flow/session/state.js'
+import type { TlsInfo, Variable } from '../policy/types.js'
+import { type Reason, reasonCode, unpackReason } from '../wire/reason.js'
+import { Code, Field } from '../wire/wire.js'
 import type { TestCertificateChoice, TestCertificates } from './certificates.js'
 import type { ConnectionHost, TestConnection } from './connection.js'
 import type { TestEngine } from './engine.js'

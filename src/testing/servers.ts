@@ -1,6 +1,6 @@
 /** Servers that do what a test says: how connects end, and what is answered. */
 
-import { Code } from '../engine/wire.js'
+import { Code } from '../wire/wire.js'
 import type { TestClient } from './client.js'
 import type { ConnectOutcome } from './engine.js'
 

@@ -1,6 +1,6 @@
 /** Stick tables in tests: reading and arranging entries, and seeing what connections change. */
 
-import { SluiceError } from '../errors.js'
+import { SluiceError } from '../base/errors.js'
 import type { DataType } from '../tables/layout.js'
 import type { StickTable, TableEntry, TableKey } from '../tables/stick-table.js'
 

@@ -1,9 +1,9 @@
 /** What a client of the test engine does about TLS. */
 
-import { CIPHER_SUITES, cipherNumber } from '../connection/tls-names.js'
+import { type ClientHello, parseClientHello } from '../codec/tls/client-hello.js'
+import { CIPHER_SUITES, cipherNumber } from '../codec/tls/names.js'
 import type { TlsServerSpec } from '../engine/engine.js'
-import { Code } from '../engine/wire.js'
-import { type ClientHello, parseClientHello } from '../handshake/client-hello.js'
+import { Code } from '../wire/wire.js'
 import { buildCertificate, type TestCertificate } from './certificate.js'
 import { buildClientHello, type HelloOptions, recordsOf } from './hello.js'
 

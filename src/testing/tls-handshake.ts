@@ -3,8 +3,9 @@
  * that is negotiated but not computed. Payload is as it would be behind TLS.
  */
 
-import { packReason } from '../connection/reason.js'
+import { frameClientHello } from '../codec/tls/client-hello.js'
 import type { RouteSpec, TlsClientSpec, TlsServerSpec } from '../engine/engine.js'
+import { packReason } from '../wire/reason.js'
 import {
   By,
   Code,
@@ -14,8 +15,7 @@ import {
   Phase,
   ProceedFlag,
   TlsFlag,
-} from '../engine/wire.js'
-import { frameClientHello } from '../handshake/client-hello.js'
+} from '../wire/wire.js'
 import type { TestClient } from './client.js'
 import type { TestEngine } from './engine.js'
 import { negotiate } from './tls-client.js'

@@ -1,8 +1,8 @@
 /** What the core left behind of one connection under test. */
 
-import type { ClientConnection } from '../session/connection.js'
-import type { SessionRecord } from '../session/record.js'
-import type { SiStateName } from '../session/state.js'
+import type { ClientConnection } from '../flow/connection.js'
+import type { SessionRecord } from '../flow/record/record.js'
+import type { SiStateName } from '../flow/session/state.js'
 import type { TestClient } from './client.js'
 import type { LogRecord } from './log.js'
 import type { PolicyStep } from './observe.js'

@@ -3,7 +3,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import * as tls from 'node:tls'
-import { SluiceError } from '../errors.js'
+import { SluiceError } from '../base/errors.js'
 import { dateText, parseCertificates } from './certificates.js'
 import {
   describeContent,

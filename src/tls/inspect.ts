@@ -1,12 +1,12 @@
 /** What there is to say about the certificates of a configuration, without an engine. */
 
+import type { ConfigIssue } from '../base/errors.js'
 import type {
   ResolvedBind,
   ResolvedConfig,
   ResolvedFrontend,
   ResolvedServerTls,
 } from '../config/resolved.js'
-import type { ConfigIssue } from '../errors.js'
 import { overdueLists } from './authorities.js'
 import { type Certificate, daysLeft, describeOcsp, describeValidity } from './certificates.js'
 import {

@@ -3,8 +3,8 @@
  * without giving up what was good. Knows nothing of engines.
  */
 
+import { SluiceError } from '../base/errors.js'
 import type { ResolvedClientTls, ResolvedServerTls } from '../config/resolved.js'
-import { SluiceError } from '../errors.js'
 import {
   NO_TRUST,
   readAuthorities,

@@ -5,7 +5,8 @@
  */
 
 import type { Logger } from 'pino'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
+import { SluiceError } from '../base/errors.js'
 import type {
   ResolvedBind,
   ResolvedClientTls,
@@ -13,7 +14,6 @@ import type {
   ResolvedServerTls,
 } from '../config/resolved.js'
 import type { Engine } from '../engine/engine.js'
-import { SluiceError } from '../errors.js'
 import { overdueLists, type TrustText } from './authorities.js'
 import { Build, NOTHING_IN_USE } from './build.js'
 import { type Certificate, daysLeft, describeOcsp, describeValidity } from './certificates.js'

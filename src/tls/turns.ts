@@ -1,7 +1,7 @@
 /** Certificates in their thousands take seconds of CPU, which connections must not wait for. */
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { SluiceError } from '../errors.js'
+import { SluiceError } from '../base/errors.js'
 
 /**
  * Lets the loop do everything else that is due: behind each certificate that was parsed, and

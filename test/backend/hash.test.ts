@@ -5,7 +5,7 @@ import type { Balancer } from '#sluice/backend/balance/balancer.js'
 import { ConsistentHash } from '#sluice/backend/balance/consistent-hash.js'
 import { HashMap } from '#sluice/backend/balance/hash-map.js'
 import { createBalancer } from '#sluice/backend/balance/index.js'
-import type { Connection } from '#sluice/rules/types.js'
+import type { Connection } from '#sluice/policy/types.js'
 import { candidate, captureLog, connection, serversOf, type TestCandidate } from './support.js'
 
 const bySource = (conn: Connection) => conn.src

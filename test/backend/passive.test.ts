@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { Code } from '#sluice/engine/wire.js'
+import { Code } from '#sluice/wire/wire.js'
 import { backendConfig, choose, FakeClient, givenTo, serversOf, startWorld } from './support.js'
 
 const passive = { failures: 3, backoff: 1_000, maxBackoff: 3_000 }

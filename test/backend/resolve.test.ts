@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type Resolver, systemResolver } from '#sluice/backend/resolve.js'
-import { Code } from '#sluice/engine/wire.js'
+import { Code } from '#sluice/wire/wire.js'
 import { backendConfig, choose, makeWorld, serversOf, settle } from './support.js'
 
 /** Answers what `answers` holds at the moment: addresses, an error, or nothing at all. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { ResolvedBackend, ResolvedServer, ResolvedTable } from '#sluice/config/resolved.js'
-import type { Connection } from '#sluice/rules/types.js'
+import type { Connection } from '#sluice/policy/types.js'
 import { StickTable } from '#sluice/tables/stick-table.js'
 import { VirtualClock } from '#sluice/testing/clock.js'
 import {

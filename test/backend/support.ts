@@ -11,7 +11,7 @@ import type { Candidate } from '#sluice/backend/balance/balancer.js'
 import type { Resolver } from '#sluice/backend/resolve.js'
 import type { ResolvedBackend, ResolvedClientTls, ResolvedServer } from '#sluice/config/resolved.js'
 import type { Engine, RouteSpec } from '#sluice/engine/engine.js'
-import type { Connection } from '#sluice/rules/types.js'
+import type { Connection } from '#sluice/policy/types.js'
 import { settle, VirtualClock } from '#sluice/testing/clock.js'
 
 /** Only what backends use of an engine. */

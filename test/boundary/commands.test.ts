@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { CommandWriter } from '#sluice/engine/native/commands.js'
 import { createNativeEngine } from '#sluice/engine/native/engine.js'
-import { BytesFlag, Command, Control, Layout, Region } from '#sluice/engine/wire.js'
+import { BytesFlag, Command, Control, Layout, Region } from '#sluice/wire/wire.js'
 import { Harness, reasonWord } from '../support/engine-harness.js'
 import { boundaryTest } from './support.js'
 

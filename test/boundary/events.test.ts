@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
 import { loadBinding } from '#sluice/engine/native/load.js'
-import { Control, Handshake, Layout, Region } from '#sluice/engine/wire.js'
+import { Control, Handshake, Layout, Region } from '#sluice/wire/wire.js'
 import { Harness } from '../support/engine-harness.js'
 import { blockFor, boundaryTest, ClientThread } from './support.js'
 

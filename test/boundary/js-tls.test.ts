@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
+import { parseClientHello } from '#sluice/codec/tls/client-hello.js'
 import type { TlsClientSpec, TlsServerSpec } from '#sluice/engine/engine.js'
 import {
   By,
@@ -15,8 +16,7 @@ import {
   HelloStatus,
   Phase,
   TlsFlag,
-} from '#sluice/engine/wire.js'
-import { parseClientHello } from '#sluice/handshake/client-hello.js'
+} from '#sluice/wire/wire.js'
 import { type Issued, makeAuthority, selfSigned } from '../support/certificates.js'
 import { Harness, reasonWord } from '../support/engine-harness.js'
 import type { Peer } from '../support/peer.js'

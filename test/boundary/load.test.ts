@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { loadBinding } from '#sluice/engine/native/load.js'
-import { WIRE_VERSION } from '#sluice/engine/wire.js'
+import { WIRE_VERSION } from '#sluice/wire/wire.js'
 import { boundaryTest } from './support.js'
 
 boundaryTest('an addon of another contract is refused, with what to do', async () => {
@@ -90,11 +90,11 @@ boundaryTest('the addon speaks the contract of this package', async () => {
   assert.equal(loadBinding().wireVersion(), WIRE_VERSION)
 })
 
-boundaryTest('src/engine/wire.ts is what crates/wire generates', async () => {
+boundaryTest('src/wire/wire.ts is what crates/wire generates', async () => {
   const root = new URL('../../../', import.meta.url)
   const args = ['run', '-q', '-p', 'sluice-wire', '--bin', 'generate', '--', '--check']
   const outcome = spawnSync('cargo', args, { cwd: root, encoding: 'utf8' })
   assert.equal(outcome.status, 0, outcome.stderr)
-  const source = readFileSync(new URL('src/engine/wire.ts', root), 'utf8')
+  const source = readFileSync(new URL('src/wire/wire.ts', root), 'utf8')
   assert.ok(source.includes(`export const WIRE_VERSION = ${WIRE_VERSION}`), 'dist is out of date')
 })

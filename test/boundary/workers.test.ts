@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
-import { Handshake } from '#sluice/engine/wire.js'
+import { Handshake } from '#sluice/wire/wire.js'
 import { Harness } from '../support/engine-harness.js'
 import type { Peer } from '../support/peer.js'
 import { boundaryTest } from './support.js'

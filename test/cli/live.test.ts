@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { SluiceError } from '#sluice/base/errors.js'
 import { banner, formatAddresses, statusLine } from '#sluice/cli/banner.js'
 import { describeError, ExitCode, exitCodeOf } from '#sluice/cli/exit.js'
 import { formatCount, LiveMeter } from '#sluice/cli/live.js'
 import { type Output, Terminal } from '#sluice/cli/terminal.js'
 import { createTerminalLog } from '#sluice/cli/terminal-log.js'
 import { resolveConfig } from '#sluice/config/resolve.js'
-import { SluiceError } from '#sluice/errors.js'
 import { formatBytes, wantsColours } from '#sluice/log/format.js'
 import { sessionFields } from '../log/session-fields.js'
 

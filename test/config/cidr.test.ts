@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { ConfigError, type SluiceError } from '#sluice/base/errors.js'
 import { resolveConfig } from '#sluice/config/resolve.js'
 import type { Config } from '#sluice/config/types.js'
-import { ConfigError, type SluiceError } from '#sluice/errors.js'
-import { cidrFile, cidrList } from '#sluice/rules/cidr.js'
+import { cidrFile, cidrList } from '#sluice/policy/cidr.js'
 import { createTestProxy } from '#sluice/testing/index.js'
 
 const expected = "expected a CIDR block or an address such as '10.0.0.0/8' or '2001:db8::/32', got"

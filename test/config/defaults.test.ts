@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { fileLimit, shareDescriptors } from '#sluice/config/nofile.js'
 import { resolveConfig } from '#sluice/config/resolve.js'
 import type { Config } from '#sluice/config/types.js'
-import type { Connection } from '#sluice/rules/types.js'
+import type { Connection } from '#sluice/policy/types.js'
 
 const minimal: Config = {
   frontends: { web: { bind: '127.0.0.1:8080', backend: 'app' } },

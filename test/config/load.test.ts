@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { after, test } from 'node:test'
+import { SluiceError } from '#sluice/base/errors.js'
 import { findConfig, loadConfig } from '#sluice/config/load.js'
-import { SluiceError } from '#sluice/errors.js'
 
 const root = mkdtempSync(join(tmpdir(), 'sluice-load-'))
 after(() => rmSync(root, { recursive: true }))

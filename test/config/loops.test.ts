@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ConfigError } from '#sluice/base/errors.js'
 import { findLoops } from '#sluice/config/loops.js'
 import { resolveConfig } from '#sluice/config/resolve.js'
 import type { Config } from '#sluice/config/types.js'
-import { ConfigError } from '#sluice/errors.js'
 import { createProxy } from '#sluice/index.js'
 
 const one = (bind: string, server: string, more: object = {}): Config => ({

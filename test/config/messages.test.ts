@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { readBindAddress, readServerAddress } from '#sluice/config/address.js'
+import { readBindAddress, readServerAddress } from '#sluice/address/bind.js'
+import { ConfigError } from '#sluice/base/errors.js'
 import { resolveConfig } from '#sluice/config/resolve.js'
 import type { Config } from '#sluice/config/types.js'
-import { ConfigError } from '#sluice/errors.js'
 
 type Loose = Record<string, unknown>
 

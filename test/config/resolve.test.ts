@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ConfigError, SluiceError } from '#sluice/base/errors.js'
 import { resolveConfig } from '#sluice/config/resolve.js'
 import type { Config } from '#sluice/config/types.js'
-import { ConfigError, SluiceError } from '#sluice/errors.js'
 
 type Loose = Record<string, unknown>
 

@@ -3,12 +3,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { after, test } from 'node:test'
+import { ConfigError } from '#sluice/base/errors.js'
 import { parseJson } from '#sluice/config/json.js'
 import { resolveConfig } from '#sluice/config/resolve.js'
 import type { ResolvedBind, ResolvedServer } from '#sluice/config/resolved.js'
 import type { Config } from '#sluice/config/types.js'
-import { ConfigError } from '#sluice/errors.js'
-import type { Connection } from '#sluice/rules/types.js'
+import type { Connection } from '#sluice/policy/types.js'
 
 type Loose = Record<string, unknown>
 

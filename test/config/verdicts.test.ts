@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ConfigError } from '#sluice/base/errors.js'
 import { parseJson } from '#sluice/config/json.js'
 import { resolveConfig } from '#sluice/config/resolve.js'
 import type { Config } from '#sluice/config/types.js'
-import { ConfigError } from '#sluice/errors.js'
 import {
   accept,
   clientCert,

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { pino } from 'pino'
-import { defineApplet } from '#sluice/applet/applet.js'
 import { resolveConfig } from '#sluice/config/resolve.js'
 import type { Config } from '#sluice/config/types.js'
 import { createProxy } from '#sluice/index.js'
+import { defineApplet } from '#sluice/policy/applet.js'
 import { accept, more, reject, track, useBackend } from '#sluice/policy.js'
 
 type Loose = Record<string, unknown>

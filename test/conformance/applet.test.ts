@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { By, BytesFlag, CloseMode, Code, ConnState, Phase } from '#sluice/engine/wire.js'
+import { By, BytesFlag, CloseMode, Code, ConnState, Phase } from '#sluice/wire/wire.js'
 import { engineTest, type Harness, reasonWord } from '../support/engine-harness.js'
 import type { Peer } from '../support/peer.js'
 

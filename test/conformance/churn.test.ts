@@ -1,7 +1,7 @@
 /** Many short connections: nothing is lost, and everything is back where it was. */
 
 import assert from 'node:assert/strict'
-import { By, Code, Handshake, Phase } from '#sluice/engine/wire.js'
+import { By, Code, Handshake, Phase } from '#sluice/wire/wire.js'
 import { engineTest, openFds, reasonWord } from '../support/engine-harness.js'
 
 const rejected = reasonWord(By.POLICY, Phase.ACCEPT_SESSION, Code.REJECTED)

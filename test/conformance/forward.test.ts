@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { CloseOp, ConnFlag, Field } from '#sluice/engine/wire.js'
+import { CloseOp, ConnFlag, Field } from '#sluice/wire/wire.js'
 import { engineTest } from '../support/engine-harness.js'
 
 engineTest('bytes go both ways and a clean end names who ended first', async (h) => {

@@ -1,7 +1,7 @@
 /** Handles: stale generations, commands in the wrong place, slots that are used again. */
 
 import assert from 'node:assert/strict'
-import { CloseMode, Field, Handshake } from '#sluice/engine/wire.js'
+import { CloseMode, Field, Handshake } from '#sluice/wire/wire.js'
 import { engineTest, type Harness } from '../support/engine-harness.js'
 
 const nothing = new Uint8Array(0)

@@ -1,7 +1,7 @@
 /** Handshakes: their order, every kind of answer, deadlines, answers that come too often. */
 
 import assert from 'node:assert/strict'
-import { By, BytesFlag, CloseMode, Code, Handshake, Phase } from '#sluice/engine/wire.js'
+import { By, BytesFlag, CloseMode, Code, Handshake, Phase } from '#sluice/wire/wire.js'
 import { engineTest, reasonWord } from '../support/engine-harness.js'
 
 const { HEALTH, MONITOR_IN, ACCEPT_PROXY, TCP_RULES, CUSTOM, ACCEPT_SESSION } = Handshake

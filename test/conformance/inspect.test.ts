@@ -1,7 +1,7 @@
 /** Inspection: the first bytes split at every boundary, limit, delay, FIN, and what is consumed. */
 
 import assert from 'node:assert/strict'
-import { BytesFlag, Handshake } from '#sluice/engine/wire.js'
+import { BytesFlag, Handshake } from '#sluice/wire/wire.js'
 import { engineTest, type Harness } from '../support/engine-harness.js'
 import type { PeerServer } from '../support/peer.js'
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { ConnectFlag } from '#sluice/engine/wire.js'
+import { ConnectFlag } from '#sluice/wire/wire.js'
 import { engineTest } from '../support/engine-harness.js'
 
 const keepAlive = { idle: 300, interval: 10, count: 3 }

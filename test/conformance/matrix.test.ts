@@ -6,10 +6,10 @@
  */
 
 import assert from 'node:assert/strict'
+import { buildProxyV1, buildProxyV2 } from '#sluice/codec/proxy/build.js'
+import { encodeTlv, TlvType } from '#sluice/codec/proxy/tlv-checks.js'
 import type { RouteSpec, SocksSpec } from '#sluice/engine/engine.js'
-import { ConnectFlag, Handshake } from '#sluice/engine/wire.js'
-import { buildProxyV1, buildProxyV2 } from '#sluice/handshake/proxy-build.js'
-import { encodeTlv, TlvType } from '#sluice/handshake/tlv.js'
+import { ConnectFlag, Handshake } from '#sluice/wire/wire.js'
 import { engineTest, type Harness } from '../support/engine-harness.js'
 import type { PeerServer } from '../support/peer.js'
 import { SocksServer } from '../support/socks-server.js'

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
-import { Handshake } from '#sluice/engine/wire.js'
-import { fromHex, readVectors } from '../handshake/vectors.js'
+import { Handshake } from '#sluice/wire/wire.js'
+import { fromHex, readVectors } from '../codec/vectors.js'
 import { engineTest, type Harness } from '../support/engine-harness.js'
 import type { PeerServer } from '../support/peer.js'
 

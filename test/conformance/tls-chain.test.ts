@@ -6,11 +6,11 @@
  */
 
 import assert from 'node:assert/strict'
+import { buildProxyV1, buildProxyV2 } from '#sluice/codec/proxy/build.js'
+import { encodeTlv, TlvType } from '#sluice/codec/proxy/tlv-checks.js'
 import type { BindConfig, ServerConfig } from '#sluice/config/types.js'
-import { buildProxyV1, buildProxyV2 } from '#sluice/handshake/proxy-build.js'
-import { encodeTlv, TlvType } from '#sluice/handshake/tlv.js'
 import type { Connection } from '#sluice/policy.js'
-import { createProxy, type SluiceProxy } from '#sluice/proxy.js'
+import { createProxy, type SluiceProxy } from '#sluice/proxy/proxy.js'
 import { makeAuthority } from '../support/certificates.js'
 import { memoryLogger } from '../support/harness.js'
 import { SocksServer } from '../support/socks-server.js'

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import type { TlsBindConfig } from '#sluice/config/types.js'
-import type { TlsInfo } from '#sluice/rules/types.js'
+import type { TlsInfo } from '#sluice/policy/types.js'
 import { type Issued, makeAuthority, selfSigned } from '../support/certificates.js'
 import type { DialOptions } from '../support/tls-peer.js'
 import { type Stage, terminating, tlsTest } from '../support/tls-site.js'

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import type { TlsCertificate, TlsClientSpec, TlsServerSpec } from '#sluice/engine/engine.js'
-import { Handshake } from '#sluice/engine/wire.js'
+import { Handshake } from '#sluice/wire/wire.js'
 import { makeAuthority } from '../support/certificates.js'
 import { engineTest, type Harness } from '../support/engine-harness.js'
 import { helloBytes } from '../support/tls-peer.js'

@@ -1,9 +1,9 @@
 /** What comes before, in and behind a TLS handshake: each in its place, split anywhere. */
 
 import assert from 'node:assert/strict'
+import { buildProxyV1, buildProxyV2 } from '#sluice/codec/proxy/build.js'
+import { encodeTlv, TlvType } from '#sluice/codec/proxy/tlv-checks.js'
 import type { FrontendConfig } from '#sluice/config/types.js'
-import { buildProxyV1, buildProxyV2 } from '#sluice/handshake/proxy-build.js'
-import { encodeTlv, TlvType } from '#sluice/handshake/tlv.js'
 import {
   type Connection,
   defineApplet,

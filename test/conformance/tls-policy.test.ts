@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ClientHello } from '#sluice/handshake/client-hello.js'
+import type { ClientHello } from '#sluice/codec/tls/client-hello.js'
 import {
   accept,
   type Connection,

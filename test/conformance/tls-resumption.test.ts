@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import type { TlsBindConfig } from '#sluice/config/types.js'
-import type { TlsInfo } from '#sluice/rules/types.js'
+import type { TlsInfo } from '#sluice/policy/types.js'
 import { makeAuthority } from '../support/certificates.js'
 import { type Stage, terminating, tlsTest } from '../support/tls-site.js'
 

@@ -1,7 +1,7 @@
 /** Routing by server name without terminating TLS: the listener's option and the rule's verdict. */
 
 import assert from 'node:assert/strict'
-import type { ClientHello } from '#sluice/handshake/client-hello.js'
+import type { ClientHello } from '#sluice/codec/tls/client-hello.js'
 import { type Connection, echo } from '#sluice/policy.js'
 import { makeAuthority } from '../support/certificates.js'
 import type { TlsServer } from '../support/tls-peer.js'

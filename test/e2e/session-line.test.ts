@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { Config } from '#sluice/config/types.js'
-import { createProxy } from '#sluice/proxy.js'
+import { createProxy } from '#sluice/proxy/proxy.js'
 import { engineKinds } from '../support/engines.js'
 import { closedPort, Peer } from '../support/peer.js'
 

@@ -92,6 +92,6 @@ for (const [index, name] of ['a program with a proxy in it', 'a worker with one'
 test('embedding: the program opens its log anew', async () => {
   // The command's half is in test/cli/signals.test.ts; here the name only.
   assert.match(embedding, /proxy\.reopenLog\(\)/)
-  const { SluiceProxy } = await import('#sluice/proxy.js')
+  const { SluiceProxy } = await import('#sluice/proxy/proxy.js')
   assert.equal(typeof SluiceProxy.prototype.reopenLog, 'function')
 })

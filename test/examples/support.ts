@@ -10,7 +10,7 @@ import * as policy from 'sluice/policy'
 import { loadConfig } from '#sluice/config/load.js'
 import type { Config } from '#sluice/config/types.js'
 import type { EngineKind } from '#sluice/engine/engine.js'
-import type { SessionRecord } from '#sluice/session/record.js'
+import type { SessionRecord } from '#sluice/flow/record/record.js'
 import { type LogLine, memoryLogger } from '../support/harness.js'
 import { PATIENCE, Peer } from '../support/peer.js'
 

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
+import { buildProxyV2 } from '#sluice/codec/proxy/build.js'
 import type { BindConfig } from '#sluice/config/types.js'
-import { buildProxyV2 } from '#sluice/handshake/proxy-build.js'
 import { faultTest, type Site } from './support.js'
 
 const bind: BindConfig = { address: '127.0.0.1:0', acceptProxy: { limit: '4kB' } }

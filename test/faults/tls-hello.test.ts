@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { clientHello, records, serverName } from '../handshake/hello-bytes.js'
+import { clientHello, records, serverName } from '../codec/hello-bytes.js'
 import { makeAuthority } from '../support/certificates.js'
 import { fragment } from '../support/tls-relay.js'
 import { type Stage, terminating, tlsTest } from '../support/tls-site.js'

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { ExitCode } from '#sluice/cli/exit.js'
-import { By, ByLabels, Code, CodeLabels, Phase, PhaseLabels } from '#sluice/engine/wire.js'
+import { By, ByLabels, Code, CodeLabels, Phase, PhaseLabels } from '#sluice/wire/wire.js'
 
 const root = new URL('../../../', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
@@ -20,9 +20,9 @@ function section(from: string, to: string): string {
 
 test('every error code has a row, and every row is an error code', () => {
   const [, union = ''] =
-    /export type ErrorCode =((?:\s*\| '\w+')+)/.exec(read('src/errors.ts')) ?? []
+    /export type ErrorCode =((?:\s*\| '\w+')+)/.exec(read('src/base/errors.ts')) ?? []
   const declared = union.match(/ERR_SLUICE_\w+/g) ?? []
-  assert.ok(declared.length > 0, 'src/errors.ts declares ErrorCode')
+  assert.ok(declared.length > 0, 'src/base/errors.ts declares ErrorCode')
   const listed = [
     ...section('## Errors that are thrown', '### Exit codes').matchAll(
       /^\| `(ERR_SLUICE_\w+)` \|/gm,

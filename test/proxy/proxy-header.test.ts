@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { encodeTlv, parseTlvs } from '#sluice/connection/tlv.js'
-import { buildProxyV2 } from '#sluice/handshake/proxy-build.js'
-import { createProxy } from '#sluice/proxy.js'
+import { buildProxyV2 } from '#sluice/codec/proxy/build.js'
+import { encodeTlv, parseTlvs } from '#sluice/codec/proxy/tlv.js'
+import { createProxy } from '#sluice/proxy/proxy.js'
 import { engineKinds } from '../support/engines.js'
 import { memoryLogger } from '../support/harness.js'
 import { dial, startServer } from '../support/net.js'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { SluiceError } from '#sluice/base/errors.js'
 import { selectEngine } from '#sluice/engine/select.js'
-import { SluiceError } from '#sluice/errors.js'
 import { VirtualClock } from '#sluice/testing/clock.js'
 import { TestEngine } from '#sluice/testing/engine.js'
 import { memoryLogger } from '../support/harness.js'

@@ -24,7 +24,7 @@ import {
   Field,
   Handshake,
   PhaseLabels,
-} from '#sluice/engine/wire.js'
+} from '#sluice/wire/wire.js'
 import { createEngine, engineKinds } from './engines.js'
 import { PATIENCE, Peer, PeerServer, type Target } from './peer.js'
 

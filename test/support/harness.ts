@@ -2,7 +2,7 @@
 
 import { type Logger, pino } from 'pino'
 import type { Config } from '#sluice/config/types.js'
-import { createProxy, type SluiceProxy } from '#sluice/proxy.js'
+import { createProxy, type SluiceProxy } from '#sluice/proxy/proxy.js'
 import { VirtualClock } from '#sluice/testing/clock.js'
 import { TestEngine } from '#sluice/testing/engine.js'
 

@@ -5,7 +5,7 @@
  */
 
 import type { EngineKind } from '#sluice/engine/engine.js'
-import { By, Code, Phase } from '#sluice/engine/wire.js'
+import { By, Code, Phase } from '#sluice/wire/wire.js'
 import { defaultListen, Harness, reasonWord } from './engine-harness.js'
 
 const h = await Harness.start(process.argv[2] as EngineKind)

@@ -6,7 +6,7 @@
 
 import { createInterface } from 'node:readline'
 import type { EngineKind } from '#sluice/engine/engine.js'
-import { By, BytesFlag, CloseMode, Code, Phase } from '#sluice/engine/wire.js'
+import { By, BytesFlag, CloseMode, Code, Phase } from '#sluice/wire/wire.js'
 import { Harness, reasonWord } from './engine-harness.js'
 
 const h = await Harness.start(process.argv[2] as EngineKind)

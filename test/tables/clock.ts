@@ -1,4 +1,4 @@
-import type { Clock } from '#sluice/clock.js'
+import type { Clock } from '#sluice/base/clock.js'
 
 /** Time that moves only when told to. */
 export class ManualClock implements Clock {

@@ -2,18 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { formatReason, packReason } from '#sluice/connection/reason.js'
 import type { EngineEvents, ListenSpec, RouteSpec, TlsServerSpec } from '#sluice/engine/engine.js'
-import {
-  By,
-  BytesFlag,
-  CloseMode,
-  Code,
-  ConnectFlag,
-  Field,
-  Handshake,
-  Phase,
-} from '#sluice/engine/wire.js'
 import { buildCertificate } from '#sluice/testing/certificate.js'
 import { recordsOf } from '#sluice/testing/hello.js'
 import {
@@ -23,6 +12,17 @@ import {
   type TlsClientOptions,
   VirtualClock,
 } from '#sluice/testing/index.js'
+import { formatReason, packReason } from '#sluice/wire/reason.js'
+import {
+  By,
+  BytesFlag,
+  CloseMode,
+  Code,
+  ConnectFlag,
+  Field,
+  Handshake,
+  Phase,
+} from '#sluice/wire/wire.js'
 
 const { HEALTH, MONITOR_IN, ACCEPT_PROXY, TCP_RULES, TLS, CUSTOM, ACCEPT_SESSION } = Handshake
 const rejected = packReason(By.POLICY, Phase.TCP_RULES, Code.REJECTED)

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import type { Config, FrontendConfig, ServerConfig } from '#sluice/config/types.js'
 import type { EngineKind } from '#sluice/engine/engine.js'
+import type { SessionRecord } from '#sluice/flow/record/record.js'
 import {
   type Applet,
   defineHandshake,
@@ -21,8 +22,7 @@ import {
   tarpit,
   useBackend,
 } from '#sluice/policy.js'
-import { createProxy } from '#sluice/proxy.js'
-import type { SessionRecord } from '#sluice/session/record.js'
+import { createProxy } from '#sluice/proxy/proxy.js'
 import { recordsOf } from '#sluice/testing/hello.js'
 import { buildClientHello, type ConnectOptions, createTestProxy } from '#sluice/testing/index.js'
 import { engineKinds } from '../support/engines.js'

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
+import { ConfigError } from '#sluice/base/errors.js'
 import type { Config } from '#sluice/config/types.js'
-import { ConfigError } from '#sluice/errors.js'
 import {
   accept,
   chargen,

@@ -3,7 +3,7 @@
 //! Everything that both sides must agree on is declared here once: the bits of
 //! a connection, the handshake handlers, event and command kinds, close
 //! reasons and the layout of the shared memory. `cargo run -p sluice-wire`
-//! writes the TypeScript twin, `src/engine/wire.ts`, which is checked in; a
+//! writes the TypeScript twin, `src/wire/wire.ts`, which is checked in; a
 //! difference fails CI, and [`version`] is compared when the addon loads.
 //!
 //! All values fit in 31 bits: JavaScript bit operations are signed, and V8

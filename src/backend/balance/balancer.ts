@@ -1,6 +1,6 @@
 /** What every balance algorithm implements, and what it sees of a server. */
 
-import type { Connection } from '../../rules/types.js'
+import type { Connection } from '../../policy/types.js'
 
 export interface Candidate {
   readonly name: string

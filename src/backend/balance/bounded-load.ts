@@ -4,7 +4,7 @@
  * it has less than its share of the sessions, times a factor.
  */
 
-import type { Connection } from '../../rules/types.js'
+import type { Connection } from '../../policy/types.js'
 import { type Candidate, isFree } from './balancer.js'
 
 /** The key that is hashed. Must not throw. */

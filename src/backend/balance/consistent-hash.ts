@@ -4,7 +4,7 @@
  * only its own keys with it, about one in n.
  */
 
-import type { Connection } from '../../rules/types.js'
+import type { Connection } from '../../policy/types.js'
 import { hashKey, hashString, mix32 } from '../hash.js'
 import type { Balancer, Candidate } from './balancer.js'
 import { type HashKey, LoadBound } from './bounded-load.js'

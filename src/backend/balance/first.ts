@@ -3,7 +3,7 @@
  * others may sleep. Makes sense with `maxconn` only.
  */
 
-import type { Connection } from '../../rules/types.js'
+import type { Connection } from '../../policy/types.js'
 import { type Balancer, type Candidate, isFree } from './balancer.js'
 
 export class First<S extends Candidate> implements Balancer<S> {

@@ -4,7 +4,7 @@
  * goes.
  */
 
-import type { Connection } from '../../rules/types.js'
+import type { Connection } from '../../policy/types.js'
 import { hashKey } from '../hash.js'
 import type { Balancer, Candidate } from './balancer.js'
 import { type HashKey, LoadBound } from './bounded-load.js'

@@ -3,7 +3,7 @@
 import { inspect } from 'node:util'
 import type { ResolvedBalance, ResolvedServer } from '../../config/resolved.js'
 import { FailureLog } from '../../log/failures.js'
-import type { Connection } from '../../rules/types.js'
+import type { Connection } from '../../policy/types.js'
 import type { Balancer, Candidate } from './balancer.js'
 import type { HashKey } from './bounded-load.js'
 import { ConsistentHash } from './consistent-hash.js'

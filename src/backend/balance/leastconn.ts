@@ -3,7 +3,7 @@
  * so that idle servers share short connections.
  */
 
-import type { Connection } from '../../rules/types.js'
+import type { Connection } from '../../policy/types.js'
 import { type Balancer, busier, type Candidate, isFree } from './balancer.js'
 
 export class LeastConn<S extends Candidate> implements Balancer<S> {

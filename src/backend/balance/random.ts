@@ -5,7 +5,7 @@
  * IEEE TPDS 12(10), 2001), without every proxy running to the same server.
  */
 
-import type { Connection } from '../../rules/types.js'
+import type { Connection } from '../../policy/types.js'
 import { type Balancer, busier, type Candidate, isFree } from './balancer.js'
 import { pickWeighted, WeightSums } from './weights.js'
 

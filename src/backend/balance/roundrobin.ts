@@ -7,7 +7,7 @@
  * Equal weights are a plain rotation, in O(1); unequal ones cost O(n).
  */
 
-import type { Connection } from '../../rules/types.js'
+import type { Connection } from '../../policy/types.js'
 import { type Balancer, type Candidate, isFree } from './balancer.js'
 
 export class RoundRobin<S extends Candidate> implements Balancer<S> {

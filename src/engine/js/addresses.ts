@@ -1,10 +1,10 @@
 /** Addresses of sockets and PROXY headers in the connection table. */
 
 import type { Socket } from 'node:net'
-import { parseIpInto } from '../../connection/address.js'
-import type { ConnectionTable } from '../../connection/table.js'
-import type { ProxyAddresses, ProxyHeader } from '../../handshake/proxy.js'
-import { Family, Field, Layout } from '../wire.js'
+import { parseIpInto } from '../../address/address.js'
+import type { ProxyAddresses, ProxyHeader } from '../../codec/proxy/parse.js'
+import type { ConnectionTable } from '../../wire/table.js'
+import { Family, Field, Layout } from '../../wire/wire.js'
 
 const WORDS = Layout.CONNECTION_WORDS
 const EMPTY = new Uint8Array(0)

@@ -1,7 +1,7 @@
 /** A connection whose payload goes to an applet, by credit. */
 
+import { By, BytesFlag, Code, Layout, Phase } from '../../wire/wire.js'
 import type { ListenSpec } from '../engine.js'
-import { By, BytesFlag, Code, Layout, Phase } from '../wire.js'
 import type { Chunks } from './chunks.js'
 import type { Core } from './core.js'
 import { Inactivity } from './inactivity.js'

@@ -9,8 +9,8 @@
 
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { type Framed, HelloReader } from '../../handshake/client-hello.js'
-import { PROXY_V2_FIXED, PROXY_V2_MAX, parseProxyHeader } from '../../handshake/proxy.js'
+import { PROXY_V2_FIXED, PROXY_V2_MAX, parseProxyHeader } from '../../codec/proxy/parse.js'
+import { type Framed, HelloReader } from '../../codec/tls/client-hello.js'
 import {
   By,
   BytesFlag,
@@ -24,7 +24,7 @@ import {
   HelloStatus,
   Phase,
   ProceedFlag,
-} from '../wire.js'
+} from '../../wire/wire.js'
 import { recordProxied } from './addresses.js'
 import { AppletStream } from './applet-stream.js'
 import { Chunks } from './chunks.js'

@@ -4,8 +4,9 @@
  * docs/engines.md.
  */
 
-import type { ConnectionTable } from '../../connection/table.js'
-import { SluiceError } from '../../errors.js'
+import { SluiceError } from '../../base/errors.js'
+import type { ConnectionTable } from '../../wire/table.js'
+import { By, Code } from '../../wire/wire.js'
 import type {
   Engine,
   EngineEvents,
@@ -17,7 +18,6 @@ import type {
   TlsServerSpec,
 } from '../engine.js'
 import { checkReply } from '../reply.js'
-import { By, Code } from '../wire.js'
 import type { Client } from './client.js'
 import type { Core } from './core.js'
 import { Dispatch } from './dispatch.js'

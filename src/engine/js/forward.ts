@@ -1,7 +1,7 @@
 /** Forwarding between two connections by hand, in both directions, with back-pressure and half-close. */
 
+import { By, Code, Phase } from '../../wire/wire.js'
 import type { ListenSpec, RouteSpec } from '../engine.js'
-import { By, Code, Phase } from '../wire.js'
 import type { Core } from './core.js'
 import { Inactivity } from './inactivity.js'
 import { packReason, streamFailure } from './reason.js'

@@ -16,10 +16,10 @@ import {
   type Socket,
 } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { SluiceError } from '../../errors.js'
+import { formatListenAddress, withScope } from '../../address/listen.js'
+import { SluiceError } from '../../base/errors.js'
+import { By, Code, Family, Field, Phase } from '../../wire/wire.js'
 import type { ListenResult, ListenSpec } from '../engine.js'
-import { formatListenAddress, withScope } from '../listen-address.js'
-import { By, Code, Family, Field, Phase } from '../wire.js'
 import { type Ends, endsOf, type LocalAddress, recordEnds, specificAddress } from './addresses.js'
 import { Client } from './client.js'
 import type { Core, Origin } from './core.js'

@@ -2,10 +2,10 @@
 
 import { type NetConnectOpts, connect as netConnect, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { buildProxyV1, buildProxyV2 } from '../../handshake/proxy-build.js'
-import { checkSocksRequest, SocksClient } from '../../handshake/socks.js'
+import { buildProxyV1, buildProxyV2 } from '../../codec/proxy/build.js'
+import { checkSocksRequest, SocksClient } from '../../codec/socks.js'
+import { By, Code, ConnFlag, ConnState, Field, Handshake, Phase } from '../../wire/wire.js'
 import type { RouteSpec } from '../engine.js'
-import { By, Code, ConnFlag, ConnState, Field, Handshake, Phase } from '../wire.js'
 import { addressesOf } from './addresses.js'
 import { Closing } from './closing.js'
 import type { Core } from './core.js'

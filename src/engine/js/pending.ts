@@ -3,7 +3,7 @@
  * who runs it, and what an answer of policy changes. No I/O.
  */
 
-import { Handshake } from '../wire.js'
+import { Handshake } from '../../wire/wire.js'
 
 /** Handshakes that the engine can do alone. Of the others policy must be asked. */
 const ENGINE_RUN = Handshake.HEALTH | Handshake.ACCEPT_PROXY

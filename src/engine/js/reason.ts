@@ -1,6 +1,6 @@
 /** Close reasons: how errors of Node become By, Phase and Code. */
 
-import { By, Code, Handshake, Phase } from '../wire.js'
+import { By, Code, Handshake, Phase } from '../../wire/wire.js'
 import { tlsFailure } from './tls-reason.js'
 
 /** Packs a reason as crates/wire does: by in bits 0 to 3, phase in 4 to 11, code in 12 to 23. */

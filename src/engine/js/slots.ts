@@ -1,7 +1,7 @@
 /** Slots of the connection table: allocation, generations, and the record of each connection. */
 
-import { ConnectionTable } from '../../connection/table.js'
-import { ConnState, Field, Layout } from '../wire.js'
+import { ConnectionTable } from '../../wire/table.js'
+import { ConnState, Field, Layout } from '../../wire/wire.js'
 
 const WORDS = Layout.CONNECTION_WORDS
 const LAST_GENERATION = 0x7fffffff

@@ -14,8 +14,8 @@ import {
   type Server,
   TLSSocket,
 } from 'node:tls'
+import { Lru } from '../../base/lru.js'
 import type { RouteSpec, TlsClientSpec, TlsServerSpec } from '../engine.js'
-import { Lru } from './lru.js'
 import { peerCertificate } from './tls-layer.js'
 import { offerOf, tlsError } from './tls-names.js'
 import { checkCertificate, pemBlocks } from './tls-pem.js'

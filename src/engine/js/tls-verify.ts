@@ -1,7 +1,7 @@
 /** What OpenSSL says of a peer's certificate, made exact. */
 
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls'
-import { Code } from '../wire.js'
+import { Code } from '../../wire/wire.js'
 import { tlsError } from './tls-names.js'
 import { certificates } from './tls-pem.js'
 import { certificateCodes } from './tls-reason.js'

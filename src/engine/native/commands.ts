@@ -3,7 +3,7 @@
  * written when the worker has made room: nothing is dropped, nothing blocks.
  */
 
-import { Control, Layout, Region } from '../wire.js'
+import { Control, Layout, Region } from '../../wire/wire.js'
 
 const RECORD = Layout.RECORD_WORDS
 const MASK = Layout.POSITION_MASK

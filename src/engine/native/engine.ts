@@ -1,8 +1,10 @@
 /** The native engine: Rust workers behind shared-memory rings. */
 
 import { getSystemErrorMap } from 'node:util'
-import { ConnectionTable } from '../../connection/table.js'
-import { ConfigError, SluiceError } from '../../errors.js'
+import { formatListenAddress, withScope } from '../../address/listen.js'
+import { ConfigError, SluiceError } from '../../base/errors.js'
+import { ConnectionTable } from '../../wire/table.js'
+import { Command, Control, Layout, Region, SendFlag } from '../../wire/wire.js'
 import type {
   Engine,
   EngineEvents,
@@ -14,9 +16,7 @@ import type {
   TlsClientSpec,
   TlsServerSpec,
 } from '../engine.js'
-import { formatListenAddress, withScope } from '../listen-address.js'
 import { checkReply } from '../reply.js'
-import { Command, Control, Layout, Region, SendFlag } from '../wire.js'
 import { CommandWriter } from './commands.js'
 import { EventReader, type InternalEvents } from './events.js'
 import {

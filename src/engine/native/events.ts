@@ -3,8 +3,8 @@
  * throws is reported and does not stop the others.
  */
 
+import { Control, Event, Layout, Region } from '../../wire/wire.js'
 import type { EngineEvents } from '../engine.js'
-import { Control, Event, Layout, Region } from '../wire.js'
 
 const RECORD = Layout.RECORD_WORDS
 const MASK = Layout.POSITION_MASK

@@ -2,7 +2,8 @@
 
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
-import { SluiceError } from '../../errors.js'
+import { SluiceError } from '../../base/errors.js'
+import { WIRE_VERSION } from '../../wire/wire.js'
 import type {
   ListenResult,
   ListenSpec,
@@ -10,7 +11,6 @@ import type {
   TlsClientSpec,
   TlsServerSpec,
 } from '../engine.js'
-import { WIRE_VERSION } from '../wire.js'
 
 /** ListenSpec with a flat address, as crates/addon takes it. */
 export interface NativeListenSpec extends Omit<ListenSpec, 'address'> {

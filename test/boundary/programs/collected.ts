@@ -11,7 +11,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { createNativeEngine } from '#sluice/engine/native/engine.js'
 import { loadBinding } from '#sluice/engine/native/load.js'
-import { Layout, Region } from '#sluice/engine/wire.js'
+import { Layout, Region } from '#sluice/wire/wire.js'
 import { defaultListen } from '../../support/engine-harness.js'
 
 const doorbell = process.env.SLUICE_DOORBELL

@@ -5,7 +5,7 @@
 
 import { connect } from 'node:net'
 import { Worker } from 'node:worker_threads'
-import { Handshake } from '#sluice/engine/wire.js'
+import { Handshake } from '#sluice/wire/wire.js'
 import { Harness } from '../../support/engine-harness.js'
 import { blockFor } from '../support.js'
 

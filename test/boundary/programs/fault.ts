@@ -3,7 +3,7 @@
 import { connect } from 'node:net'
 import type { EngineEvents } from '#sluice/engine/engine.js'
 import { createNativeEngine } from '#sluice/engine/native/engine.js'
-import { CloseMode } from '#sluice/engine/wire.js'
+import { CloseMode } from '#sluice/wire/wire.js'
 import { defaultListen, reasonWord } from '../../support/engine-harness.js'
 import { blockFor } from '../support.js'
 

@@ -1,6 +1,6 @@
 //! Writes what is generated from the contract, or compares it.
 //!
-//! `cargo run -p sluice-wire --bin generate` rewrites `src/engine/wire.ts` and
+//! `cargo run -p sluice-wire --bin generate` rewrites `src/wire/wire.ts` and
 //! the generated part of `docs/errors.md`; with `--check` it writes nothing and
 //! exits 1 where a file differs.
 
@@ -19,7 +19,7 @@ struct Output {
 
 const OUTPUTS: &[Output] = &[
     Output {
-        path: "src/engine/wire.ts",
+        path: "src/wire/wire.ts",
         render: |_| Ok(typescript::render()),
     },
     Output {

@@ -6,7 +6,7 @@ use sluice_wire::{Group, errors, ring_layout};
 
 use crate::{doc_lines, label};
 
-/// The whole of `src/engine/wire.ts`.
+/// The whole of `src/wire/wire.ts`.
 pub fn render() -> String {
     let mut out = String::from(
         "// Generated from crates/wire by `npm run generate`. Do not edit: a difference fails CI.\n\n",

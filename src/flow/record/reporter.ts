@@ -1,0 +1,124 @@
+/** Tells of sessions: the log line of each end, the trace of each transition, and whoever listens. */
+
+import type { Logger } from 'pino'
+import { decodeConnection, decodeReason } from '../../wire/decode.js'
+import type { ConnectionTable } from '../../wire/table.js'
+import type { ClientConnection } from '../connection.js'
+import type { Frontend, Listener } from '../frontend.js'
+import type { Session } from '../session/session.js'
+import { Side, SiStateNames } from '../session/state.js'
+import { buildRecord, isTrouble, type SessionRecord, writeRecord } from './record.js'
+
+export interface ReporterEvents {
+  /** Whether anybody wants `sessionEnded`: the record costs something. */
+  wantsSessions(): boolean
+  sessionEnded(record: SessionRecord): void
+  wantsTransitions(): boolean
+  transitioned(session: Session, side: 0 | 1, from: number, to: number): void
+}
+
+/** A paused listener is logged at most this often, ms. */
+const PAUSE_LOG_INTERVAL = 10_000
+
+export class Reporter {
+  readonly #logger: Logger
+  /** What tells lines of sessions from others, made once. */
+  readonly #sessions: Logger
+  readonly #table: ConnectionTable
+  readonly #events: ReporterEvents
+  readonly #pauseLogged = new Map<number, number>()
+
+  constructor(logger: Logger, table: ConnectionTable, events: ReporterEvents) {
+    this.#logger = logger
+    // Whether a line is written is asked of the other one, whose level may change.
+    this.#sessions = logger.child({ event: 'session' }, { level: 'trace' })
+    this.#table = table
+    this.#events = events
+  }
+
+  /** A connection ended. Times in ms. Precondition: its table record is still there. */
+  ended(
+    conn: ClientConnection,
+    reason: number,
+    errno: number,
+    connectTime: number,
+    total: number,
+  ): void {
+    const wanted = this.#events.wantsSessions()
+    const logged = this.#isLogged(conn.listener.frontend, reason)
+    if (!wanted && !logged) return
+    const record = buildRecord(conn, reason, errno, connectTime, total)
+    if (logged) writeRecord(this.#sessions, record, reason)
+    if (wanted) this.#events.sessionEnded(record)
+  }
+
+  /** A session is open for so many ms, and goes on. */
+  stillOpen(conn: ClientConnection, openFor: number): void {
+    const { session, id, frontend, src, srcPort, dst, dstPort, bytesIn, bytesOut, rule } = conn
+    this.#logger.info(
+      {
+        event: 'open',
+        ...{ id, frontend, bind: conn.listener.name, src, srcPort, dst, dstPort },
+        backend: session?.backend?.name,
+        server: session?.server?.name,
+        serverAddress: session?.endpoint,
+        ...{ openFor, bytesIn, bytesOut, rule },
+      },
+      'session goes on',
+    )
+  }
+
+  /** In the spirit of the debugging line in notes-connection-commits.txt. */
+  transitioned(session: Session, side: 0 | 1, from: number, to: number): void {
+    const conn = session.client
+    if (this.#logger.isLevelEnabled('trace')) {
+      const { clientState, serverState } = session
+      const reason = decodeReason(session.lastFailure || conn.decided)
+      const decoded = conn.ended ? '' : decodeConnection(this.#table, conn.slot)
+      this.#logger.trace(
+        {
+          ...names(session, side, from, to),
+          backend: session.backend?.name,
+          server: session.server?.name,
+        },
+        `cs=${SiStateNames[clientState]} ss=${SiStateNames[serverState]}(${reason}) ${decoded}`,
+      )
+    }
+    if (this.#events.wantsTransitions()) this.#events.transitioned(session, side, from, to)
+  }
+
+  illegal(session: Session, side: 0 | 1, from: number, to: number): void {
+    this.#logger.error(names(session, side, from, to), 'illegal transition of a session')
+  }
+
+  /** accept() failed; told now and then. `now`: the clock in ms. */
+  listenerPaused(listener: Listener | undefined, id: number, errno: number, now: number): void {
+    const last = this.#pauseLogged.get(id)
+    if (last !== undefined && now - last < PAUSE_LOG_INTERVAL) return
+    this.#pauseLogged.set(id, now)
+    this.#logger.warn(
+      { frontend: listener?.frontend.name, bind: listener?.name, errno },
+      'accept failed; accepting resumes by itself',
+    )
+  }
+
+  /** Trouble is always logged, the rest as the frontend's sampling says. */
+  #isLogged(frontend: Frontend, reason: number): boolean {
+    if (isTrouble(reason)) return this.#logger.isLevelEnabled('warn')
+    const { logSample } = frontend.config
+    if (logSample === 0 || !this.#logger.isLevelEnabled('info')) return false
+    frontend.logTurn++
+    if (frontend.logTurn < logSample) return false
+    frontend.logTurn = 0
+    return true
+  }
+}
+
+function names(session: Session, side: 0 | 1, from: number, to: number) {
+  return {
+    id: session.client.id,
+    side: side === Side.CLIENT ? 'client' : 'server',
+    from: SiStateNames[from],
+    to: SiStateNames[to],
+  }
+}

@@ -1,0 +1,23 @@
+/** What the core knows of a client's TLS. Only connections with TLS have one. */
+
+import type { ClientHello } from '../../codec/tls/client-hello.js'
+import type { TlsInfo } from '../../policy/types.js'
+import type { ClientCertDemand } from '../../tls/contexts.js'
+import type { HandshakeTicket } from './admission.js'
+
+export class ClientTls {
+  hello: ClientHello | undefined = undefined
+  /** The client's TLS, once it is complete. */
+  info: TlsInfo | undefined = undefined
+  /** TLS with the server. */
+  serverInfo: TlsInfo | undefined = undefined
+  certificateName: string | undefined = undefined
+  clientCertDemand: ClientCertDemand | undefined = undefined
+  passes = false
+  /** The handshake that waits or is under way. */
+  ticket: HandshakeTicket | undefined = undefined
+  /** The established rules ran, or there are none. */
+  checked = false
+  /** Bit of the question that waits while they run. */
+  asked = 0
+}
