@@ -3,8 +3,13 @@
  * so that '30' can never mean 30 s to one reader and 30 ms to another.
  */
 
-import type { Duration, Size } from '../config/types.js'
 import { SluiceError } from './errors.js'
+
+/** A duration with its unit: '250ms', '30s', '5m', '1h', '1d'. */
+export type Duration = `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
+
+/** A size in bytes with its unit: '512B', '64kB' (1024 bytes), '1MB'. */
+export type Size = `${number}${'B' | 'kB' | 'MB' | 'GB'}`
 
 /** Longest duration: the engine's timers and Node's hold 31 bits of milliseconds, about 24.8 days. */
 export const MAX_DURATION = 2 ** 31 - 1

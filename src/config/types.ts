@@ -4,16 +4,13 @@
  * the reference in docs/configuration.md.
  */
 
+import type { Duration, Size } from '../base/units.js'
 import type { ClientHello } from '../codec/tls/client-hello.js'
 import type { Applet } from '../policy/applet.js'
 import type { HandshakeHandler } from '../policy/handler.js'
 import type { Connection, Rule, Sync, TlsInfo } from '../policy/types.js'
 
-/** A duration with its unit: '250ms', '30s', '5m', '1h', '1d'. */
-export type Duration = `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
-
-/** A size in bytes with its unit: '512B', '64kB' (1024 bytes), '1MB'. */
-export type Size = `${number}${'B' | 'kB' | 'MB' | 'GB'}`
+export type { Duration, Size }
 
 /** A CIDR block or a single address: '10.0.0.0/8', '::1'. */
 export type Cidr = string
