@@ -1,8 +1,8 @@
 /** What policies are written with: `import { reject, track } from 'sluice/policy'`. */
 
-export type { ProxySsl } from './codec/proxy/ssl.js'
-export { readProxySsl } from './codec/proxy/ssl.js'
-export type { ClientHello } from './codec/tls/client-hello.js'
+export type { ProxySsl } from './codec/proxy.js'
+export { readProxySsl } from './codec/proxy.js'
+export type { ClientHello } from './codec/tls.js'
 export type { Applet, AppletStream } from './policy/applet.js'
 export { defineApplet } from './policy/applet.js'
 export type { CidrFile, CidrFileOptions, CidrList } from './policy/cidr.js'
@@ -11,6 +11,7 @@ export type { HandshakeAnswer, HandshakeHandler } from './policy/handler.js'
 export { defineHandshake } from './policy/handler.js'
 export { chargen, discard, echo, staticReply } from './policy/stock.js'
 export type {
+  ClientCertDemand,
   Connection,
   CounterName,
   Key,
@@ -38,4 +39,3 @@ export {
   useBackend,
   useCertificate,
 } from './policy/verdicts.js'
-export type { ClientCertDemand } from './tls/contexts.js'

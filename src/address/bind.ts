@@ -6,9 +6,9 @@
 
 import { suggest } from '../base/suggest.js'
 import { type Parsed, show } from '../base/units.js'
-import type { ListenAddress } from '../engine/engine.js'
 import { parseIp } from './address.js'
 import { addressHint } from './hint.js'
+import type { ListenAddress } from './listen.js'
 import { inheritedSockets } from './listen-fds.js'
 
 /** sockaddr_un holds 108 bytes, the last one is 0 (unix(7)). */

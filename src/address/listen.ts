@@ -1,7 +1,13 @@
 /** Addresses of listeners, the same on every engine. */
 
-import type { ListenAddress } from '../engine/engine.js'
 import { formatHostPort, scopeOf } from './address.js'
+
+/** Where to listen. Port 0 picks a free port. */
+export type ListenAddress =
+  | { kind: 'tcp'; host: string; port: number; v6only?: boolean }
+  /** A path that begins with '@' is a name in Linux's abstract namespace. */
+  | { kind: 'unix'; path: string; mode?: number }
+  | { kind: 'fd'; fd: number }
 
 /** One line for messages and logs: '127.0.0.1:80', '[::1]:80', 'unix:/run/a.sock', 'fd@3'. */
 export function formatListenAddress(address: ListenAddress): string {

@@ -3,6 +3,9 @@
 import { parseAddress } from './parse.js'
 import { hostMask, Ipv4Ranges, Ipv6Ranges } from './ranges.js'
 
+/** A CIDR block or a single address: '10.0.0.0/8', '::1'. */
+export type Cidr = string
+
 const EXPECTED = "expected a CIDR block or an address such as '10.0.0.0/8' or '2001:db8::/32'"
 
 /** Blocks on their way to becoming a set. */

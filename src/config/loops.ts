@@ -2,8 +2,8 @@
 
 import { resolve } from 'node:path'
 import { parseIp } from '../address/address.js'
+import type { ListenAddress } from '../address/listen.js'
 import type { ConfigIssue } from '../base/errors.js'
-import type { ListenAddress } from '../engine/engine.js'
 import { Issues } from './issues.js'
 import type {
   ResolvedBackend,

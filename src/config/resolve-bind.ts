@@ -2,10 +2,10 @@
 
 import { parseIp, scopeOf } from '../address/address.js'
 import { readBindAddress } from '../address/bind.js'
+import type { ListenAddress } from '../address/listen.js'
 import { formatListenAddress } from '../address/listen.js'
 import { CidrBlocks } from '../address/set.js'
 import { parseDuration, parseSize } from '../base/units.js'
-import type { ListenAddress } from '../engine/engine.js'
 import type { Checked, Context } from './context.js'
 import { defaults } from './defaults.js'
 import { formatPath, type Issues, type Path } from './issues.js'

@@ -3,7 +3,7 @@
 import { isIPv6 } from 'node:net'
 import { readIpPort, readServerAddress } from '../address/bind.js'
 import { show } from '../base/units.js'
-import { TlvType } from '../codec/proxy/tlv-checks.js'
+import { TlvType } from '../codec/proxy.js'
 import type { Applet } from '../policy/applet.js'
 import { type Checked, type Context, namedApplet } from './context.js'
 import { defaults } from './defaults.js'

@@ -4,13 +4,15 @@
  * behind the configuration works on this shape only.
  */
 
+import type { ListenAddress } from '../address/listen.js'
+import type { Cidr } from '../address/set.js'
 import type { ConfigIssue } from '../base/errors.js'
-import type { ClientHello } from '../codec/tls/client-hello.js'
-import type { KeepAliveSpec, ListenAddress } from '../engine/engine.js'
+import type { ClientHello } from '../codec/tls.js'
+import type { KeepAliveSpec } from '../engine/engine.js'
 import type { Applet } from '../policy/applet.js'
 import type { HandshakeHandler } from '../policy/handler.js'
 import type { Connection, Rule, TlsInfo } from '../policy/types.js'
-import type { Cidr, TableKeyType, TlsVersion } from './types.js'
+import type { TableKeyType, TlsVersion } from './types.js'
 
 export interface ResolvedConfig {
   maxconn: number

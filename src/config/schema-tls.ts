@@ -3,7 +3,7 @@
 import type { z } from 'zod'
 import { suggest } from '../base/suggest.js'
 import { show } from '../base/units.js'
-import { CIPHER_SUITES } from '../codec/tls/names.js'
+import { CIPHER_SUITES } from '../codec/tls.js'
 import { defaults } from './defaults.js'
 import {
   anyOf,

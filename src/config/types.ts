@@ -4,16 +4,14 @@
  * the reference in docs/configuration.md.
  */
 
+import type { Cidr } from '../address/set.js'
 import type { Duration, Size } from '../base/units.js'
-import type { ClientHello } from '../codec/tls/client-hello.js'
+import type { ClientHello } from '../codec/tls.js'
 import type { Applet } from '../policy/applet.js'
 import type { HandshakeHandler } from '../policy/handler.js'
 import type { Connection, Rule, Sync, TlsInfo } from '../policy/types.js'
 
-export type { Duration, Size }
-
-/** A CIDR block or a single address: '10.0.0.0/8', '::1'. */
-export type Cidr = string
+export type { Cidr, Duration, Size }
 
 export interface Config {
   global?: GlobalConfig

@@ -41,16 +41,10 @@
  *   verdict deadline, after `bytes` with EOF, FULL or EXPIRED.
  */
 
+import type { ListenAddress } from '../address/listen.js'
 import type { ConnectionTable } from '../wire/table.js'
 
 export type EngineKind = 'native' | 'js'
-
-/** Where to listen. Port 0 picks a free port. */
-export type ListenAddress =
-  | { kind: 'tcp'; host: string; port: number; v6only?: boolean }
-  /** A path that begins with '@' is a name in Linux's abstract namespace. */
-  | { kind: 'unix'; path: string; mode?: number }
-  | { kind: 'fd'; fd: number }
 
 /**
  * TCP keep-alive, in seconds: silence before the first probe, time between probes; and how many

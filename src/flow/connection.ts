@@ -6,10 +6,11 @@
 
 import type { Logger } from 'pino'
 import type { Backend } from '../backend/backend.js'
-import { parseTlvs } from '../codec/proxy/tlv.js'
-import type { ClientHello } from '../codec/tls/client-hello.js'
+import { parseTlvs } from '../codec/proxy.js'
+import type { ClientHello } from '../codec/tls.js'
 import type { FailureFields, FailureLog } from '../log/failures.js'
 import type {
+  ClientCertDemand,
   Connection,
   CounterName,
   TlsInfo,
@@ -18,7 +19,6 @@ import type {
   Verdict,
 } from '../policy/types.js'
 import type { StickTable } from '../tables/stick-table.js'
-import type { ClientCertDemand } from '../tls/contexts.js'
 import type { ConnectionTable } from '../wire/table.js'
 import { Phase } from '../wire/wire.js'
 import type { AppletRuntime } from './applet/runtime.js'

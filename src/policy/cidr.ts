@@ -7,11 +7,10 @@ import { readFileSync, type Stats, statSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { AddressSet, CidrBlocks } from '../address/set.js'
+import { AddressSet, type Cidr, CidrBlocks } from '../address/set.js'
 import { type Clock, systemClock } from '../base/clock.js'
 import { SluiceError } from '../base/errors.js'
 import { show } from '../base/units.js'
-import type { Cidr } from '../config/types.js'
 
 /** Lines parsed in one turn of the event loop when a file is loaded again: one or two milliseconds. */
 const LINES_PER_TURN = 4096

@@ -4,8 +4,7 @@
  */
 
 import type { Logger } from 'pino'
-import type { ClientHello } from '../codec/tls/client-hello.js'
-import type { ClientCertDemand } from '../tls/contexts.js'
+import type { ClientHello } from '../codec/tls.js'
 
 /** One of the three tracked counters of a connection. */
 export type CounterName = 'sc0' | 'sc1' | 'sc2'
@@ -105,6 +104,8 @@ export interface Connection {
   /** Aborted when the connection ends, for work a policy has under way. */
   readonly signal: AbortSignal
 }
+
+export type ClientCertDemand = 'none' | 'optional' | 'required'
 
 /** What a rule answers. `undefined` goes on with the next rule. */
 export type Verdict =

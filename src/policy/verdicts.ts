@@ -4,8 +4,15 @@
  */
 
 import { parseDuration } from '../base/units.js'
-import type { ClientCertDemand } from '../tls/contexts.js'
-import type { Connection, CounterName, Key, RuleFunction, Variable, Verdict } from './types.js'
+import type {
+  ClientCertDemand,
+  Connection,
+  CounterName,
+  Key,
+  RuleFunction,
+  Variable,
+  Verdict,
+} from './types.js'
 
 const ACCEPT: Verdict = Object.freeze({ kind: 'accept' })
 const CLOSE: Verdict = Object.freeze({ kind: 'reject', how: 'close' })

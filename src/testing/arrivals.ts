@@ -2,8 +2,7 @@
 
 import { parseIp } from '../address/address.js'
 import { SluiceError } from '../base/errors.js'
-import { buildProxyV1, buildProxyV2 } from '../codec/proxy/build.js'
-import { encodeTlv } from '../codec/proxy/tlv-checks.js'
+import { buildProxyV1, buildProxyV2, encodeTlv } from '../codec/proxy.js'
 
 /** A PROXY header that the client sends before everything else. */
 export interface ProxyHeaderOptions {

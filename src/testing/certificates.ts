@@ -12,7 +12,8 @@ import type {
   ResolvedServerTls,
 } from '../config/resolved.js'
 import type { Engine } from '../engine/engine.js'
-import type { ClientCertDemand, ContextSupplier, ServerContexts } from '../tls/contexts.js'
+import type { ClientCertDemand } from '../policy/types.js'
+import type { ContextSupplier, ServerContexts } from '../tls/contexts.js'
 
 /**
  * Names by certificate file or folder, as the configuration has it: `{ 'certs/shop.pem':

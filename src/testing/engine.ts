@@ -10,7 +10,7 @@
 import { parseIpInto } from '../address/address.js'
 import type { Clock } from '../base/clock.js'
 import { SluiceError } from '../base/errors.js'
-import { buildProxyV1, buildProxyV2 } from '../codec/proxy/build.js'
+import { buildProxyV1, buildProxyV2 } from '../codec/proxy.js'
 import type {
   Engine,
   EngineEvents,

@@ -4,8 +4,7 @@
  */
 
 import { parseIp } from '../address/address.js'
-import { buildProxyV2 } from '../codec/proxy/build.js'
-import { parseProxyHeader } from '../codec/proxy/parse.js'
+import { buildProxyV2, parseProxyHeader } from '../codec/proxy.js'
 import { recordProxied } from '../engine/js/addresses.js'
 import { packReason } from '../wire/reason.js'
 import { By, BytesFlag, Code, Field, Handshake, Phase } from '../wire/wire.js'

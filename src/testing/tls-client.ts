@@ -1,7 +1,6 @@
 /** What a client of the test engine does about TLS. */
 
-import { type ClientHello, parseClientHello } from '../codec/tls/client-hello.js'
-import { CIPHER_SUITES, cipherNumber } from '../codec/tls/names.js'
+import { CIPHER_SUITES, type ClientHello, cipherNumber, parseClientHello } from '../codec/tls.js'
 import type { TlsServerSpec } from '../engine/engine.js'
 import { Code } from '../wire/wire.js'
 import { buildCertificate, type TestCertificate } from './certificate.js'

@@ -3,7 +3,7 @@
  * that is negotiated but not computed. Payload is as it would be behind TLS.
  */
 
-import { frameClientHello } from '../codec/tls/client-hello.js'
+import { frameClientHello } from '../codec/tls.js'
 import type { RouteSpec, TlsClientSpec, TlsServerSpec } from '../engine/engine.js'
 import { packReason } from '../wire/reason.js'
 import {

@@ -1,8 +1,7 @@
 /** What sessions and backends need of TLS: contexts of the engine, chosen by name. */
 
 import type { ResolvedBind, ResolvedServer } from '../config/resolved.js'
-
-export type ClientCertDemand = 'none' | 'optional' | 'required'
+import type { ClientCertDemand } from '../policy/types.js'
 
 /** The certificates of one bind. */
 export interface ServerContexts {

@@ -3,9 +3,10 @@
 import { createHash } from 'node:crypto'
 import type { ResolvedServerTls } from '../config/resolved.js'
 import type { Engine, TlsCertificate, TlsServerSpec } from '../engine/engine.js'
+import type { ClientCertDemand } from '../policy/types.js'
 import type { TrustText } from './authorities.js'
 import type { Certificate } from './certificates.js'
-import type { ClientCertDemand, ServerContexts } from './contexts.js'
+import type { ServerContexts } from './contexts.js'
 import { type Group, NameTable } from './names.js'
 
 /** A group of certificates with its context, and those that were made for other demands. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { encodeProxySsl, TLV_SSL } from '#sluice/codec/proxy/ssl.js'
-import { encodeTlv, parseTlvs } from '#sluice/codec/proxy/tlv.js'
+import { encodeProxySsl } from '#sluice/codec/proxy/ssl.js'
+import { encodeTlv, parseTlvs, TlvType } from '#sluice/codec/proxy/tlv.js'
 import type { PeerCertificate, TlsInfo } from '#sluice/policy/types.js'
 import { type ProxySsl, readProxySsl } from '#sluice/policy.js'
 
@@ -52,7 +52,7 @@ const through = (tls: TlsInfo | undefined, commonName = false) =>
   readProxySsl(parseTlvs(encodeProxySsl(tls, commonName)))
 /** The first byte and the verify result. */
 const header = (tls: TlsInfo | undefined) => encodeProxySsl(tls, true).subarray(3, 8)
-const read = (value: Uint8Array) => readProxySsl(new Map([[TLV_SSL, value]]))
+const read = (value: Uint8Array) => readProxySsl(new Map([[TlvType.SSL, value]]))
 
 test('the bytes of proxy-protocol.txt 2.2.6', () => {
   const tls = info({ version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256' })

@@ -7,7 +7,7 @@
 
 import assert from 'node:assert/strict'
 import { buildProxyV1, buildProxyV2 } from '#sluice/codec/proxy/build.js'
-import { encodeTlv, TlvType } from '#sluice/codec/proxy/tlv-checks.js'
+import { encodeTlv, TlvType } from '#sluice/codec/proxy/tlv.js'
 import type { RouteSpec, SocksSpec } from '#sluice/engine/engine.js'
 import { ConnectFlag, Handshake } from '#sluice/wire/wire.js'
 import { engineTest, type Harness } from '../support/engine-harness.js'

@@ -7,7 +7,7 @@
 
 import assert from 'node:assert/strict'
 import { buildProxyV1, buildProxyV2 } from '#sluice/codec/proxy/build.js'
-import { encodeTlv, TlvType } from '#sluice/codec/proxy/tlv-checks.js'
+import { encodeTlv, TlvType } from '#sluice/codec/proxy/tlv.js'
 import type { BindConfig, ServerConfig } from '#sluice/config/types.js'
 import type { Connection } from '#sluice/policy.js'
 import { createProxy, type SluiceProxy } from '#sluice/proxy/proxy.js'

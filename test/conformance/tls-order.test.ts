@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { buildProxyV1, buildProxyV2 } from '#sluice/codec/proxy/build.js'
-import { encodeTlv, TlvType } from '#sluice/codec/proxy/tlv-checks.js'
+import { encodeTlv, TlvType } from '#sluice/codec/proxy/tlv.js'
 import type { FrontendConfig } from '#sluice/config/types.js'
 import {
   type Connection,

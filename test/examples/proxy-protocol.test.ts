@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type ProxyHeader, parseProxyHeader } from '#sluice/codec/proxy/parse.js'
-import { parseTlvs, TLV_UNIQUE_ID } from '#sluice/codec/proxy/tlv.js'
-import { TlvType } from '#sluice/codec/proxy/tlv-checks.js'
+import { parseTlvs, TlvType } from '#sluice/codec/proxy/tlv.js'
 import { engineKinds } from '../support/engines.js'
 import { type Peer, PeerServer } from '../support/peer.js'
 import { everyCut, type RunningExample, runExample } from './support.js'
@@ -48,7 +47,7 @@ for (const kind of engineKinds) {
       const record = await finish(running, client, served, n)
       assert.deepEqual([record.src, record.srcPort], ['203.0.113.7', 4711])
       const tlvs = parseTlvs(header.tlvs)
-      assert.equal(Buffer.from(tlvs.get(TLV_UNIQUE_ID) ?? []).toString(), record.id)
+      assert.equal(Buffer.from(tlvs.get(TlvType.UNIQUE_ID) ?? []).toString(), record.id)
       // That it is right, the parser has checked.
       assert.equal(tlvs.get(TlvType.CRC32C)?.length, 4)
     }

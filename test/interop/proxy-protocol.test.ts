@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before } from 'node:test'
-import { TLV_UNIQUE_ID } from '#sluice/codec/proxy/tlv.js'
+import { TlvType } from '#sluice/codec/proxy/tlv.js'
 import type { BindConfig, Config, ServerConfig } from '#sluice/config/types.js'
 import type { Connection } from '#sluice/policy/types.js'
 import { useBackend } from '#sluice/policy/verdicts.js'
@@ -105,7 +105,7 @@ for (const [name, options, uniqueId] of versions) {
       assert.deepEqual([conn?.src, conn?.srcPort], ['127.0.0.2', port])
       assert.deepEqual([conn?.dst, conn?.dstPort], ['127.0.0.1', front.port])
       assert.equal(conn?.peer, '127.0.0.1')
-      const id = conn?.tlvs.get(TLV_UNIQUE_ID)?.toString()
+      const id = conn?.tlvs.get(TlvType.UNIQUE_ID)?.toString()
       assert.equal(id, uniqueId ? `id-127.0.0.2-${port}` : undefined)
       const record = (await sluice.ended(2))[1]
       assert.deepEqual([record?.src, record?.srcPort], ['127.0.0.2', port])

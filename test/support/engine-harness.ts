@@ -8,11 +8,11 @@ import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { ListenAddress } from '#sluice/address/listen.js'
 import type {
   Engine,
   EngineEvents,
   EngineKind,
-  ListenAddress,
   ListenResult,
   ListenSpec,
   RouteSpec,

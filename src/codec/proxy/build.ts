@@ -3,7 +3,7 @@
 import { formatIpv4, formatIpv6 } from '../../address/address.js'
 import { crc32c } from './crc32c.js'
 import type { ProxyAddresses } from './parse.js'
-import { encodeTlv, TlvType, tlvEnd } from './tlv-checks.js'
+import { encodeTlv, TlvType, tlvEnd } from './tlv.js'
 
 const SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1')
 const MAX_VARIABLE = 65535

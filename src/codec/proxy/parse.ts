@@ -6,7 +6,7 @@
 import { parseIp } from '../../address/address.js'
 import { Code, Family } from '../../wire/wire.js'
 import { crc32cWithHole } from './crc32c.js'
-import { TlvType, tlvEnd } from './tlv-checks.js'
+import { TlvType, tlvEnd } from './tlv.js'
 
 /** Longest v1 header with its CRLF (section 2.1). */
 export const PROXY_V1_MAX = 107

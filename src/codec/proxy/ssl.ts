@@ -4,10 +4,7 @@
  */
 
 import { opensslCipherName } from '../tls/names.js'
-import { encodeTlv, parseTlvs } from './tlv.js'
-
-/** PP2_TYPE_SSL. */
-export const TLV_SSL = 0x20
+import { encodeTlv, parseTlvs, TlvType } from './tlv.js'
 
 const Client = { SSL: 0x01, CERT_CONN: 0x02, CERT_SESS: 0x04 } as const
 const Sub = { VERSION: 0x21, CN: 0x22, CIPHER: 0x23, SIG_ALG: 0x24, KEY_ALG: 0x25 } as const
@@ -74,7 +71,7 @@ export function encodeProxySsl(tls: SslSource | undefined, commonName: boolean):
   }
   // Zero says that a certificate was given and verified.
   const verify = tls?.verified && tls.peerCertificate !== undefined ? 0 : 1
-  return encodeTlv(TLV_SSL, Buffer.concat([Uint8Array.of(client, 0, 0, 0, verify), ...subs]))
+  return encodeTlv(TlvType.SSL, Buffer.concat([Uint8Array.of(client, 0, 0, 0, verify), ...subs]))
 }
 
 /**
@@ -82,7 +79,7 @@ export function encodeProxySsl(tls: SslSource | undefined, commonName: boolean):
  * too short to be one. Never throws.
  */
 export function readProxySsl(tlvs: ReadonlyMap<number, Uint8Array>): ProxySsl | undefined {
-  const value = tlvs.get(TLV_SSL)
+  const value = tlvs.get(TlvType.SSL)
   if (value === undefined || value.length < HEADER) return undefined
   const client = value[0] as number
   const failed = value.subarray(1, HEADER).some((byte) => byte !== 0)

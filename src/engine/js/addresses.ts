@@ -2,7 +2,7 @@
 
 import type { Socket } from 'node:net'
 import { parseIpInto } from '../../address/address.js'
-import type { ProxyAddresses, ProxyHeader } from '../../codec/proxy/parse.js'
+import type { ProxyAddresses, ProxyHeader } from '../../codec/proxy.js'
 import type { ConnectionTable } from '../../wire/table.js'
 import { Family, Field, Layout } from '../../wire/wire.js'
 

@@ -1,11 +1,12 @@
 /** A connection whose payload goes to an applet, by credit. */
 
+import { packReason } from '../../wire/reason.js'
 import { By, BytesFlag, Code, Layout, Phase } from '../../wire/wire.js'
 import type { ListenSpec } from '../engine.js'
 import type { Chunks } from './chunks.js'
 import type { Core } from './core.js'
 import { Inactivity } from './inactivity.js'
-import { packReason, streamFailure } from './reason.js'
+import { streamFailure } from './reason.js'
 import type { Side, SideHandler } from './side.js'
 
 const EMPTY = new Uint8Array(0)

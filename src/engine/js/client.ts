@@ -9,8 +9,9 @@
 
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { PROXY_V2_FIXED, PROXY_V2_MAX, parseProxyHeader } from '../../codec/proxy/parse.js'
-import { type Framed, HelloReader } from '../../codec/tls/client-hello.js'
+import { PROXY_V2_FIXED, PROXY_V2_MAX, parseProxyHeader } from '../../codec/proxy.js'
+import { type Framed, HelloReader } from '../../codec/tls.js'
+import { packReason } from '../../wire/reason.js'
 import {
   By,
   BytesFlag,
@@ -34,7 +35,7 @@ import { timer } from './core.js'
 import { Forward } from './forward.js'
 import { Abort, Outbound } from './outbound.js'
 import { PendingHandshakes, Runner } from './pending.js'
-import { isClientSilence, packReason, phaseOfHandshake, streamFailure } from './reason.js'
+import { isClientSilence, phaseOfHandshake, streamFailure } from './reason.js'
 import { Side, type SideHandler } from './side.js'
 import type { TlsServerContext } from './tls-contexts.js'
 import { peerCertificate, summaryOf, type TlsHandshakeOwner } from './tls-layer.js'

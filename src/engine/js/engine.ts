@@ -5,6 +5,7 @@
  */
 
 import { SluiceError } from '../../base/errors.js'
+import { packReason } from '../../wire/reason.js'
 import type { ConnectionTable } from '../../wire/table.js'
 import { By, Code } from '../../wire/wire.js'
 import type {
@@ -22,7 +23,6 @@ import type { Client } from './client.js'
 import type { Core } from './core.js'
 import { Dispatch } from './dispatch.js'
 import { Listener } from './listener.js'
-import { packReason } from './reason.js'
 import { Slots } from './slots.js'
 import { TlsContexts } from './tls-contexts.js'
 

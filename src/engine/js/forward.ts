@@ -1,10 +1,11 @@
 /** Forwarding between two connections by hand, in both directions, with back-pressure and half-close. */
 
+import { packReason } from '../../wire/reason.js'
 import { By, Code, Phase } from '../../wire/wire.js'
 import type { ListenSpec, RouteSpec } from '../engine.js'
 import type { Core } from './core.js'
 import { Inactivity } from './inactivity.js'
-import { packReason, streamFailure } from './reason.js'
+import { streamFailure } from './reason.js'
 import type { Side, SideHandler } from './side.js'
 
 /** Bytes that may wait in Node for one side before reading from the other stops. */

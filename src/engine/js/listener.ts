@@ -18,13 +18,14 @@ import {
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { formatListenAddress, withScope } from '../../address/listen.js'
 import { SluiceError } from '../../base/errors.js'
+import { packReason } from '../../wire/reason.js'
 import { By, Code, Family, Field, Phase } from '../../wire/wire.js'
 import type { ListenResult, ListenSpec } from '../engine.js'
 import { type Ends, endsOf, type LocalAddress, recordEnds, specificAddress } from './addresses.js'
 import { Client } from './client.js'
 import type { Core, Origin } from './core.js'
 import { isAbstract, keepAlive, unixPath } from './options.js'
-import { errnoOf, packReason } from './reason.js'
+import { errnoOf } from './reason.js'
 
 /** Most turns of the loop in which a listener that is being closed goes on accepting. */
 const LAST_TURNS = 32

@@ -1,12 +1,8 @@
 /** Close reasons: how errors of Node become By, Phase and Code. */
 
+import { reasonCode } from '../../wire/reason.js'
 import { By, Code, Handshake, Phase } from '../../wire/wire.js'
 import { tlsFailure } from './tls-reason.js'
-
-/** Packs a reason as crates/wire does: by in bits 0 to 3, phase in 4 to 11, code in 12 to 23. */
-export function packReason(by: number, phase: number, code: number): number {
-  return by | (phase << 4) | (code << 12)
-}
 
 /** What a failed operation means for its connection. */
 export interface Failure {
@@ -97,7 +93,7 @@ function streamCode(code: string | undefined): number {
 
 /** True for the time-outs that a client's silence causes. */
 export function isClientSilence(reason: number): boolean {
-  const code = reason >> 12
+  const code = reasonCode(reason)
   return (
     code === Code.CLIENT_TIMEOUT || code === Code.CLIENT_FIN_TIMEOUT || code === Code.TUNNEL_TIMEOUT
   )

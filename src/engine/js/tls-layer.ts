@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import { cipherNumber } from '../../codec/tls/names.js'
+import { cipherNumber } from '../../codec/tls.js'
 import { TlsFlag } from '../../wire/wire.js'
 import { versionNumber } from './tls-names.js'
 import { TlsWire } from './tls-wire.js'

@@ -1,7 +1,7 @@
 /** Names of TLS versions, cipher suites and groups: from those of a configuration (IANA) to what Node wants. */
 
 import { SluiceError } from '../../base/errors.js'
-import { CIPHER_SUITES } from '../../codec/tls/names.js'
+import { CIPHER_SUITES } from '../../codec/tls.js'
 import type { TlsVersion } from '../engine.js'
 
 const SUITES = new Map(CIPHER_SUITES.map((suite) => [suite.name, suite]))

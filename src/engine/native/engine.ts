@@ -1,7 +1,7 @@
 /** The native engine: Rust workers behind shared-memory rings. */
 
 import { getSystemErrorMap } from 'node:util'
-import { formatListenAddress, withScope } from '../../address/listen.js'
+import { formatListenAddress, type ListenAddress, withScope } from '../../address/listen.js'
 import { ConfigError, SluiceError } from '../../base/errors.js'
 import { ConnectionTable } from '../../wire/table.js'
 import { Command, Control, Layout, Region, SendFlag } from '../../wire/wire.js'
@@ -9,7 +9,6 @@ import type {
   Engine,
   EngineEvents,
   EngineStats,
-  ListenAddress,
   ListenResult,
   ListenSpec,
   RouteSpec,

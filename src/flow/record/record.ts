@@ -2,8 +2,7 @@
 
 import { getSystemErrorName } from 'node:util'
 import type { Logger } from 'pino'
-import { knownJa4 } from '../../codec/tls/client-hello.js'
-import { alertName } from '../../codec/tls/names.js'
+import { alertName, knownJa4 } from '../../codec/tls.js'
 import type { TlsInfo } from '../../policy/types.js'
 import { reasonBy, reasonCode, reasonPhase, unpackReason } from '../../wire/reason.js'
 import { reasonText } from '../../wire/reason-text.js'

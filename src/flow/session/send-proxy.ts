@@ -1,8 +1,7 @@
 /** What a PROXY v2 header to a server tells beside the addresses. */
 
 import type { Server } from '../../backend/backend.js'
-import { encodeProxySsl } from '../../codec/proxy/ssl.js'
-import { encodeTlv, TlvType, tlvEnd } from '../../codec/proxy/tlv-checks.js'
+import { encodeProxySsl, encodeTlv, TlvType, tlvEnd } from '../../codec/proxy.js'
 import type { ClientConnection } from '../connection.js'
 
 const encoder = new TextEncoder()

@@ -1,8 +1,7 @@
 /** What the core knows of a client's TLS. Only connections with TLS have one. */
 
-import type { ClientHello } from '../../codec/tls/client-hello.js'
-import type { TlsInfo } from '../../policy/types.js'
-import type { ClientCertDemand } from '../../tls/contexts.js'
+import type { ClientHello } from '../../codec/tls.js'
+import type { ClientCertDemand, TlsInfo } from '../../policy/types.js'
 import type { HandshakeTicket } from './admission.js'
 
 export class ClientTls {

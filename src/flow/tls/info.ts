@@ -1,8 +1,8 @@
 /** What policies see of a TLS handshake that is complete, decoded when they ask. */
 
 import { createHash, X509Certificate } from 'node:crypto'
-import type { ClientHello } from '../../codec/tls/client-hello.js'
-import { cipherName, versionName } from '../../codec/tls/names.js'
+import type { ClientHello } from '../../codec/tls.js'
+import { cipherName, versionName } from '../../codec/tls.js'
 import type { PeerCertificate, TlsInfo } from '../../policy/types.js'
 import { TlsFlag } from '../../wire/wire.js'
 

@@ -5,8 +5,7 @@
  */
 
 import type { Clock } from '../../base/clock.js'
-import { parseClientHello } from '../../codec/tls/client-hello.js'
-import { isServerName } from '../../codec/tls/client-hello-pack.js'
+import { isServerName, parseClientHello } from '../../codec/tls.js'
 import type { Engine } from '../../engine/engine.js'
 import { packReason } from '../../wire/reason.js'
 import { By, Code, Handshake, HelloStatus, Phase, ProceedFlag } from '../../wire/wire.js'
