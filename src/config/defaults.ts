@@ -32,7 +32,6 @@ export const defaults = {
   retries: 3,
   retryDelay: '1s',
   passive: { failures: 3, backoff: '1s', maxBackoff: '10s' },
-  keyLength: 32,
   logLevel: 'info',
   logSample: 1,
   logOpenAfter: '0s',

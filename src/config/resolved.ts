@@ -9,10 +9,13 @@ import type { Cidr } from '../address/set.js'
 import type { ConfigIssue } from '../base/errors.js'
 import type { ClientHello } from '../codec/tls.js'
 import type { KeepAliveSpec } from '../engine/engine.js'
+import type { ResolvedTable } from '../options/table.js'
 import type { Applet } from '../policy/applet.js'
 import type { HandshakeHandler } from '../policy/handler.js'
 import type { Connection, Rule, TlsInfo } from '../policy/types.js'
-import type { TableKeyType, TlsVersion } from './types.js'
+import type { TlsVersion } from './types.js'
+
+export type { ResolvedTable } from '../options/table.js'
 
 export interface ResolvedConfig {
   maxconn: number
@@ -208,30 +211,4 @@ export interface ResolvedBackend {
       }
     | undefined
   timeouts: { server: number; serverFin: number; connect: number; queue: number; tunnel: number }
-}
-
-export interface ResolvedTable {
-  name: string
-  key: TableKeyType
-  size: number
-  /** ms; 0: never. */
-  expire: number
-  keyLength: number
-  /** What is stored; rates hold their window in ms, 0 where not stored. */
-  store: {
-    connCur: boolean
-    connCnt: boolean
-    connRate: number
-    sessCnt: boolean
-    sessRate: number
-    bytesInCnt: boolean
-    bytesOutCnt: boolean
-    bytesInRate: number
-    bytesOutRate: number
-    gpc0: boolean
-    gpc1: boolean
-    gpc0Rate: number
-    gpt0: boolean
-    serverId: boolean
-  }
 }

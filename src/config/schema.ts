@@ -4,6 +4,7 @@
  * judged (references, overlaps) is in resolve.ts.
  */
 
+import { table } from '../options/table.js'
 import { defaults, MOST_CONNECTIONS } from './defaults.js'
 import {
   duration,
@@ -20,7 +21,6 @@ import { applet } from './policy-schema.js'
 import { backend } from './schema-backend.js'
 import { connections, MAX, timeouts } from './schema-common.js'
 import { frontend } from './schema-frontend.js'
-import { table } from './schema-table.js'
 import type { Config, GlobalConfig, LogConfig } from './types.js'
 
 const global = object<GlobalConfig>({
@@ -116,7 +116,7 @@ const log = object<LogConfig>({
 /** The whole configuration. */
 export const configSchema = object<Config>({
   global: optional(global, 'The process.'),
-  tables: optional(named(table), 'Stick tables by name.'),
+  tables: optional(named(table.schema), 'Stick tables by name.'),
   applets: optional(named(applet), "Applets by name, for servers at 'applet:NAME'."),
   frontends: required(named(frontend), 'Frontends by name: where clients come in.'),
   backends: required(named(backend), 'Backends by name: where sessions go.'),

@@ -7,10 +7,12 @@
 import type { Cidr } from '../address/set.js'
 import type { Duration, Size } from '../base/units.js'
 import type { ClientHello } from '../codec/tls.js'
+import type { TableConfig } from '../options/written.js'
 import type { Applet } from '../policy/applet.js'
 import type { HandshakeHandler } from '../policy/handler.js'
 import type { Connection, Rule, Sync, TlsInfo } from '../policy/types.js'
 
+export type * from '../options/written.js'
 export type { Cidr, Duration, Size }
 
 export interface Config {
@@ -353,35 +355,6 @@ export interface BackendConfig {
     mode?: 'on' | 'match' | 'store'
   }
   timeouts?: Pick<TimeoutsConfig, 'server' | 'serverFin' | 'connect' | 'queue' | 'tunnel'>
-}
-
-export type TableKeyType = 'ip' | 'ipv6' | 'integer' | 'string' | 'binary'
-
-export interface TableConfig {
-  key: TableKeyType
-  /** Most entries; the least recently used one goes first. */
-  size: number
-  /** An entry that is not touched for this long is forgotten. */
-  expire?: Duration
-  /** Longest string or binary key in bytes; longer ones are cut. Default 32. */
-  keyLength?: number
-  /** What is kept. Rates name their window. */
-  store?: {
-    connCur?: boolean
-    connCnt?: boolean
-    connRate?: Duration
-    sessCnt?: boolean
-    sessRate?: Duration
-    bytesInCnt?: boolean
-    bytesOutCnt?: boolean
-    bytesInRate?: Duration
-    bytesOutRate?: Duration
-    gpc0?: boolean
-    gpc1?: boolean
-    gpc0Rate?: Duration
-    gpt0?: boolean
-    serverId?: boolean
-  }
 }
 
 export interface LogConfig {

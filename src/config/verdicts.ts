@@ -6,10 +6,10 @@
 import { suggest } from '../base/suggest.js'
 import { show } from '../base/units.js'
 import { MOST_REPLY } from '../engine/reply.js'
+import { table as tableOptions } from '../options/table.js'
 import type { Verdict } from '../policy/types.js'
 import { keyCodec, type TableKey } from '../tables/key.js'
 import type { Context } from './context.js'
-import { defaults } from './defaults.js'
 import { anyOf } from './fields.js'
 import type { Issues, Path } from './issues.js'
 
@@ -178,7 +178,7 @@ function checkKey(path: Path, key: unknown, name: string, { issues, config }: Co
   const { tables } = config
   const table = tables && Object.hasOwn(tables, name) ? tables[name] : undefined
   if (!table?.key || !isTableKey(key)) return
-  const codec = keyCodec(table.key, table.keyLength ?? defaults.keyLength)
+  const codec = keyCodec(table.key, table.keyLength ?? tableOptions.options.keyLength.default)
   if (codec.encode(key, new Uint32Array(codec.width)) > 0) return
   issues.add(
     [...path, 'key'],

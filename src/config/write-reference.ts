@@ -1,27 +1,31 @@
-/** Writes docs/configuration.md; with --check only says whether it is up to date. */
+/**
+ * Writes what follows from the options: their types in src/options/written.ts and
+ * docs/configuration.md. With --check only says whether both are up to date.
+ */
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { table } from '../options/table.js'
+import { writeTypes } from '../options/write-types.js'
 import { renderReference } from './reference.js'
 
-const file = fileURLToPath(new URL('../../docs/configuration.md', import.meta.url))
-const text = renderReference()
-
-if (process.argv.includes('--check')) {
-  const current = readIfThere()
-  if (current !== text) {
-    process.stderr.write(
-      "docs/configuration.md is not up to date: run 'node dist/config/write-reference.js'.\n",
-    )
-    process.exitCode = 1
-  }
-} else {
-  writeFileSync(file, text)
+const files: Readonly<Record<string, string>> = {
+  'src/options/written.ts': writeTypes(table),
+  'docs/configuration.md': renderReference(),
 }
 
-function readIfThere(): string | undefined {
+for (const [file, text] of Object.entries(files)) {
+  const path = fileURLToPath(new URL(`../../${file}`, import.meta.url))
+  if (!process.argv.includes('--check')) writeFileSync(path, text)
+  else if (readIfThere(path) !== text) {
+    process.stderr.write(`${file} is not up to date: run 'npm run generate'.\n`)
+    process.exitCode = 1
+  }
+}
+
+function readIfThere(path: string): string | undefined {
   try {
-    return readFileSync(file, 'utf8')
+    return readFileSync(path, 'utf8')
   } catch {
     return undefined
   }

@@ -5,6 +5,7 @@
 
 import type { Logger } from 'pino'
 import type { ClientHello } from '../codec/tls.js'
+import type { CounterTable, DataType } from './counters.js'
 
 /** One of the three tracked counters of a connection. */
 export type CounterName = 'sc0' | 'sc1' | 'sc2'
@@ -17,24 +18,17 @@ export type Variable = string | number | boolean | bigint | Uint8Array | undefin
  * the counter is tracked, and writes are then ignored. What the table does not store throws a
  * SluiceError (ERR_SLUICE_ARGUMENT) that names table and counter.
  */
-export interface TrackedCounter {
+export interface TrackedCounter extends Counts {
   /** False until tracked. */
   readonly tracked: boolean
   readonly key: string | number | undefined
-  readonly connCur: number
-  readonly connCnt: number
-  readonly connRate: number
-  readonly sessCnt: number
-  readonly sessRate: number
-  readonly bytesInCnt: number
-  readonly bytesOutCnt: number
-  readonly bytesInRate: number
-  readonly bytesOutRate: number
-  gpc0: number
-  gpc1: number
-  readonly gpc0Rate: number
-  gpt0: number
-  readonly serverId: number
+}
+
+/** What the entry holds; policies may assign some of it. */
+type Counts = {
+  readonly [K in DataType as CounterTable[K] extends { writable: true } ? never : K]: number
+} & {
+  [K in DataType as CounterTable[K] extends { writable: true } ? K : never]: number
 }
 
 /** A peer's certificate. Fields are decoded on first use. */

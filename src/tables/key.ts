@@ -5,7 +5,7 @@
 
 import { formatIpv4, formatIpv6 } from '../address/address.js'
 import { parseAddress } from '../address/parse.js'
-import type { TableKeyType } from '../config/types.js'
+import type { TableKeyType } from '../options/table.js'
 
 /** A key as callers give it. What fits which type: see `keyCodec`. */
 export type TableKey = string | number | Uint8Array

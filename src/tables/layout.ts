@@ -3,11 +3,12 @@
  * of an entry is in one or two cache lines: links, key, counters, rates.
  */
 
-import type { ResolvedTable } from '../config/resolved.js'
+import type { ResolvedTable } from '../options/table.js'
+import { counterRows, type DataType } from '../policy/counters.js'
 import { RATE_CELLS, SLICES } from './rate.js'
 
 /** Names of what a table can store for each entry. */
-export type DataType = keyof ResolvedTable['store']
+export type { DataType }
 
 /** Words at the start of every row. */
 export const Row = {
@@ -52,33 +53,11 @@ export interface Layout {
   readonly writable: readonly DataType[]
 }
 
-/** Counters with the rate that each feeds. */
-const COUNTERS = {
-  connCur: undefined,
-  connCnt: 'connRate',
-  sessCnt: 'sessRate',
-  bytesInCnt: 'bytesInRate',
-  bytesOutCnt: 'bytesOutRate',
-  gpc0: 'gpc0Rate',
-  gpc1: undefined,
-  gpt0: undefined,
-  serverId: undefined,
-} as const
-
-const RATES = ['bytesInRate', 'bytesOutRate', 'connRate', 'sessRate', 'gpc0Rate'] as const
-
-const NAMES: readonly DataType[] = [
-  ...([
-    'connCur',
-    'connCnt',
-    'connRate',
-    'sessCnt',
-    'sessRate',
-    'bytesInCnt',
-    'bytesOutCnt',
-  ] as const),
-  ...(['bytesInRate', 'bytesOutRate', 'gpc0', 'gpc1', 'gpc0Rate', 'gpt0', 'serverId'] as const),
-]
+/** Wide rates come first, so that every double is aligned. */
+const RATES = counterRows
+  .filter(([, { rate }]) => rate)
+  .sort(([, a], [, b]) => Number(b.wide ?? false) - Number(a.wide ?? false))
+const COUNTERS = counterRows.filter(([, { rate }]) => !rate)
 
 export function tableLayout(store: ResolvedTable['store'], keyWords: number): Layout {
   let end = Row.KEY + keyWords
@@ -86,25 +65,26 @@ export function tableLayout(store: ResolvedTable['store'], keyWords: number): La
   const columns: Partial<Record<DataType, Column>> = {}
   const rates: Partial<Record<DataType, RateColumn>> = {}
   const counters: Partial<Record<DataType, number>> = {}
-  for (const name of Object.keys(COUNTERS) as (keyof typeof COUNTERS)[]) {
+  for (const [name] of COUNTERS) {
     counters[name] = store[name] ? end / 2 : -1
     if (store[name]) end += 2
   }
-  // Wide rates come first, so that every double is aligned.
-  for (const name of RATES) {
-    if (store[name] === 0) continue
-    const wide = name === 'bytesInRate' || name === 'bytesOutRate'
-    rates[name] = { wide, at: wide ? end / 2 : end, slice: store[name] / SLICES }
+  for (const [name, { wide = false }] of RATES) {
+    const window = Number(store[name])
+    if (window === 0) continue
+    rates[name] = { wide, at: wide ? end / 2 : end, slice: window / SLICES }
     end += wide ? RATE_CELLS * 2 : RATE_CELLS
   }
-  for (const name of RATES) columns[name] = { isRate: true, at: -1, rate: rates[name] }
-  for (const [name, fed] of Object.entries(COUNTERS) as [DataType, DataType | undefined][]) {
-    columns[name] = { isRate: false, at: counters[name] ?? -1, rate: fed && rates[fed] }
+  for (const [name] of RATES) columns[name] = { isRate: true, at: -1, rate: rates[name] }
+  for (const [name, { feeds }] of COUNTERS) {
+    const rate = feeds && rates[feeds as DataType]
+    columns[name] = { isRate: false, at: counters[name] ?? -1, rate: rate || undefined }
   }
+  const names = counterRows.map(([name]) => name)
   return {
     stride: end + (end % 2),
     columns: columns as Record<DataType, Column>,
-    stored: NAMES.filter((name) => store[name]),
-    writable: NAMES.filter((name) => store[name] || columns[name]?.rate !== undefined),
+    stored: names.filter((name) => store[name]),
+    writable: names.filter((name) => store[name] || columns[name]?.rate !== undefined),
   }
 }

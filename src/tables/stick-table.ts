@@ -6,7 +6,7 @@
 import { inspect } from 'node:util'
 import type { Clock } from '../base/clock.js'
 import { SluiceError } from '../base/errors.js'
-import type { ResolvedTable } from '../config/resolved.js'
+import type { ResolvedTable } from '../options/table.js'
 import { CHUNK_SHIFT, EntryStore, FREE, ROW_MASK } from './entry-store.js'
 import { type KeyCodec, keyCodec, type TableKey } from './key.js'
 import { type DataType, type Layout, type RateColumn, Row, tableLayout } from './layout.js'

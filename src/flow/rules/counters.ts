@@ -1,14 +1,34 @@
 /** The tracked counters as a policy sees them: live views of stick-table entries. */
 
+import { counterRows, type DataType } from '../../policy/counters.js'
 import type { TrackedCounter } from '../../policy/types.js'
-import type { DataType, StickTable, TableEntry, TableKey } from '../../tables/stick-table.js'
+import type { StickTable, TableEntry, TableKey } from '../../tables/stick-table.js'
+
+export interface Counter extends TrackedCounter {}
 
 /**
  * One of `sc0 sc1 sc2`. While the connection is open its entry is pinned. Behind its end the
  * entry may be gone and its place another key's: then it is looked up again, and a write makes
  * it where it is gone, as tracking does.
  */
-export class Counter implements TrackedCounter {
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the accessors of every row are made below
+export class Counter {
+  static {
+    for (const [name, { writable }] of counterRows) {
+      Object.defineProperty(Counter.prototype, name, {
+        get(this: Counter) {
+          return this.#get(name)
+        },
+        ...(writable && {
+          /** Counting up also counts in the rate that it feeds. */
+          set(this: Counter, value: number) {
+            this.#set(name, value)
+          },
+        }),
+      })
+    }
+  }
+
   #table: StickTable | undefined
   /** While the connection is open. */
   #entry: TableEntry | undefined
@@ -52,75 +72,6 @@ export class Counter implements TrackedCounter {
     if (bytesOut > 0) table.count(entry, 'bytesOutCnt', bytesOut)
     table.count(entry, 'connCur', -1)
     table.release(entry)
-  }
-
-  get connCur(): number {
-    return this.#get('connCur')
-  }
-
-  get connCnt(): number {
-    return this.#get('connCnt')
-  }
-
-  get connRate(): number {
-    return this.#get('connRate')
-  }
-
-  get sessCnt(): number {
-    return this.#get('sessCnt')
-  }
-
-  get sessRate(): number {
-    return this.#get('sessRate')
-  }
-
-  get bytesInCnt(): number {
-    return this.#get('bytesInCnt')
-  }
-
-  get bytesOutCnt(): number {
-    return this.#get('bytesOutCnt')
-  }
-
-  get bytesInRate(): number {
-    return this.#get('bytesInRate')
-  }
-
-  get bytesOutRate(): number {
-    return this.#get('bytesOutRate')
-  }
-
-  get gpc0(): number {
-    return this.#get('gpc0')
-  }
-
-  /** Counting up also counts in `gpc0Rate`. */
-  set gpc0(value: number) {
-    this.#set('gpc0', value)
-  }
-
-  get gpc1(): number {
-    return this.#get('gpc1')
-  }
-
-  set gpc1(value: number) {
-    this.#set('gpc1', value)
-  }
-
-  get gpc0Rate(): number {
-    return this.#get('gpc0Rate')
-  }
-
-  get gpt0(): number {
-    return this.#get('gpt0')
-  }
-
-  set gpt0(value: number) {
-    this.#set('gpt0', value)
-  }
-
-  get serverId(): number {
-    return this.#get('serverId')
   }
 
   #get(name: DataType): number {

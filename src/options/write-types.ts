@@ -1,0 +1,61 @@
+/**
+ * The types of the configuration as users write it, as the declarations of
+ * options have them: interfaces that an editor shows as they are.
+ */
+
+import { comment } from './section.js'
+import type { Type } from './type.js'
+
+const HEADER = `/**
+ * The configuration as users write it. Generated from the options declared in
+ * this folder by \`npm run generate\`. Do not edit.
+ */
+`
+
+/** Where the types live that options refer to. */
+const homes: Readonly<Record<string, string>> = {
+  Duration: '../base/units.js',
+  Size: '../base/units.js',
+  ClientHello: '../codec/tls/client-hello.js',
+  Applet: '../policy/applet.js',
+  HandshakeHandler: '../policy/handler.js',
+  Connection: '../policy/types.js',
+  Rule: '../policy/types.js',
+  TlsInfo: '../policy/types.js',
+}
+
+/** src/options/written.ts as text: every type that has a name, outermost first. */
+export function writeTypes(...roots: readonly Type<never, unknown>[]): string {
+  const types = new Map<string, Type<never, unknown>>()
+  for (const root of roots) collect(root, types)
+  const body = [...types.values()].map(declaration).join('\n')
+  return [HEADER, `${imports(body)}\n`, body].join('\n')
+}
+
+function collect(type: Type<never, unknown>, into: Map<string, Type<never, unknown>>): void {
+  const { name, parts } = type
+  const known = name === undefined ? undefined : into.get(name)
+  if (name !== undefined && !known) into.set(name, type)
+  if (!known) for (const part of parts) collect(part, into)
+}
+
+function declaration(type: Type<never, unknown>): string {
+  const { name, doc } = type
+  const code = type.code('')
+  const head = doc === undefined ? '' : comment(doc, '')
+  return code.startsWith('{\n')
+    ? `${head}export interface ${name} ${code}\n`
+    : `${head}export type ${name} = ${code}\n`
+}
+
+/** Of what is used, a line for each file. */
+function imports(body: string): string {
+  const used = Object.keys(homes).filter((name) => new RegExp(`\\b${name}\\b`).test(body))
+  const files = [...new Set(used.map((name) => homes[name] as string))]
+  return files
+    .map((file) => {
+      const names = used.filter((name) => homes[name] === file)
+      return `import type { ${names.join(', ')} } from '${file}'`
+    })
+    .join('\n')
+}
