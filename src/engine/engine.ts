@@ -43,6 +43,19 @@
 
 import type { ListenAddress } from '../address/listen.js'
 import type { ConnectionTable } from '../wire/table.js'
+import type {
+  BytesEvent,
+  ClosedEvent,
+  ConnectedEvent,
+  ConnectFailedEvent,
+  DataEvent,
+  HandshakeEvent,
+  HandshakeWaitsEvent,
+  ListenerPausedEvent,
+  SecuredEvent,
+  SentEvent,
+  VerdictTimeoutEvent,
+} from './event.js'
 
 export type EngineKind = 'native' | 'js'
 
@@ -216,76 +229,42 @@ export interface EngineStats {
 }
 
 /**
- * What policy hears. Byte arguments are views that are valid only during the
- * call: copy what is kept. Implementations may throw; the engine logs through
- * `fault` and goes on.
+ * What policy hears. The record is the engine's own, and one for all events: it and the bytes in
+ * it are valid during the call only. Implementations may throw; the engine logs through `fault`
+ * and goes on.
  */
 export interface EngineEvents {
   /**
    * Decide `bit`. `bytes`: for TLS the ClientHello message, or what came instead as `hello`
-   * (HelloStatus) says; else PROXY v2 TLVs where a header was read, or empty.
+   * says; else PROXY v2 TLVs where a header was read, or empty.
    */
-  handshake(
-    conn: number,
-    generation: number,
-    listener: number,
-    bit: number,
-    bytes: Uint8Array,
-    hello: number,
-  ): void
+  handshake(event: HandshakeEvent): void
   /** A client's TLS handshake waits for the client; once, where TELL_WAITING asked for it. */
-  handshakeWaits(conn: number, generation: number): void
-  /**
-   * A TLS handshake is complete. `side`: Handshake.TLS (the client's) or TLS_OUT (the
-   * server's). `version`, `cipher`: numbers as on the wire (0x0304, 0x1301). `flags`: TlsFlag.
-   * `certificate`: the peer's, in DER; empty where it sent none.
-   */
-  secured(
-    conn: number,
-    generation: number,
-    side: number,
-    version: number,
-    cipher: number,
-    flags: number,
-    alpn: string,
-    certificate: Uint8Array,
-  ): void
-  /** Everything that is buffered, after `inspect`. `flags`: BytesFlag. */
-  bytes(conn: number, generation: number, bytes: Uint8Array, flags: number): void
-  connected(conn: number, generation: number, peer: number, elapsed: number): void
-  /** `reason`: packed By, Phase, Code. The client is still connected. */
-  connectFailed(
-    conn: number,
-    generation: number,
-    reason: number,
-    errno: number,
-    elapsed: number,
-  ): void
-  /**
-   * The end. The table record of `conn` is still readable during the call. `errno`: of the
-   * system call, or the number of the alert for TLS_ALERT; 0 for neither.
-   * `clock`: the engine's clock in ms. `connectTime`: ms, or -1 where it never connected.
-   */
-  closed(
-    conn: number,
-    generation: number,
-    reason: number,
-    errno: number,
-    clock: number,
-    connectTime: number,
-  ): void
-  verdictTimeout(conn: number, generation: number, bit: number, opened: boolean): void
+  handshakeWaits(event: HandshakeWaitsEvent): void
+  /** A TLS handshake is complete. `bytes`: the peer's certificate in DER; empty where it sent none. */
+  secured(event: SecuredEvent): void
+  /** Everything that is buffered, after `inspect`. */
+  bytes(event: BytesEvent): void
+  connected(event: ConnectedEvent): void
+  /** The client is still connected. */
+  connectFailed(event: ConnectFailedEvent): void
+  /** The end. The table record of `conn` is still readable during the call. */
+  closed(event: ClosedEvent): void
+  verdictTimeout(event: VerdictTimeoutEvent): void
   /** Payload for an applet; give the credit back when it is consumed. */
-  data(conn: number, generation: number, bytes: Uint8Array, flags: number): void
-  /** This many bytes of `send` left the engine. */
-  sent(conn: number, generation: number, bytes: number): void
+  data(event: DataEvent): void
+  /** Bytes of `send` left the engine. */
+  sent(event: SentEvent): void
   /** accept() failed (EMFILE and the like); the listener resumes by itself. */
-  listenerPaused(listener: number, errno: number): void
+  listenerPaused(event: ListenerPausedEvent): void
   /** The engine cannot go on. */
   fatal(error: Error): void
   /** A handler above threw. */
   fault(error: unknown): void
 }
+
+/** Events that come in a record. */
+export type EventName = Exclude<keyof EngineEvents, 'fatal' | 'fault'>
 
 export interface Engine {
   readonly kind: EngineKind

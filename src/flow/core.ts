@@ -9,6 +9,19 @@ import type { Backend, Server } from '../backend/backend.js'
 import { BySlot } from '../base/by-slot.js'
 import type { Clock } from '../base/clock.js'
 import type { Engine, EngineEvents } from '../engine/engine.js'
+import type {
+  BytesEvent,
+  ClosedEvent,
+  ConnectedEvent,
+  ConnectFailedEvent,
+  DataEvent,
+  HandshakeEvent,
+  HandshakeWaitsEvent,
+  ListenerPausedEvent,
+  SecuredEvent,
+  SentEvent,
+  VerdictTimeoutEvent,
+} from '../engine/event.js'
 import { FailureLog } from '../log/failures.js'
 import type { StickTable } from '../tables/stick-table.js'
 import { packReason, reasonPhase, withPhase } from '../wire/reason.js'
@@ -169,14 +182,7 @@ export class Core implements EngineEvents, Hosts {
 
   // --- engine events ---
 
-  handshake(
-    slot: number,
-    generation: number,
-    listener: number,
-    bit: number,
-    bytes: Uint8Array,
-    hello: number,
-  ): void {
+  handshake({ conn: slot, generation, listener, bit, bytes, hello }: HandshakeEvent): void {
     let conn = this.#connections.get(slot)
     if (conn === undefined || conn.generation !== generation) {
       conn = this.#open(slot, generation, listener)
@@ -195,7 +201,7 @@ export class Core implements EngineEvents, Hosts {
     }
   }
 
-  bytes(slot: number, generation: number, bytes: Uint8Array, flags: number): void {
+  bytes({ conn: slot, generation, bytes, flags }: BytesEvent): void {
     const conn = this.#find(slot, generation)
     if (conn === undefined || conn.decided !== 0) return
     try {
@@ -206,18 +212,12 @@ export class Core implements EngineEvents, Hosts {
     }
   }
 
-  connected(slot: number, generation: number, _peer: number, _elapsed: number): void {
+  connected({ conn: slot, generation }: ConnectedEvent): void {
     const conn = this.#find(slot, generation)
     if (conn?.session !== undefined && conn.decided === 0) this.#connector.connected(conn.session)
   }
 
-  connectFailed(
-    slot: number,
-    generation: number,
-    reason: number,
-    errno: number,
-    _elapsed: number,
-  ): void {
+  connectFailed({ conn: slot, generation, reason, errno }: ConnectFailedEvent): void {
     const conn = this.#find(slot, generation)
     if (conn?.session === undefined || conn.decided !== 0) return
     try {
@@ -227,14 +227,7 @@ export class Core implements EngineEvents, Hosts {
     }
   }
 
-  closed(
-    slot: number,
-    generation: number,
-    reason: number,
-    errno: number,
-    clock: number,
-    connectTime: number,
-  ): void {
+  closed({ conn: slot, generation, reason, errno, clock, connectTime }: ClosedEvent): void {
     const conn = this.#find(slot, generation) ?? this.#unheard(slot, generation, reason)
     if (conn === undefined) return
     this.#connections.delete(slot)
@@ -252,7 +245,7 @@ export class Core implements EngineEvents, Hosts {
     }
   }
 
-  verdictTimeout(slot: number, generation: number, _bit: number, opened: boolean): void {
+  verdictTimeout({ conn: slot, generation, opened }: VerdictTimeoutEvent): void {
     const conn = this.#find(slot, generation)
     if (conn === undefined || conn.decided !== 0) return
     conn.forget()
@@ -270,15 +263,15 @@ export class Core implements EngineEvents, Hosts {
     this.#connector.opened(conn.session ?? this.#makeSession(conn))
   }
 
-  data(slot: number, generation: number, bytes: Uint8Array, flags: number): void {
+  data({ conn: slot, generation, bytes, flags }: DataEvent): void {
     this.#find(slot, generation)?.applet?.data(bytes, flags)
   }
 
-  sent(slot: number, generation: number, bytes: number): void {
-    this.#find(slot, generation)?.applet?.sent(bytes)
+  sent({ conn: slot, generation, sent }: SentEvent): void {
+    this.#find(slot, generation)?.applet?.sent(sent)
   }
 
-  listenerPaused(listener: number, errno: number): void {
+  listenerPaused({ listener, errno }: ListenerPausedEvent): void {
     this.#reporter.listenerPaused(this.#listeners[listener], listener, errno, this.#clock.now())
   }
 
@@ -291,25 +284,16 @@ export class Core implements EngineEvents, Hosts {
     this.#logger.error({ err: error }, 'internal error')
   }
 
-  handshakeWaits(slot: number, generation: number): void {
+  handshakeWaits({ conn: slot, generation }: HandshakeWaitsEvent): void {
     const conn = this.#find(slot, generation)
     if (conn !== undefined) this.#tls.leave(conn)
   }
 
-  secured(
-    slot: number,
-    generation: number,
-    side: number,
-    version: number,
-    cipher: number,
-    flags: number,
-    alpn: string,
-    certificate: Uint8Array,
-  ): void {
-    const conn = this.#find(slot, generation)
+  secured(event: SecuredEvent): void {
+    const conn = this.#find(event.conn, event.generation)
     if (conn === undefined || conn.decided !== 0) return
     try {
-      this.#tls.secured(conn, side, version, cipher, flags, alpn, certificate)
+      this.#tls.secured(conn, event)
     } catch (error) {
       this.#defect(conn, error)
     }

@@ -15,12 +15,14 @@ import type {
   Engine,
   EngineEvents,
   EngineStats,
+  EventName,
   ListenResult,
   ListenSpec,
   RouteSpec,
   TlsClientSpec,
   TlsServerSpec,
 } from '../engine/engine.js'
+import { EngineEvent } from '../engine/event.js'
 import { addressesOf } from '../engine/js/addresses.js'
 import { phaseOfHandshake } from '../engine/js/reason.js'
 import { packReason } from '../wire/reason.js'
@@ -450,32 +452,31 @@ export class TestEngine implements Engine {
 
   feedApplet(client: TestClient): void {
     if (client.mode !== 'applet' || client.ended) return
-    const { slot, generation } = client
     while (client.input.length > 0 && client.credit > 0) {
       const length = Math.min(client.input.length, client.credit, Layout.MAX_CHUNK)
       const view = client.input.slice(0, length)
       client.consume(length)
       client.credit -= length
       try {
-        this.tell(client, (events) => events.data(slot, generation, view, 0))
+        this.tell(client, 'data', { bytes: view, flags: 0 })
       } finally {
         view.fill(0xee)
       }
     }
     if (client.eof && client.input.length === 0 && !client.eofShown) {
       client.eofShown = true
-      this.tell(client, (events) => events.data(slot, generation, EMPTY, BytesFlag.EOF))
+      this.tell(client, 'data', { bytes: EMPTY, flags: BytesFlag.EOF })
       this.endIfBothShut(client)
     }
   }
 
   /** What an applet sent has left. */
   resumed(client: TestClient): void {
-    const { unsent, slot, generation } = client
+    const { unsent } = client
     client.unsent = 0
     if (unsent === 0 || client.ended) return
     client.side.activity = this.now()
-    this.tell(client, (events) => events.sent(slot, generation, unsent))
+    this.tell(client, 'sent', { sent: unsent })
   }
 
   endIfBothShut(client: TestClient): void {
@@ -487,7 +488,6 @@ export class TestEngine implements Engine {
   }
 
   connectOk(client: TestClient): void {
-    const { slot, generation } = client
     const route = this.routes.get(client.routes.at(-1) ?? -1)
     client.disarm()
     this.#established(client)
@@ -501,7 +501,7 @@ export class TestEngine implements Engine {
     this.run(() => client.reactions.connected?.())
     client.forward()
     if (client.wantsConnected) {
-      this.tell(client, (events) => events.connected(slot, generation, -1, client.connectTime))
+      this.tell(client, 'connected', { peer: -1, elapsed: client.connectTime })
     }
   }
 
@@ -517,9 +517,7 @@ export class TestEngine implements Engine {
       this.end(client, reason, errno)
       return
     }
-    this.tell(client, (events) =>
-      events.connectFailed(client.slot, client.generation, reason, errno, elapsed),
-    )
+    this.tell(client, 'connectFailed', { reason, errno, elapsed })
   }
 
   end(client: TestClient, reason: number, errno: number): void {
@@ -531,9 +529,8 @@ export class TestEngine implements Engine {
     client.inactivity?.stop()
     this.table.set(slot, Field.REASON, reason)
     if (heard) {
-      this.tell(client, (events) =>
-        events.closed(slot, generation, reason, errno, Math.round(this.now()), connectTime),
-      )
+      const clock = Math.round(this.now())
+      this.tell(client, 'closed', { reason, errno, clock, connectTime })
     }
     this.clients.delete(slot)
     this.table.set(slot, Field.GENERATION, generation + 1)
@@ -544,8 +541,17 @@ export class TestEngine implements Engine {
 
   // --- inside ---
 
-  tell(client: TestClient, tell: (events: EngineEvents) => void): void {
-    this.around(client, () => tell(this.events))
+  /** Tells an event in a record that holds nothing any more after the call: who kept it sees that. */
+  tell(client: TestClient, name: EventName, fields: Partial<EngineEvent>): void {
+    const { slot: conn, generation } = client
+    const event = Object.assign(new EngineEvent(), fields, { conn, generation })
+    this.around(client, () => {
+      try {
+        this.events[name](event)
+      } finally {
+        Object.assign(event, new EngineEvent())
+      }
+    })
   }
 
   #command(

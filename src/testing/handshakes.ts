@@ -88,17 +88,15 @@ export class Handshakes {
     const engine = this.#engine
     client.asking = bit
     client.heard = true
-    const { slot, generation, listener, spec } = client
+    const { listener, spec } = client
     client.arm(spec.verdictTimeout, () => this.#verdictLate(client))
-    engine.tell(client, (events) =>
-      events.handshake(slot, generation, listener, bit, bytes, status),
-    )
+    engine.tell(client, 'handshake', { listener, bit, bytes, hello: status })
   }
 
   #verdictLate(client: TestClient): void {
     const engine = this.#engine
     if (client.ended) return
-    const { slot, generation, phase, spec } = client
+    const { phase, spec } = client
     const bit = client.asking || client.pending & -client.pending
     const opened = spec.fallbackRoute >= 0
     engine.lateVerdicts++
@@ -110,7 +108,7 @@ export class Handshakes {
       client.opened = true
       if (!(bit & ENGINE_RUN)) this.#done(client, bit & ~Handshake.ACCEPT_SESSION)
     }
-    engine.tell(client, (events) => events.verdictTimeout(slot, generation, bit, opened))
+    engine.tell(client, 'verdictTimeout', { bit, opened })
     if (opened) this.advance(client)
     else engine.end(client, packReason(By.TIMEOUT, phase, Code.VERDICT_TIMEOUT), 0)
   }
@@ -156,7 +154,7 @@ export class Handshakes {
     if (flags !== 0) client.arm(client.spec.verdictTimeout, () => this.#verdictLate(client))
     const view = client.input.slice(0, client.limit)
     try {
-      engine.tell(client, (events) => events.bytes(client.slot, client.generation, view, flags))
+      engine.tell(client, 'bytes', { bytes: view, flags })
     } finally {
       // The view is valid during the call only: whoever kept it sees that.
       view.fill(0xee)

@@ -78,8 +78,7 @@ export class TlsHandshakes {
   waits(client: TestClient): void {
     if (client.ended || client.secured || !client.tellsWaiting) return
     client.tellsWaiting = false
-    const { slot, generation } = client
-    this.#engine.tell(client, (events) => events.handshakeWaits(slot, generation))
+    this.#engine.tell(client, 'handshakeWaits', {})
   }
 
   complete(client: TestClient): void {
@@ -87,7 +86,7 @@ export class TlsHandshakes {
     const context = engine.contexts.get(client.context)
     if (client.ended || client.secured || context?.side !== 'server') return
     const { message } = frameClientHello(client.input)
-    const { tls, slot, generation } = client
+    const { tls } = client
     const result = negotiate(context.spec, message, tls)
     if ('code' in result) {
       this.fail(client, result.code, 0)
@@ -99,9 +98,8 @@ export class TlsHandshakes {
     client.disarm()
     client.secured = true
     client.consume(helloLength(client.input))
-    engine.tell(client, (events) =>
-      events.secured(slot, generation, Handshake.TLS, version, cipher, flags, alpn, shown),
-    )
+    const bit = Handshake.TLS
+    engine.tell(client, 'secured', { bit, version, cipher, flags, alpn, bytes: shown })
     engine.handshakes.done(client, Handshake.TLS)
   }
 
@@ -113,14 +111,17 @@ export class TlsHandshakes {
   /** TLS with the server is complete, where the route has any. */
   securedOut(client: TestClient, route: RouteSpec | undefined): void {
     if (route?.tls === undefined) return
-    const { slot, generation } = client
     const context = this.#engine.contexts.get(route.tls.context)
     const flags = context?.side === 'client' && context.spec.verify ? TlsFlag.VERIFIED : 0
     const alpn = context?.spec.alpn[0] ?? ''
-    const side = Handshake.TLS_OUT
-    this.#engine.tell(client, (events) =>
-      events.secured(slot, generation, side, SERVER_VERSION, SERVER_CIPHER, flags, alpn, NONE),
-    )
+    this.#engine.tell(client, 'secured', {
+      bit: Handshake.TLS_OUT,
+      version: SERVER_VERSION,
+      cipher: SERVER_CIPHER,
+      flags,
+      alpn,
+      bytes: NONE,
+    })
   }
 
   /** A client that stops in its handshake is given up. `silent`: it never began, and may have another. */

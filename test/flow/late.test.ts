@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { EngineEvent } from '#sluice/engine/event.js'
 import { reject, track } from '#sluice/policy.js'
 import { settle } from '#sluice/testing/clock.js'
-import { Field } from '#sluice/wire/wire.js'
+import type { TestClient, TestEngine } from '#sluice/testing/index.js'
+import { Field, Handshake } from '#sluice/wire/wire.js'
 import { harness, web } from '../support/harness.js'
+
+function tellLate(engine: TestEngine, client: TestClient, bit: number, opened: boolean): void {
+  const { slot: conn, generation } = client
+  engine.events.verdictTimeout({ conn, generation, bit, opened })
+}
 
 test('where the default is open the engine knows the first ready server', async () => {
   const { engine } = await harness({
@@ -48,7 +55,7 @@ test('a session that the engine opened goes on without server accounting', async
   })
   const client = engine.accept()
   // JavaScript was stalled: the engine's own deadline came first.
-  engine.events.verdictTimeout(client.slot, client.generation, 8, true)
+  tellLate(engine, client, Handshake.TCP_RULES, true)
   release?.(reject())
   await settle()
   assert.equal(client.ended, false)
@@ -67,7 +74,7 @@ test('a choice that was too late gives its slot back when the engine opened', as
   )
   const client = engine.accept()
   assert.equal(proxy.backends.get('app')?.servers[0]?.sessions, 1)
-  engine.events.verdictTimeout(client.slot, client.generation, 64, true)
+  tellLate(engine, client, Handshake.ACCEPT_SESSION, true)
   assert.equal(proxy.backends.get('app')?.servers[0]?.sessions, 0)
   client.reset()
   assert.equal(proxy.backends.get('app')?.servers[0]?.sessions, 0)
@@ -79,7 +86,7 @@ test('where the default is close the connection only waits for its end', async (
     frontends: web({ tcpRequest: { session: [() => new Promise<undefined>(() => {})] } }),
   })
   const client = engine.accept()
-  engine.events.verdictTimeout(client.slot, client.generation, 64, false)
+  tellLate(engine, client, Handshake.ACCEPT_SESSION, false)
   client.endWith(5, 8, 19)
   assert.equal(sessions()[0]?.code, 'verdict-timeout')
   assert.equal(sessions()[0]?.by, 'timeout')
@@ -100,13 +107,19 @@ test('the engine has a later deadline than the core, rule deadlines included', a
 test('events with a stale generation are nobody’s', async () => {
   const { engine, proxy, lines } = await harness({})
   const client = engine.accept()
-  const stale = client.generation + 7
-  engine.events.bytes(client.slot, stale, Uint8Array.of(1), 0)
-  engine.events.connected(client.slot, stale, -1, 0)
-  engine.events.connectFailed(client.slot, stale, 0, 0, 0)
-  engine.events.verdictTimeout(client.slot, stale, 8, true)
-  engine.events.data(client.slot, stale, Uint8Array.of(1), 0)
-  engine.events.closed(client.slot, stale, 0, 0, 0, -1)
+  const event = Object.assign(new EngineEvent(), {
+    conn: client.slot,
+    generation: client.generation + 7,
+    bit: Handshake.TCP_RULES,
+    bytes: Uint8Array.of(1),
+    opened: true,
+  })
+  engine.events.bytes(event)
+  engine.events.connected(event)
+  engine.events.connectFailed(event)
+  engine.events.verdictTimeout(event)
+  engine.events.data(event)
+  engine.events.closed(event)
   assert.equal(proxy.stats().connections, 1)
   assert.equal(engine.table.get(client.slot, Field.GENERATION), client.generation)
   client.reset()
@@ -169,10 +182,10 @@ test('a listener of the caller’s that throws harms nobody', async () => {
 test('a paused listener is logged once in a while', async () => {
   const { engine, clock, lines } = await harness({})
   const logged = () => lines.filter(({ errno }) => errno === 24).length
-  for (let i = 0; i < 5; i++) engine.events.listenerPaused(0, 24)
+  for (let i = 0; i < 5; i++) engine.events.listenerPaused({ listener: 0, errno: 24 })
   assert.equal(logged(), 1)
   clock.advance(10_000)
-  engine.events.listenerPaused(0, 24)
+  engine.events.listenerPaused({ listener: 0, errno: 24 })
   assert.equal(logged(), 2)
 })
 

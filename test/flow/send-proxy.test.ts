@@ -71,8 +71,7 @@ test('several of one type stay several, in their order', async () => {
   // As the engine tells them.
   const { engine } = proxy
   const { handshake } = engine.events
-  engine.events.handshake = (slot, generation, listener, bit, _bytes, hello) =>
-    handshake.call(engine.events, slot, generation, listener, bit, twice, hello)
+  engine.events.handshake = (event) => handshake.call(engine.events, { ...event, bytes: twice })
   await proxy.connect({ proxy: { src: '198.51.100.7' } })
   assert.deepEqual([...tlvs()], [...twice])
   await proxy[Symbol.asyncDispose]()

@@ -250,53 +250,53 @@ export class Harness {
 
   #events(): EngineEvents {
     return {
-      handshake: (conn, generation, listener, bit, view, hello) => {
+      handshake: ({ conn, generation, listener, bit, bytes: view, hello }) => {
         const event = 'handshake'
         const bytes = Buffer.from(view)
         const told = this.#tell({ event, conn, generation, listener, bit, bytes, hello })
         if (this.answers.handshake) this.answers.handshake({ ...told, bit })
         else this.pass({ ...told, bit })
       },
-      handshakeWaits: (conn, generation) => {
+      handshakeWaits: ({ conn, generation }) => {
         this.#tell({ event: 'handshakeWaits', conn, generation })
       },
-      secured: (conn, generation, bit, version, cipher, flags, alpn, certificate) => {
+      secured: ({ conn, generation, bit, version, cipher, flags, alpn, bytes: view }) => {
         const event = 'secured'
-        const bytes = Buffer.from(certificate)
+        const bytes = Buffer.from(view)
         this.#tell({ event, conn, generation, bit, version, cipher, flags, alpn, bytes })
       },
-      bytes: (conn, generation, view, flags) => {
+      bytes: ({ conn, generation, bytes: view, flags }) => {
         const bytes = Buffer.from(view)
         const told = this.#tell({ event: 'bytes', conn, generation, bytes, flags })
         this.answers.bytes?.({ ...told, bytes, flags })
       },
-      connected: (conn, generation, peer, elapsed) => {
+      connected: ({ conn, generation, peer, elapsed }) => {
         this.#tell({ event: 'connected', conn, generation, peer, elapsed })
       },
-      connectFailed: (conn, generation, word, errno, elapsed) => {
+      connectFailed: ({ conn, generation, reason: word, errno, elapsed }) => {
         const reason = reasonText(word)
         const event = 'connectFailed'
         const told = this.#tell({ event, conn, generation, reason, errno, elapsed })
         if (this.answers.connectFailed) this.answers.connectFailed(told)
         else this.engine.close(conn, generation, word, 0, 0)
       },
-      closed: (conn, generation, word, errno, _clock, connectTime) => {
+      closed: ({ conn, generation, reason: word, errno, connectTime }) => {
         const reason = reasonText(word)
         const told = this.#tell({ event: 'closed', conn, generation, reason, errno, connectTime })
         this.answers.closed?.(told)
       },
-      verdictTimeout: (conn, generation, bit, opened) => {
+      verdictTimeout: ({ conn, generation, bit, opened }) => {
         this.#tell({ event: 'verdictTimeout', conn, generation, bit, opened })
       },
-      data: (conn, generation, view, flags) => {
+      data: ({ conn, generation, bytes: view, flags }) => {
         const bytes = Buffer.from(view)
         const told = this.#tell({ event: 'data', conn, generation, bytes, flags })
         this.answers.data?.({ ...told, bytes, flags })
       },
-      sent: (conn, generation, count) => {
+      sent: ({ conn, generation, sent: count }) => {
         this.#tell({ event: 'sent', conn, generation, count })
       },
-      listenerPaused: (listener, errno) => {
+      listenerPaused: ({ listener, errno }) => {
         this.#tell({ event: 'listenerPaused', conn: -1, generation: 0, listener, errno })
       },
       fatal: (error) => {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { EngineEvents, ListenSpec, RouteSpec, TlsServerSpec } from '#sluice/engine/engine.js'
+import type { BytesEvent } from '#sluice/engine/event.js'
 import { buildCertificate } from '#sluice/testing/certificate.js'
 import { recordsOf } from '#sluice/testing/hello.js'
 import {
@@ -87,19 +88,19 @@ async function setup(spec: Partial<ListenSpec> = {}): Promise<Setup> {
   const engine = new TestEngine(clock, 4)
   const heard: string[] = []
   const events: EngineEvents = {
-    handshake: (_conn, _generation, _listener, bit) => heard.push(`handshake ${bit}`),
-    bytes: (_conn, _generation, bytes, flags) => heard.push(`bytes ${Buffer.from(bytes)} ${flags}`),
+    handshake: ({ bit }) => heard.push(`handshake ${bit}`),
+    bytes: ({ bytes, flags }) => heard.push(`bytes ${Buffer.from(bytes)} ${flags}`),
     handshakeWaits: () => heard.push('waits'),
-    secured: (_conn, _generation, side, version, cipher, flags, alpn, certificate) =>
-      heard.push(`secured ${side} ${version} ${cipher} ${flags} '${alpn}' ${certificate.length}`),
-    connected: (_conn, _generation, _peer, elapsed) => heard.push(`connected ${elapsed}`),
-    connectFailed: (_conn, _generation, reason, errno, elapsed) =>
+    secured: ({ bit, version, cipher, flags, alpn, bytes }) =>
+      heard.push(`secured ${bit} ${version} ${cipher} ${flags} '${alpn}' ${bytes.length}`),
+    connected: ({ elapsed }) => heard.push(`connected ${elapsed}`),
+    connectFailed: ({ reason, errno, elapsed }) =>
       heard.push(`failed ${formatReason(reason)} ${errno} ${elapsed}`),
-    closed: (_conn, _generation, reason, _errno, _clock, connectTime) =>
+    closed: ({ reason, connectTime }) =>
       heard.push(`closed ${formatReason(reason)} ${connectTime}`),
-    verdictTimeout: (_conn, _generation, bit, opened) => heard.push(`late ${bit} ${opened}`),
-    data: (_conn, _generation, bytes, flags) => heard.push(`data ${Buffer.from(bytes)} ${flags}`),
-    sent: (_conn, _generation, bytes) => heard.push(`sent ${bytes}`),
+    verdictTimeout: ({ bit, opened }) => heard.push(`late ${bit} ${opened}`),
+    data: ({ bytes, flags }) => heard.push(`data ${Buffer.from(bytes)} ${flags}`),
+    sent: ({ sent }) => heard.push(`sent ${sent}`),
     listenerPaused: () => heard.push('paused'),
     fatal: (error) => heard.push(`fatal ${error.message}`),
     fault: (error) => heard.push(`fault ${String(error)}`),
@@ -341,11 +342,13 @@ test('room: maxconn, pauses, a full table', async () => {
   assert.equal(engine.hasRoom(0), false)
 })
 
-test('the view of bytes is valid during the call only, and a handler that throws is a fault', async () => {
+test('the event and its bytes are valid during the call only, and a handler that throws is a fault', async () => {
   const { engine, next } = await setup()
   let kept: Uint8Array | undefined
-  engine.events.bytes = (_conn, _generation, bytes) => {
-    kept = bytes
+  let event: BytesEvent | undefined
+  engine.events.bytes = (told) => {
+    event = told
+    kept = told.bytes
     throw new Error('boom')
   }
   const client = engine.accept()
@@ -354,6 +357,8 @@ test('the view of bytes is valid during the call only, and a handler that throws
   assert.deepEqual(next().at(-1), 'fault Error: boom')
   assert.equal(engine.faults.length, 1)
   assert.deepEqual([...(kept ?? [])], [0xee, 0xee, 0xee])
+  assert.equal(event?.conn, -1)
+  assert.equal(event?.bytes.length, 0)
 })
 
 test('a handshake is negotiated from the ClientHello and the context', async () => {

@@ -81,7 +81,9 @@ export class AppletStream implements SideHandler {
       side.write(copy, (error) => {
         if (error || this.#ended) return
         side.activity = this.#core.now()
-        this.#core.dispatch.emit('sent', side.slot, side.generation, copy.length)
+        const event = this.#core.dispatch.about(side.slot, side.generation)
+        event.sent = copy.length
+        this.#core.dispatch.tell('sent', event)
       })
     }
     if (fin) {
@@ -133,22 +135,29 @@ export class AppletStream implements SideHandler {
     // A handler that gives credit from within `data` must not come before its own return.
     if (this.#delivering || this.#ended) return
     this.#delivering = true
-    const { slot, generation } = this.#side
     while (this.#credit > 0 && this.#input.length > 0 && !this.#ended) {
       const chunk = this.#input.shift(Math.min(this.#credit, Layout.MAX_CHUNK)) as Buffer
       this.#credit -= chunk.length
       const last = this.#side.eof && this.#input.length === 0
       if (last) this.#eofTold = true
-      this.#core.dispatch.emit('data', slot, generation, chunk, last ? BytesFlag.EOF : 0)
+      this.#tell(chunk, last ? BytesFlag.EOF : 0)
     }
     this.#delivering = false
     if (this.#ended) return
     if (this.#side.eof && !this.#eofTold && this.#input.length === 0) {
       this.#eofTold = true
-      this.#core.dispatch.emit('data', slot, generation, EMPTY, BytesFlag.EOF)
+      this.#tell(EMPTY, BytesFlag.EOF)
     }
     if (this.#input.length > 0) this.#side.pause()
     else this.#side.resume()
+  }
+
+  #tell(bytes: Uint8Array, flags: number): void {
+    const { dispatch } = this.#core
+    const event = dispatch.about(this.#side.slot, this.#side.generation)
+    event.bytes = bytes
+    event.flags = flags
+    dispatch.tell('data', event)
   }
 
   #limit(): number {

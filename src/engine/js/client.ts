@@ -26,6 +26,7 @@ import {
   Phase,
   ProceedFlag,
 } from '../../wire/wire.js'
+import type { EngineEvent } from '../event.js'
 import { recordProxied } from './addresses.js'
 import { AppletStream } from './applet-stream.js'
 import { Chunks } from './chunks.js'
@@ -38,7 +39,7 @@ import { PendingHandshakes, Runner } from './pending.js'
 import { isClientSilence, phaseOfHandshake, streamFailure } from './reason.js'
 import { Side, type SideHandler } from './side.js'
 import type { TlsServerContext } from './tls-contexts.js'
-import { peerCertificate, summaryOf, type TlsHandshakeOwner } from './tls-layer.js'
+import { peerCertificate, summarize, type TlsHandshakeOwner } from './tls-layer.js'
 
 /** Bytes that are read ahead of policy, so that a FIN or RST behind them is seen; the longest PROXY header fits. */
 const READ_AHEAD = PROXY_V2_FIXED + PROXY_V2_MAX + 1024
@@ -277,8 +278,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
   tlsWaits(): void {
     if (!this.#tellsWaiting) return
     this.#tellsWaiting = false
-    const { slot, generation } = this.side
-    this.#core.dispatch.emit('handshakeWaits', slot, generation)
+    this.#core.dispatch.tell('handshakeWaits', this.#event())
   }
 
   tlsSecured(tls: TLSSocket): void {
@@ -295,11 +295,10 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     this.side.flags(ConnFlag.DATA_CONNECTED, ConnFlag.DATA_OPEN_PENDING)
     this.#disarm()
     this.#done(Handshake.TLS)
-    const { version, cipher, flags, alpn } = summaryOf(tls, certificate, shown)
-    const { slot, generation } = this.side
-    const { dispatch } = this.#core
-    const bit = Handshake.TLS
-    dispatch.emit('secured', slot, generation, bit, version, cipher, flags, alpn, certificate)
+    const event = this.#event()
+    event.bit = Handshake.TLS
+    summarize(tls, certificate, shown, event)
+    this.#core.dispatch.tell('secured', event)
     this.advance()
   }
 
@@ -326,8 +325,10 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     this.#forward.start(request, early)
     // What came of the client may have been its end.
     if (!this.#wantConnected || this.#mode !== Mode.FORWARD) return
-    const { slot, generation } = this.side
-    this.#core.dispatch.emit('connected', slot, generation, server.slot, outbound.elapsed)
+    const event = this.#event()
+    event.peer = server.slot
+    event.elapsed = outbound.elapsed
+    this.#core.dispatch.tell('connected', event)
   }
 
   outboundFailed(outbound: Outbound, reason: number, errno: number): void {
@@ -357,16 +358,18 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     const { id, spec } = this.#origin
     const bit = this.#pending.ask()
     this.#arm(spec.verdictTimeout, () => this.#verdictLate())
-    const { slot, generation } = this.side
-    const hello = this.#hello
-    if (bit === Handshake.TLS && hello) {
-      const { message, status = HelloStatus.MALFORMED } = hello
-      this.#core.dispatch.emit('handshake', slot, generation, id, bit, message, status)
-      return
+    const event = this.#event()
+    event.listener = id
+    event.bit = bit
+    if (bit === Handshake.TLS && this.#hello) {
+      event.bytes = this.#hello.message
+      event.hello = this.#hello.status ?? HelloStatus.MALFORMED
+    } else {
+      event.bytes = this.#tlvs
+      event.hello = 0
+      this.#tlvs = NO_BYTES
     }
-    const tlvs = this.#tlvs
-    this.#tlvs = NO_BYTES
-    this.#core.dispatch.emit('handshake', slot, generation, id, bit, tlvs, 0)
+    this.#core.dispatch.tell('handshake', event)
   }
 
   /** Asks policy about the ClientHello once it is there. It stays in the input. */
@@ -457,7 +460,6 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     const opened = this.#origin.spec.fallbackRoute >= 0
     const bit = this.#pending.first
     const { phase } = this
-    const { slot, generation } = this.side
     this.#core.counters.lateVerdicts++
     // The default is taken first: what policy answers from here on is late.
     clearTimeout(this.#delay)
@@ -469,7 +471,10 @@ export class Client implements SideHandler, TlsHandshakeOwner {
       const reason = packReason(By.TIMEOUT, phase, Code.VERDICT_TIMEOUT)
       this.#beginClose(reason, 0, Abort.CLOSE).flush(undefined, this.#patience)
     }
-    this.#core.dispatch.emit('verdictTimeout', slot, generation, bit, opened)
+    const event = this.#event()
+    event.bit = bit
+    event.opened = opened
+    this.#core.dispatch.tell('verdictTimeout', event)
     if (opened) this.advance()
   }
 
@@ -497,8 +502,11 @@ export class Client implements SideHandler, TlsHandshakeOwner {
       this.#beginClose(reason, errno, Abort.CLOSE).flush(undefined, this.#patience)
       return
     }
-    const { slot, generation } = this.side
-    this.#core.dispatch.emit('connectFailed', slot, generation, reason, errno, elapsed)
+    const event = this.#event()
+    event.reason = reason
+    event.errno = errno
+    event.elapsed = elapsed
+    this.#core.dispatch.tell('connectFailed', event)
   }
 
   /** Bytes or a FIN came while policy has the connection. */
@@ -519,9 +527,15 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     const flags = extra | (this.side.eof ? BytesFlag.EOF : 0) | (full ? BytesFlag.FULL : 0)
     // Nothing more will come of itself: an answer is due.
     if (flags !== 0) this.#arm(this.#origin.spec.verdictTimeout, () => this.#verdictLate())
-    const shown = full ? bytes.subarray(0, this.#limit) : bytes
-    const { slot, generation } = this.side
-    this.#core.dispatch.emit('bytes', slot, generation, shown, flags)
+    const event = this.#event()
+    event.bytes = full ? bytes.subarray(0, this.#limit) : bytes
+    event.flags = flags
+    this.#core.dispatch.tell('bytes', event)
+  }
+
+  /** The record of an event about this connection, to be filled and told at once. */
+  #event(): EngineEvent {
+    return this.#core.dispatch.about(this.side.slot, this.side.generation)
   }
 
   #silent(): void {
@@ -607,10 +621,14 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     if (this.#mode !== Mode.CLOSING || !this.side.closed) return
     if (this.#outbound && !this.#outbound.closed) return
     this.#mode = Mode.CLOSED
-    const { clients, dispatch, slots } = this.#core
-    const { slot, generation } = this.side
-    const clock = this.#core.now()
-    dispatch.emit('closed', slot, generation, this.#reason, this.#errno, clock, this.#connectTime)
+    const { clients, slots } = this.#core
+    const { slot } = this.side
+    const event = this.#event()
+    event.reason = this.#reason
+    event.errno = this.#errno
+    event.clock = this.#core.now()
+    event.connectTime = this.#connectTime
+    this.#core.dispatch.tell('closed', event)
     this.#outbound?.release()
     clients.delete(slot)
     slots.release(slot)

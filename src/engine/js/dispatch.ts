@@ -1,12 +1,14 @@
 /** Calls policy: counts, and keeps a handler that throws from harming the engine. */
 
-import type { EngineEvents } from '../engine.js'
-
-type EventName = Exclude<keyof EngineEvents, 'fault'>
+import type { EngineEvents, EventName } from '../engine.js'
+import { EngineEvent } from '../event.js'
 
 export class Dispatch {
   /** Events delivered. */
   events = 0
+  readonly #event = new EngineEvent()
+  /** A handler has the record. */
+  #telling = false
   #events: EngineEvents | undefined
 
   start(events: EngineEvents): void {
@@ -17,16 +19,28 @@ export class Dispatch {
     return this.#events !== undefined
   }
 
+  /** The record to fill for the next `tell`. */
+  about(conn: number, generation: number): EngineEvent {
+    // What is told from within a handler must not change what that one looks at.
+    const event = this.#telling ? new EngineEvent() : this.#event
+    event.conn = conn
+    event.generation = generation
+    return event
+  }
+
   /** Delivers one event. Commands never call this directly: what they cause comes after they return. */
-  emit<K extends EventName>(name: K, ...args: Parameters<EngineEvents[K]>): void {
+  tell(name: EventName, event: EngineEvent): void {
     const events = this.#events
     if (!events) return
     this.events++
+    const outer = this.#telling
+    this.#telling = true
     try {
-      const handler = events[name] as (...args: Parameters<EngineEvents[K]>) => void
-      handler.apply(events, args)
+      events[name](event)
     } catch (error) {
       this.#fault(events, error)
+    } finally {
+      this.#telling = outer
     }
   }
 

@@ -93,7 +93,10 @@ export class Listener implements Origin {
       throw listenError(name, explain(code), error)
     }
     this.#server.on('error', (error) => {
-      this.#core.dispatch.emit('listenerPaused', this.id, errnoOf(error))
+      const event = this.#core.dispatch.about(-1, 0)
+      event.listener = this.id
+      event.errno = errnoOf(error)
+      this.#core.dispatch.tell('listenerPaused', event)
     })
     const bound = this.#address()
     this.#unix = bound.family === 'unix'
@@ -224,7 +227,12 @@ export class Listener implements Origin {
     table.set(slot, Field.OPENED_AT, now)
     const reason = packReason(By.CLIENT, Phase.ACCEPT, Code.RESET)
     table.set(slot, Field.REASON, reason)
-    dispatch.emit('closed', slot, table.generation(slot), reason, 0, now, -1)
+    const event = dispatch.about(slot, table.generation(slot))
+    event.reason = reason
+    event.errno = 0
+    event.clock = now
+    event.connectTime = -1
+    dispatch.tell('closed', event)
     slots.release(slot)
   }
 

@@ -15,7 +15,7 @@ import { keepAlive, unixPath } from './options.js'
 import { connectFailure, streamFailure } from './reason.js'
 import { Side, type SideHandler } from './side.js'
 import type { TlsClientContext } from './tls-contexts.js'
-import { summaryOf, type TlsHandshakeOwner } from './tls-layer.js'
+import { summarize, type TlsHandshakeOwner } from './tls-layer.js'
 
 const NO_BYTES = Buffer.alloc(0)
 /** Between two tries to reach a unix socket that is full, in ms. */
@@ -278,12 +278,12 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
     this.#doneWith(side, Handshake.TLS_OUT)
     const certificate = this.#context?.certificateOf(tls) ?? NO_BYTES
     const verified = (this.#context?.spec.verify ?? false) && tls.authorized
-    const { version, cipher, flags, alpn } = summaryOf(tls, certificate, verified)
     const { dispatch, slots } = this.#core
     const at = this.#client
-    const generation = slots.table.generation(at)
-    const bit = Handshake.TLS_OUT
-    dispatch.emit('secured', at, generation, bit, version, cipher, flags, alpn, certificate)
+    const event = dispatch.about(at, slots.table.generation(at))
+    event.bit = Handshake.TLS_OUT
+    summarize(tls, certificate, verified, event)
+    dispatch.tell('secured', event)
     // Policy may have closed the client just now.
     if (!this.#aborted) this.#established(undefined)
   }

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import { cipherNumber } from '../../codec/tls.js'
 import { TlsFlag } from '../../wire/wire.js'
+import type { EngineEvent } from '../event.js'
 import { versionNumber } from './tls-names.js'
 import { TlsWire } from './tls-wire.js'
 
@@ -116,16 +117,6 @@ export class TlsLayer {
 
 const NO_CERTIFICATE = new Uint8Array(0)
 
-/** What is told of a handshake that is complete. */
-export interface TlsSummary {
-  version: number
-  cipher: number
-  flags: number
-  alpn: string
-  /** DER; empty where the peer sent none. */
-  certificate: Uint8Array
-}
-
 /** The peer's certificate in DER; empty where it sent none. */
 export function peerCertificate(tls: TLSSocket): Uint8Array {
   // getPeerX509Certificate() would take the certificate out of a client's session (Node 20).
@@ -133,14 +124,17 @@ export function peerCertificate(tls: TLSSocket): Uint8Array {
   return raw ?? NO_CERTIFICATE
 }
 
-/** @param verified `certificate` was verified, now or when the session was made. */
-export function summaryOf(tls: TLSSocket, certificate: Uint8Array, verified: boolean): TlsSummary {
+/** Fills the record of `secured`. `verified`: `certificate` was verified, now or when the session was made. */
+export function summarize(
+  tls: TLSSocket,
+  certificate: Uint8Array,
+  verified: boolean,
+  event: EngineEvent,
+): void {
   const resumed = tls.isSessionReused() ? TlsFlag.RESUMED : 0
-  return {
-    version: versionNumber(tls.getProtocol()),
-    cipher: cipherNumber(tls.getCipher().standardName) ?? 0,
-    flags: resumed | (verified ? TlsFlag.VERIFIED : 0),
-    alpn: tls.alpnProtocol || '',
-    certificate,
-  }
+  event.version = versionNumber(tls.getProtocol())
+  event.cipher = cipherNumber(tls.getCipher().standardName) ?? 0
+  event.flags = resumed | (verified ? TlsFlag.VERIFIED : 0)
+  event.alpn = tls.alpnProtocol || ''
+  event.bytes = certificate
 }

@@ -5,6 +5,7 @@
 
 import { Control, Event, Layout, Region } from '../../wire/wire.js'
 import type { EngineEvents } from '../engine.js'
+import { EngineEvent } from '../event.js'
 
 const RECORD = Layout.RECORD_WORDS
 const MASK = Layout.POSITION_MASK
@@ -21,6 +22,7 @@ export class EventReader {
   readonly #slab: Uint8Array
   readonly #firstConn: number
   readonly #epochs: Uint8Array
+  readonly #event = new EngineEvent()
   #tail = 0
   /** Records that a stop found no room for. */
   #behind: Int32Array | undefined
@@ -88,69 +90,89 @@ export class EventReader {
   }
 
   #dispatch(words: Int32Array, at: number, events: EngineEvents, internal: InternalEvents): void {
+    const event = this.#event
     const conn = (words[at + 1] as number) + this.#firstConn
-    const generation = words[at + 2] as number
     const a = words[at + 3] as number
     const b = words[at + 4] as number
     const c = words[at + 5] as number
+    const d = words[at + 6] as number
+    event.conn = conn
+    event.generation = words[at + 2] as number
     switch (words[at]) {
-      case Event.HANDSHAKE: {
-        const length = words[at + 6] as number
-        const bytes = length > 0 ? this.#slab.slice(c, c + length) : NO_BYTES
-        events.handshake(conn, generation, a, b, bytes, words[at + 7] as number)
+      case Event.HANDSHAKE:
+        event.listener = a
+        event.bit = b
+        event.bytes = this.#bytes(c, d)
+        event.hello = words[at + 7] as number
+        events.handshake(event)
         break
-      }
       case Event.HANDSHAKE_WAITS:
-        events.handshakeWaits(conn, generation)
+        events.handshakeWaits(event)
         break
       case Event.SECURED: {
-        const offset = words[at + 6] as number
-        const bytes = this.#slab.slice(offset, offset + (words[at + 7] as number))
+        const bytes = this.#bytes(d, words[at + 7] as number)
         const certificate = 1 + (bytes[0] ?? 0)
-        const alpn = certificate > 1 ? decoder.decode(bytes.subarray(1, certificate)) : ''
-        const version = b >> 16
-        events.secured(
-          conn,
-          generation,
-          a,
-          version,
-          b & 0xffff,
-          c,
-          alpn,
-          bytes.subarray(certificate),
-        )
+        event.bit = a
+        event.version = b >> 16
+        event.cipher = b & 0xffff
+        event.flags = c
+        event.alpn = certificate > 1 ? decoder.decode(bytes.subarray(1, certificate)) : ''
+        event.bytes = bytes.subarray(certificate)
+        events.secured(event)
         break
       }
       case Event.CLOSED:
-        events.closed(conn, generation, a, b, c, words[at + 6] as number)
+        event.reason = a
+        event.errno = b
+        event.clock = c
+        event.connectTime = d
+        events.closed(event)
         break
       case Event.BYTES:
         // Policy has answered while this was on its way: what it shows is outdated.
-        if (words[at + 6] !== this.#epochs[conn]) break
-        // Copied: most consumers of bytes refuse shared memory.
-        events.bytes(conn, generation, this.#slab.slice(a, a + b), c)
+        if (d !== this.#epochs[conn]) break
+        event.bytes = this.#bytes(a, b)
+        event.flags = c
+        events.bytes(event)
         break
       case Event.DATA:
-        events.data(conn, generation, this.#slab.slice(a, a + b), c)
+        event.bytes = this.#bytes(a, b)
+        event.flags = c
+        events.data(event)
         break
       case Event.SENT:
-        events.sent(conn, generation, a)
+        event.sent = a
+        events.sent(event)
         break
       case Event.CONNECTED:
-        events.connected(conn, generation, a + this.#firstConn, b)
+        event.peer = a + this.#firstConn
+        event.elapsed = b
+        events.connected(event)
         break
       case Event.CONNECT_FAILED:
-        events.connectFailed(conn, generation, a, b, c)
+        event.reason = a
+        event.errno = b
+        event.elapsed = c
+        events.connectFailed(event)
         break
       case Event.VERDICT_TIMEOUT:
-        events.verdictTimeout(conn, generation, a, b === 1)
+        event.bit = a
+        event.opened = b === 1
+        events.verdictTimeout(event)
         break
       case Event.LISTENER_PAUSED:
-        events.listenerPaused(words[at + 1] as number, a)
+        event.listener = words[at + 1] as number
+        event.errno = a
+        events.listenerPaused(event)
         break
       case Event.LISTENER_CLOSED:
         internal.listenerClosed(words[at + 1] as number)
         break
     }
+  }
+
+  /** A copy: most consumers of bytes refuse shared memory. */
+  #bytes(offset: number, length: number): Uint8Array {
+    return length > 0 ? this.#slab.slice(offset, offset + length) : NO_BYTES
   }
 }

@@ -7,6 +7,7 @@
 import type { Clock } from '../../base/clock.js'
 import { isServerName, parseClientHello } from '../../codec/tls.js'
 import type { Engine } from '../../engine/engine.js'
+import type { SecuredEvent } from '../../engine/event.js'
 import { packReason } from '../../wire/reason.js'
 import { By, Code, Handshake, HelloStatus, Phase, ProceedFlag } from '../../wire/wire.js'
 import type { ClientConnection } from '../connection.js'
@@ -93,18 +94,13 @@ export class TlsPolicy implements AdmissionHost {
     else rules.run(conn)
   }
 
-  /** A handshake is complete. `side` and the rest: as `EngineEvents.secured` has it. */
+  /** A handshake is complete, the client's or the server's. */
   secured(
     conn: ClientConnection,
-    side: number,
-    version: number,
-    cipher: number,
-    flags: number,
-    alpn: string,
-    certificate: Uint8Array,
+    { bit, version, cipher, flags, alpn, bytes: certificate }: SecuredEvent,
   ): void {
     const secure = conn.makeSecure()
-    if (side === Handshake.TLS_OUT) {
+    if (bit === Handshake.TLS_OUT) {
       // Nobody can ask for the server's certificate: it is verified, and need not be kept.
       secure.serverInfo = new SecuredInfo(version, cipher, flags, alpn, NO_BYTES, undefined)
       return

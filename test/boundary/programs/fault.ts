@@ -16,7 +16,7 @@ process.on('uncaughtException', () => uncaught++)
 const rest = new Proxy({} as EngineEvents, { get: () => () => {} })
 engine.start({
   ...rest,
-  handshake(conn, generation) {
+  handshake({ conn, generation }) {
     engine.close(conn, generation, reasonWord(4, 8, 31), CloseMode.CLOSE, 0)
     if (asked++ % 3 === 0) throw new Error('thrown by a handler')
   },
