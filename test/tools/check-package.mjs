@@ -1,5 +1,6 @@
-// Checks the package as its users get it: publint on the exports map, then the
-// packed tarball installed in an empty folder, imported, type-checked and run.
+// Checks the package as its users get it: publint on the exports map, attw on
+// what resolves to which types, then the packed tarball installed in an empty
+// folder, imported, type-checked and run.
 //
 //   node test/tools/check-package.mjs      after `npm run build`
 
@@ -63,6 +64,14 @@ try {
     ({ path }) => !/^(dist\/|docs\/[\w-]+\.md$|README\.md$|LICENSE$|package\.json$)/.test(path),
   )
   check('only what users need is packed', stray.length === 0, JSON.stringify(stray))
+
+  // The package is ESM and has an exports map, so node10 resolution and require() are
+  // not expected to work. Without asking the registry for @types of the same name.
+  run(join(bin, 'attw'), [
+    ...['--profile', 'esm-only', '--no-definitely-typed', '--no-emoji', '--format', 'ascii'],
+    join(folder, filename),
+  ])
+  console.log('ok: attw --profile esm-only')
 
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module', private: true }))
   run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', join(folder, filename)])
