@@ -244,9 +244,10 @@ export default async () => {
   await fetch(\`http://127.0.0.1:\${port}/\`)
 }`,
   })
+  // The fetch() of Node 24 and some of 22 rejects with a stack that does not lead here.
   assert.match(
     refused,
-    /^c\.ts:7: fetch failed\n {2}caused by connect ECONNREFUSED 127\.0\.0\.1:\d+$/,
+    /^c\.ts(:7)?: fetch failed\n {2}caused by connect ECONNREFUSED 127\.0\.0\.1:\d+$/,
   )
   assert.equal(
     await failure({

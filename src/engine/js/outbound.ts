@@ -1,7 +1,9 @@
 /** The way out: connect, then SOCKS, the PROXY header, TLS (in the order of the handshake bits). */
 
 import { type NetConnectOpts, connect as netConnect, type Socket } from 'node:net'
+import { constants, networkInterfaces } from 'node:os'
 import type { TLSSocket } from 'node:tls'
+import { scopeOf } from '../../address/address.js'
 import { buildProxyV1, buildProxyV2 } from '../../codec/proxy.js'
 import { checkSocksRequest, SocksClient } from '../../codec/socks.js'
 import { packReason } from '../../wire/reason.js'
@@ -344,6 +346,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
 function connectOptions({ address, source, ...liveness }: RouteSpec): NetConnectOpts {
   if (address.kind === 'unix') return { path: unixPath(address.path), allowHalfOpen: true }
   const local = typeof source === 'object' ? source : undefined
+  checkScope(address.ip)
   return {
     host: address.ip,
     port: address.port,
@@ -355,4 +358,12 @@ function connectOptions({ address, source, ...liveness }: RouteSpec): NetConnect
     ...(local ? { localAddress: local.ip } : {}),
     ...(local?.port ? { localPort: local.port } : {}),
   }
+}
+
+/** libuv of Node 22 and newer takes a scope that is no interface for none, and dials wherever the default route leads. */
+function checkScope(ip: string): void {
+  const name = scopeOf(ip).slice(1)
+  if (name === '' || /^\d+$/.test(name) || name in networkInterfaces()) return
+  const error: NodeJS.ErrnoException = new Error(`connect: there is no interface '${name}'`)
+  throw Object.assign(error, { code: 'EINVAL', errno: -constants.errno.EINVAL, syscall: 'connect' })
 }
