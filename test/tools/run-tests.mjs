@@ -6,15 +6,27 @@
 // Tests that need programs which are not installed (`needs(...)` in the file or in
 // what it imports) are left out and named at the end, with the line that installs
 // them. With SLUICE_REQUIRE_INTEROP=1 they run, and so fail.
+//
+// SLUICE_TEST_CONCURRENCY says how many files run at a time; two for each core is
+// the default.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const args = process.argv.slice(2)
-const options = args.filter((arg) => arg.startsWith('-'))
+const options = args.filter((arg) => arg.startsWith('-') && !arg.startsWith('--test-reporter'))
+// The runner has a reporter of its own beside it, so that each needs its destination.
+const reporters = args.filter((arg) => arg.startsWith('--test-reporter'))
+if (!reporters.some((arg) => arg.startsWith('--test-reporter='))) {
+  reporters.push(`--test-reporter=${process.stdout.isTTY ? 'spec' : 'tap'}`)
+}
+if (!reporters.some((arg) => arg.startsWith('--test-reporter-destination='))) {
+  reporters.push('--test-reporter-destination=stdout')
+}
 const wanted = args.filter((arg) => !arg.startsWith('-'))
 
 const build = join(root, 'build/test')
@@ -72,22 +84,59 @@ function sayLeftOut() {
   )
 }
 
-const { status, signal, error } = spawnSync(
-  process.execPath,
-  [
-    '--test',
-    // One file at a time: tests that count file descriptors and fill buffers
-    // would otherwise wait for each other's processor.
-    '--test-concurrency=1',
-    // A file that hangs is a failure, not a stalled run; tests that may hang have
-    // shorter limits of their own. ms.
-    '--test-timeout=240000',
-    ...options,
-    ...run,
-  ],
-  { cwd: root, stdio: 'inherit' },
+// Tests wait more than they compute, so several files run beside each other. Those
+// that say why they cannot (`// Runs alone: ...`) come after them, one at a time.
+const alone = run.filter((file) =>
+  /^\/\/ Runs alone: /m.test(readFileSync(join(root, file), 'utf8')),
 )
-if (error) throw error
+const together = run.filter((file) => !alone.includes(file))
+const scratch = mkdtempSync(join(tmpdir(), 'sluice-tests-'))
+const durations = []
+let failed = false
+
+/** Runs these files, so many at a time, and notes whether one failed and what each took. */
+function runFiles(files, concurrency) {
+  if (files.length === 0) return
+  const times = join(scratch, 'times')
+  const { status, signal, error } = spawnSync(
+    process.execPath,
+    [
+      '--test',
+      `--test-concurrency=${concurrency}`,
+      // A file that hangs is a failure, not a stalled run; tests that may hang have
+      // shorter limits of their own. ms.
+      '--test-timeout=240000',
+      ...reporters,
+      `--test-reporter=${fileURLToPath(new URL('slowest.mjs', import.meta.url))}`,
+      `--test-reporter-destination=${times}`,
+      ...options,
+      ...files,
+    ],
+    { cwd: root, stdio: 'inherit' },
+  )
+  if (error) throw error
+  if (signal) console.error(`The tests were ended by ${signal}.`)
+  if (status !== 0) failed = true
+  for (const line of existsSync(times) ? readFileSync(times, 'utf8').split('\n') : []) {
+    const [ms, file] = line.split('\t')
+    if (file) durations.push([Number(ms), relative(build, file)])
+  }
+}
+
+function saySlowest() {
+  if (durations.length < 20) return
+  const slowest = durations.sort(([a], [b]) => b - a).slice(0, 10)
+  console.error('\nThe ten slowest files, with what their tests took:')
+  for (const [ms, file] of slowest)
+    console.error(`${(ms / 1000).toFixed(1).padStart(7)} s  ${file}`)
+}
+
+try {
+  runFiles(together, Number(process.env.SLUICE_TEST_CONCURRENCY) || 2 * availableParallelism())
+  runFiles(alone, 1)
+} finally {
+  rmSync(scratch, { recursive: true, force: true })
+}
+saySlowest()
 sayLeftOut()
-if (signal) console.error(`The tests were ended by ${signal}.`)
-process.exit(status ?? 1)
+process.exit(failed ? 1 : 0)
