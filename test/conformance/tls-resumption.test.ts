@@ -95,6 +95,9 @@ tlsTest(
   },
 )
 
+/** What Node 24 puts before a session: this, and the server's name with its length in two bytes. */
+const prefix = Buffer.from('\0nodejs:tls:session:1\0')
+
 /** Where the ticket is in a session as node:tls gives it: OpenSSL's SSL_SESSION, field 10. */
 function ticketIn(session: Buffer): { at: number; length: number } {
   const header = (at: number) => {
@@ -103,7 +106,9 @@ function ticketIn(session: Buffer): { at: number; length: number } {
     const length = bytes === 0 ? first : session.readUIntBE(at + 2, bytes)
     return { content: at + 2 + bytes, length }
   }
-  let at = header(0).content
+  const prefixed = session.subarray(0, prefix.length).equals(prefix)
+  const start = prefixed ? prefix.length + 2 + session.readUInt16BE(prefix.length) : 0
+  let at = header(start).content
   while (at < session.length) {
     const { content, length } = header(at)
     if (session[at] === 0xaa) {
