@@ -18,6 +18,7 @@ import { PATIENCE, type Peer, PeerServer } from '../support/peer.js'
 import { Maker } from '../support/tls-certificates.js'
 import { type DialOptions, TlsPeer } from '../support/tls-peer.js'
 
+// Runs alone: a thousand certificates, each made and read, take all of a processor.
 const NAMES = 1000
 const maker = new Maker()
 const names = Array.from({ length: NAMES }, (_, i) => `n${i}.example`)

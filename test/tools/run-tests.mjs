@@ -7,8 +7,8 @@
 // what it imports) are left out and named at the end, with the line that installs
 // them. With SLUICE_REQUIRE_INTEROP=1 they run, and so fail.
 //
-// SLUICE_TEST_CONCURRENCY says how many files run at a time; two for each core is
-// the default.
+// SLUICE_TEST_CONCURRENCY says how many files run at a time: one for each core where
+// it says nothing.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -132,7 +132,7 @@ function saySlowest() {
 }
 
 try {
-  runFiles(together, Number(process.env.SLUICE_TEST_CONCURRENCY) || 2 * availableParallelism())
+  runFiles(together, Number(process.env.SLUICE_TEST_CONCURRENCY) || availableParallelism())
   runFiles(alone, 1)
 } finally {
   rmSync(scratch, { recursive: true, force: true })
