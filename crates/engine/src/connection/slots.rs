@@ -22,7 +22,8 @@ pub struct Slots {
     quarantine: VecDeque<(i32, u32)>,
     /// Records of this worker's slots.
     table: Words,
-    first_word: usize,
+    /// The table's number of this worker's slot 0.
+    first_slot: usize,
     limit: usize,
     open: usize,
 }
@@ -36,7 +37,7 @@ impl Slots {
             free: Vec::new(),
             quarantine: VecDeque::new(),
             table,
-            first_word,
+            first_slot: first_word / WORDS,
             limit,
             open: 0,
         }
@@ -165,7 +166,8 @@ impl Slots {
             if connection.peer == NONE {
                 -1
             } else {
-                connection.peer as i32
+                // Policy reads it, and knows no workers: the table's number.
+                (self.first_slot + connection.peer as usize) as i32
             },
         );
         put(field::ESTABLISHED_AT, clock(connection.established_at));
@@ -263,7 +265,7 @@ impl Slots {
     }
 
     fn base(&self, slot: u32) -> usize {
-        self.first_word + slot as usize * WORDS
+        (self.first_slot + slot as usize) * WORDS
     }
 }
 
@@ -290,6 +292,19 @@ mod tests {
         // SAFETY: the vector is returned with the view and outlives it.
         let words = unsafe { Words::new(backing.as_ptr(), backing.len()) };
         (backing, Slots::new(words, 0, limit))
+    }
+
+    #[test]
+    fn records_name_the_peer_as_the_table_counts() {
+        let backing = vec![0_i32; 8 * WORDS];
+        // SAFETY: the vector outlives the view.
+        let words = unsafe { Words::new(backing.as_ptr(), backing.len()) };
+        let mut slots = Slots::new(words, 4 * WORDS, 4);
+        let (one, other) = (slots.take().expect("slot"), slots.take().expect("slot"));
+        slots.get_mut(one).peer = other;
+        slots.mirror(one);
+        let at = (4 + one as usize) * WORDS + field::PEER as usize;
+        assert_eq!(words.get(at), 4 + other as i32);
     }
 
     #[test]
