@@ -412,3 +412,30 @@ fn someone_waits(socket: &OwnedFd) -> bool {
     let now = Timespec::default();
     poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_that_threads_share_never_passes_its_limit() {
+        const LIMIT: usize = 3;
+        let (count, inside) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let enter = || {
+            for _ in 0..50_000 {
+                if !count_below(&count, LIMIT) {
+                    continue;
+                }
+                assert!(inside.fetch_add(1, Ordering::SeqCst) < LIMIT);
+                inside.fetch_sub(1, Ordering::SeqCst);
+                count.fetch_sub(1, Ordering::SeqCst);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..2 * LIMIT {
+                scope.spawn(enter);
+            }
+        });
+        assert_eq!(count.into_inner(), 0);
+    }
+}
