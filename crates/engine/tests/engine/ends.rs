@@ -77,46 +77,39 @@ fn a_side_that_never_reads_what_came_before_a_reset_is_not_waited_for_for_ever()
 }
 
 #[test]
-fn a_reset_of_the_server_is_no_clean_end_for_a_tls_client() {
+fn a_reset_is_no_clean_end_on_the_other_side_of_tls() {
     let _shared = shared();
-    let s = Secure::start(Version::Tls13);
-    let upstream = TcpListener::bind("127.0.0.1:0").expect("upstream");
-    let target = upstream.local_addr().expect("address");
-    s.h.route(route_to(Destination::Tcp(target)));
-    let mut stream = secure(dial(s.listen()), client());
-    stream.write_all(b"GET").expect("write");
-    let mut server = accept(&upstream);
-    expect(&mut server, b"GET");
-    server.write_all(b"half of an ans").expect("write");
-    expect(&mut stream, b"half of an ans");
-    reset(server);
-    expect_cut(&mut stream);
-    drop(stream);
-    let closed = s.h.next(event::CLOSED);
-    assert_reason(closed.reason(), by::SERVER, phase::DATA, code::RESET);
-    s.h.settle();
+    for client_fails in [true, false] {
+        let s = Secure::start(Version::Tls13);
+        let upstream = TcpListener::bind("127.0.0.1:0").expect("upstream");
+        let target = upstream.local_addr().expect("address");
+        s.h.route(route_to(Destination::Tcp(target)));
+        let mut stream = secure(dial(s.listen()), client());
+        stream.write_all(b"PUT half").expect("write");
+        let mut server = accept(&upstream);
+        expect(&mut server, b"PUT half");
+        server.write_all(b"half of an ans").expect("write");
+        expect(&mut stream, b"half of an ans");
+        let side = if client_fails {
+            reset(stream.sock);
+            expect_reset(&mut server);
+            by::CLIENT
+        } else {
+            reset(server);
+            expect_cut(&mut stream);
+            drop(stream);
+            by::SERVER
+        };
+        let closed = s.h.next(event::CLOSED);
+        assert_reason(closed.reason(), side, phase::DATA, code::RESET);
+        s.h.settle();
+    }
 }
 
 /// TLS ends without close_notify.
 fn expect_cut(stream: &mut Stream) {
     let error = stream.read_to_end(&mut Vec::new()).expect_err("a cut");
     assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
-}
-
-#[test]
-fn a_reset_of_a_tls_client_reaches_a_raw_server_as_one() {
-    let _shared = shared();
-    let s = Secure::start(Version::Tls13);
-    let upstream = TcpListener::bind("127.0.0.1:0").expect("upstream");
-    let target = upstream.local_addr().expect("address");
-    s.h.route(route_to(Destination::Tcp(target)));
-    let mut stream = secure(dial(s.listen()), client());
-    stream.write_all(b"PUT half").expect("write");
-    let mut server = accept(&upstream);
-    expect(&mut server, b"PUT half");
-    reset(stream.sock);
-    expect_reset(&mut server);
-    s.h.settle();
 }
 
 #[test]

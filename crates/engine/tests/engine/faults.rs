@@ -129,46 +129,33 @@ fn listener_of(h: &Harness) -> std::net::SocketAddr {
 }
 
 #[test]
-fn a_refused_connect_leaves_the_client_to_policy() {
+fn a_refused_connect_leaves_the_client_to_policy_whatever_it_has_sent() {
     let _shared = shared();
-    let h = Harness::start();
-    let nobody = TcpListener::bind("127.0.0.1:0").expect("bind");
-    let address = nobody.local_addr().expect("address");
-    drop(nobody);
-    h.route(route_to(Destination::Tcp(address)));
-    let (_, front) = h.listen(listen_spec());
-    let mut client = dial(front);
-    let failed = h.next(event::CONNECT_FAILED);
-    assert_reason(failed.reason(), by::SERVER, phase::CONNECT, code::REFUSED);
-    expect_fin(&mut client);
-    h.settle();
-}
-
-#[test]
-fn a_client_that_finds_no_server_gets_a_fin_whatever_it_has_sent() {
-    let _shared = shared();
-    let h = Harness::with(
-        1,
-        Box::new(|told, commands| {
-            if told.kind == event::HANDSHAKE {
-                commands.pass(told);
-            }
-        }),
-    );
-    let nobody = TcpListener::bind("127.0.0.1:0").expect("bind");
-    let address = nobody.local_addr().expect("address");
-    drop(nobody);
-    h.route(route_to(Destination::Tcp(address)));
-    let (_, front) = h.listen(listen_spec());
-    let mut client = dial(front);
-    let failed = h.next(event::CONNECT_FAILED);
-    // More than one read takes; on loopback it is there when the write returns.
-    client.write_all(&[1; 40_000]).expect("write");
-    h.commands.pass(&failed);
-    expect_fin(&mut client);
-    let closed = h.next(event::CLOSED);
-    assert_reason(closed.reason(), by::SERVER, phase::CONNECT, code::REFUSED);
-    h.settle();
+    for sent in [0, 40_000] {
+        let h = Harness::with(
+            1,
+            Box::new(|told, commands| {
+                if told.kind == event::HANDSHAKE {
+                    commands.pass(told);
+                }
+            }),
+        );
+        let nobody = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let address = nobody.local_addr().expect("address");
+        drop(nobody);
+        h.route(route_to(Destination::Tcp(address)));
+        let (_, front) = h.listen(listen_spec());
+        let mut client = dial(front);
+        let failed = h.next(event::CONNECT_FAILED);
+        assert_reason(failed.reason(), by::SERVER, phase::CONNECT, code::REFUSED);
+        // More than one read takes; on loopback it is there when the write returns.
+        client.write_all(&vec![1; sent]).expect("write");
+        h.commands.pass(&failed);
+        expect_fin(&mut client);
+        let closed = h.next(event::CLOSED);
+        assert_reason(closed.reason(), by::SERVER, phase::CONNECT, code::REFUSED);
+        h.settle();
+    }
 }
 
 #[test]
