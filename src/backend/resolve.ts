@@ -1,9 +1,10 @@
 /** Host names of servers: the look-up, and watching a name for new addresses. */
 
 import { lookup } from 'node:dns/promises'
-import { isIPv6 } from 'node:net'
+import { isIP, isIPv6 } from 'node:net'
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.js'
+import { show } from '../base/units.js'
 
 export interface Resolver {
   /** Every address of `host` in order of preference. Rejects where there is none. */
@@ -69,7 +70,9 @@ export class NameWatch {
   async #refresh(): Promise<void> {
     const { host, resolver, clock } = this.#options
     try {
-      const found = await within(clock, RESOLVE_DEADLINE, host, resolver.lookup(host))
+      // A resolver of the user's may answer at once.
+      const answer: Promise<unknown> = Promise.resolve(resolver.lookup(host))
+      const found = addressList(host, await within(clock, RESOLVE_DEADLINE, host, answer))
       if (this.#stopped) return
       this.#use(found)
       this.#succeeded()
@@ -116,6 +119,17 @@ export class NameWatch {
     this.#retry = Math.min(this.#retry * 2, interval)
     return delay
   }
+}
+
+/** The answer of a resolver, which may be the user's. Throws where it is no list of IP addresses. */
+function addressList(host: string, answer: unknown): readonly string[] {
+  const wrong = (got: unknown) =>
+    new Error(
+      `the resolver answered for ${host}: expected a list of IP addresses, got ${show(got)}`,
+    )
+  if (!Array.isArray(answer)) throw wrong(answer)
+  for (const ip of answer) if (typeof ip !== 'string' || isIP(ip) === 0) throw wrong(ip)
+  return answer
 }
 
 /** `promise`, or a rejection after `ms`. */

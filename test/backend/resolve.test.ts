@@ -46,6 +46,36 @@ describe('host names of servers', () => {
     assert.equal(choose(backend), 'a')
   })
 
+  it('nonsense of a resolver is one clear line, and the last addresses are kept', async () => {
+    const expected = 'the resolver answered for db.example: expected a list of IP addresses, got '
+    const nonsense: [unknown, string][] = [
+      [undefined, 'undefined'],
+      ['192.0.2.1', "'192.0.2.1'"],
+      [{ address: '192.0.2.1' }, 'an object'],
+      [[{ address: '192.0.2.1', family: 4 }], 'an object'],
+      [['192.0.2.1', 'db.internal'], "'db.internal'"],
+      [['192.0.2.1:80'], "'192.0.2.1:80'"],
+    ]
+    for (const [answer, got] of nonsense) {
+      const { address, byName, lines, resolver, started, tick } = await start(['192.0.2.9'])
+      await started
+      resolver.lookup = () => answer as Promise<string[]>
+      await tick(30_000)
+      assert.equal(byName('a').status, 'up')
+      assert.deepEqual(address(), { kind: 'tcp', ip: '192.0.2.9', port: 5432 })
+      const errors = lines.flatMap(({ err }) => (err ? [(err as Error).message] : []))
+      assert.deepEqual(errors, [`${expected}${got}`])
+    }
+  })
+
+  it('may come from a resolver that answers at once', async () => {
+    const { address, resolver, started, tick } = await start(['192.0.2.9'])
+    await started
+    resolver.lookup = () => ['192.0.2.10'] as unknown as Promise<string[]>
+    await tick(30_000)
+    assert.deepEqual(address(), { kind: 'tcp', ip: '192.0.2.10', port: 5432 })
+  })
+
   it('leave the server out while they do not resolve, logged once, and are tried again', async () => {
     const { backend, byName, changes, lines, resolver, started, tick } = await start(
       new Error('ENOTFOUND'),
