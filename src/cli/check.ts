@@ -1,13 +1,13 @@
 /** `sluice check`: says whether a configuration is right, without starting anything. */
 
 import { ConfigError, type ConfigIssue, SluiceError } from '../base/errors.js'
-import { loadConfig } from '../config/load.js'
+import { loadConfig, orRejected } from '../config/load.js'
 import { findLoops } from '../config/loops.js'
 import { resolveConfig } from '../config/resolve.js'
 import type { ResolvedConfig } from '../config/resolved.js'
 import { inspectCertificates } from '../tls/inspect.js'
 import { certificateError } from '../tls/library.js'
-import { checkMachine } from './machine.js'
+import { checkMachine, warnOfMachine } from './machine.js'
 import { modules } from './modules.js'
 
 export interface CheckOptions {
@@ -54,13 +54,13 @@ export async function check(options: CheckOptions): Promise<void> {
 }
 
 async function inspect(options: CheckOptions, report: CheckReport): Promise<void> {
-  const { config, displayName } = await loadConfig(options.config, { modules })
+  const { config, file, displayName } = await loadConfig(options.config, { modules })
   report.file = displayName
   const resolved = resolveConfig(config, { file: displayName, allowNoSockets: true })
-  report.warnings.push(...resolved.warnings)
+  report.warnings.push(...resolved.warnings, ...warnOfMachine(resolved))
   const errors = [...findLoops(resolved).certain, ...checkMachine(resolved)]
   if (errors.length > 0) throw new ConfigError(errors, displayName)
-  const found = await inspectCertificates(resolved, Date.now())
+  const found = await orRejected(file, displayName, inspectCertificates(resolved, Date.now()))
   report.warnings.push(...found.warnings)
   if (found.errors.length > 0) {
     report.errors.push(...found.errors)

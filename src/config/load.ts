@@ -6,6 +6,7 @@
 import { existsSync, statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { extname, relative, resolve } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { createJiti } from 'jiti'
 import { SluiceError } from '../base/errors.js'
@@ -78,7 +79,10 @@ export async function loadConfig(file?: string, options: LoadOptions = {}): Prom
   const { config, tryIt } =
     extname(path) === '.json'
       ? { config: await loadJson(path, displayName), tryIt: undefined }
-      : await orIdle(displayName, loadModule(path, displayName, options.modules ?? {}))
+      : await orIdle(
+          displayName,
+          orRejected(path, displayName, loadModule(path, displayName, options.modules ?? {})),
+        )
   return { config: config as Config, file: path, displayName, tryIt }
 }
 
@@ -94,6 +98,23 @@ async function orIdle<T>(name: string, loading: Promise<T>): Promise<T> {
     stop = () => process.removeListener('beforeExit', ends)
   })
   return Promise.race([loading, idle]).finally(stop)
+}
+
+/**
+ * `work`, or an error once a promise was rejected that nobody handles: Node would end with its
+ * stack alone. `path` and `name`: of the configuration, whose promise it is.
+ */
+export async function orRejected<T>(path: string, name: string, work: Promise<T>): Promise<T> {
+  let stop = () => {}
+  const rejected = new Promise<never>((_, reject) => {
+    const said = 'a promise was rejected and nobody handled it: '
+    const tell = (reason: unknown) => reject(describeFailure(path, name, reason, said))
+    process.on('unhandledRejection', tell)
+    stop = () => process.removeListener('unhandledRejection', tell)
+  })
+  // Node tells of a rejection when the microtasks are through, and the work may be by then.
+  const whole = work.finally(() => nextTurn())
+  return Promise.race([whole, rejected]).finally(stop)
 }
 
 async function loadJson(path: string, name: string): Promise<unknown> {
@@ -166,7 +187,7 @@ const MAX_CAUSES = 5
 const OWN = fileURLToPath(new URL('../', import.meta.url))
 
 /** Adds the position: from the message of a syntax error, or from the stack of one that was thrown. */
-function describeFailure(path: string, name: string, error: unknown): SluiceError {
+function describeFailure(path: string, name: string, error: unknown, said = ''): SluiceError {
   const message = messageOf(error)
   const parse = /^(?:Parse|Syntax)Error:\s*(.*?)\s*\n\s*(.+?):(\d+):(\d+)/s.exec(message)
   if (parse) {
@@ -178,7 +199,7 @@ function describeFailure(path: string, name: string, error: unknown): SluiceErro
   const { own, other } = placesInStack(path, error)
   const at = own === undefined ? name : `${name}:${own}`
   // As transpiled: '(0 , _policy.reject) is not a function'.
-  const what = firstLine(message).replace(/\(0 ?, ?_\w+\.(\w+)\)/g, '$1')
+  const what = said + firstLine(message).replace(/\(0 ?, ?_\w+\.(\w+)\)/g, '$1')
   const causes = causesOf(error).map((cause) => `\n  caused by ${cause}`)
   const line = other === undefined ? `${at}: ${what}` : `${other}: ${what}\n  used by ${at}`
   return loadError(line + causes.join(''), error)

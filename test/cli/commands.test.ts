@@ -296,3 +296,29 @@ test('check and run: a configuration that is never done is told, as is a folder'
     remove()
   }
 })
+
+test('a rejection that a configuration leaves unhandled', async () => {
+  const valid = `export default {
+  frontends: { web: { bind: '127.0.0.1:0', backend: 'app' } },
+  backends: { app: { servers: { a: '127.0.0.1:9001' } } },
+}
+`
+  const { path, remove } = folder({
+    'at-once.mjs': `Promise.reject(new Error('no such table'))\n${valid}`,
+    'late.mjs': `const load = async () => {\n  await null\n  throw new Error('no such table')\n}\nload()\n${valid}`,
+    'word.mjs': `Promise.reject('no such table')\n${valid}`,
+  })
+  try {
+    for (const command of ['check', 'run']) {
+      for (const name of ['at-once.mjs', 'late.mjs', 'word.mjs']) {
+        const { code, stdout, stderr } = await sluice([command, '-c', name], path)
+        const said = ': a promise was rejected and nobody handled it: no such table'
+        assert.match(stderr, new RegExp(`^${name.replace('.', '[.]')}(:\\d+)?${said}\\n$`))
+        assert.equal(stdout, '')
+        assert.equal(code, 1)
+      }
+    }
+  } finally {
+    remove()
+  }
+})
