@@ -3,7 +3,7 @@
 import { formatDuration } from '../base/units.js'
 import { type Checked, type Context, checkNames, finTimeout, ms } from './context.js'
 import { defaults } from './defaults.js'
-import type { Path } from './issues.js'
+import { formatPath, type Path } from './issues.js'
 import { resolveServer } from './resolve-server.js'
 import type { ResolvedBackend, ResolvedBalance, ResolvedServer } from './resolved.js'
 import type { BackendConfig, BalanceConfig } from './types.js'
@@ -134,7 +134,13 @@ function resolvePassive(
   const backoff = ms(passive?.backoff, defaults.passive.backoff) as number
   const maxBackoff =
     ms(passive?.maxBackoff) ?? Math.max(backoff, ms(defaults.passive.maxBackoff) as number)
-  if (maxBackoff < backoff) context.issues.add([...path, 'maxBackoff'], 'is less than backoff.')
+  if (maxBackoff < backoff) {
+    const least = `${formatPath([...path, 'backoff'])}, which is '${formatDuration(backoff)}'`
+    context.issues.add(
+      [...path, 'maxBackoff'],
+      `is '${formatDuration(maxBackoff)}', less than ${least}. Raise it, or lower that one.`,
+    )
+  }
   return { failures: passive?.failures ?? defaults.passive.failures, backoff, maxBackoff }
 }
 

@@ -9,7 +9,7 @@ import type { Issues, Path } from './issues.js'
 import { checkCidrs, resolveBinds } from './resolve-bind.js'
 import type { ResolvedBind, ResolvedFrontend } from './resolved.js'
 import type { FrontendConfig } from './types.js'
-import { checkCounter, checkTable, checkVerdict, type RuleList } from './verdicts.js'
+import { checkCalled, checkCounter, checkTable, checkVerdict, type RuleList } from './verdicts.js'
 
 type AnyRule = Rule<never>
 
@@ -84,8 +84,13 @@ function checkRules(
 ): void {
   for (const [i, rule] of (rules ?? []).entries()) {
     if (rule === undefined) continue
-    if ('kind' in rule) checkVerdict([...path, i], rule, list, context)
-    else checkTracking([...path, i], typeof rule === 'function' ? rule : rule.run, context)
+    const at = [...path, i]
+    if ('kind' in rule) {
+      checkVerdict(at, rule, list, context)
+      continue
+    }
+    const run: unknown = typeof rule === 'function' ? rule : rule.run
+    if (!checkCalled(at, run, context.issues)) checkTracking(at, run, context)
   }
 }
 

@@ -233,7 +233,7 @@ export const backend = object<BackendConfig>({
         maxBackoff: optional(
           duration(1),
           'The time doubles with each trial that times out, up to this.',
-          `'${defaults.passive.maxBackoff}'`,
+          `'${defaults.passive.maxBackoff}', or backoff where that is longer`,
         ),
       }),
     ),

@@ -8,6 +8,16 @@ import { show } from '../base/units.js'
 import { MOST_REPLY } from '../engine/reply.js'
 import { table as tableOptions } from '../options/table.js'
 import type { Verdict } from '../policy/types.js'
+import {
+  clientCert,
+  priority,
+  reply,
+  setVar,
+  tarpit,
+  track,
+  useBackend,
+  useCertificate,
+} from '../policy/verdicts.js'
 import { keyCodec, type TableKey } from '../tables/key.js'
 import type { Context } from './context.js'
 import { anyOf } from './fields.js'
@@ -118,6 +128,31 @@ const listNames: Record<RuleList, string> = {
   content: 'content rules',
   clientHello: 'ClientHello rules',
   established: 'rules on established TLS',
+}
+
+/**
+ * Constructors that need an argument: without their call they are a rule that fails, or answers
+ * nonsense. Those without one answer the same as when they are called.
+ */
+const uncalled = new Map<unknown, Verdict['kind']>([
+  [tarpit, 'tarpit'],
+  [reply, 'reply'],
+  [track, 'track'],
+  [setVar, 'setVar'],
+  [useBackend, 'backend'],
+  [priority, 'priority'],
+  [useCertificate, 'certificate'],
+  [clientCert, 'clientCert'],
+])
+
+/** A rule that is a constructor of verdicts instead of what it makes. True where it was told. */
+export function checkCalled(path: Path, run: unknown, issues: Issues): boolean {
+  const kind = uncalled.get(run)
+  if (kind === undefined) return false
+  const { call } = kinds[kind]
+  const name = call.slice(0, call.indexOf('('))
+  issues.add(path, `expected a rule, got the function ${name} itself, which makes one.`, call)
+  return true
 }
 
 /** Precondition: the shape check has passed `verdict`, so that its kind is one of `verdictKinds`. */

@@ -542,7 +542,10 @@ const cases: Record<string, [unknown, string[]]> = {
   ],
   'back-off above its maximum': [
     app({ passive: { backoff: '10s', maxBackoff: '5s' } }),
-    ['backends.app.passive.maxBackoff: is less than backoff.'],
+    [
+      "backends.app.passive.maxBackoff: is '5s', less than backends.app.passive.backoff, " +
+        "which is '10s'. Raise it, or lower that one.",
+    ],
   ],
 
   // Tables

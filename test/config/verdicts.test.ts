@@ -297,3 +297,26 @@ test('certificates and demands need a bind that can follow them', () => {
   ])
   assert.deepEqual(issues(config('clientHello', [clientCert('none')], without)), [])
 })
+
+test('a constructor that is not called: which call was meant', () => {
+  const makers = {
+    tarpit: [tarpit, "tarpit('5s')"],
+    reply: [reply, "reply('text')"],
+    track: [track, "track('sc0', key, 'table')"],
+    setVar: [setVar, "setVar('name', value)"],
+    useBackend: [useBackend, "useBackend('name')"],
+    priority: [priority, 'priority(number)'],
+    useCertificate: [useCertificate, "useCertificate('name')"],
+    clientCert: [clientCert, "clientCert('required')"],
+  } as const
+  for (const [name, [maker, call]] of Object.entries(makers)) {
+    const list = name === 'useCertificate' || name === 'clientCert' ? 'clientHello' : 'connection'
+    const said = `expected a rule, got the function ${name} itself, which makes one. [${call}]`
+    const at = `${lists[list]}.${list}`
+    assert.deepEqual(issues(config(list, [maker])), [`${at}[0]: ${said}`])
+    const named = { name: 'mine', run: maker }
+    assert.deepEqual(issues(config(list, [() => accept(), named])), [`${at}[1]: ${said}`])
+  }
+  // Without arguments they answer the same.
+  assert.deepEqual(issues(config('connection', [expectProxy, reject])), [])
+})
