@@ -58,7 +58,8 @@ Examples:
 
 const checkHelp = `
 Nothing is started or bound. Sockets from systemd need not be there. The log's
-file must be writable, and the folders of unix sockets there.
+file must be writable, the folders of unix sockets and the interfaces of
+addresses such as [fe80::1%eth0] there.
 
 Every certificate is read: key and certificate match, the chain is in order,
 nothing has expired.

@@ -15,6 +15,7 @@ import { resolveConfig } from '../config/resolve.js'
 import type { ResolvedClientTls, ResolvedConfig, ResolvedServer } from '../config/resolved.js'
 import type { Config, Duration } from '../config/types.js'
 import type { Engine, EngineKind, EngineStats, ListenResult } from '../engine/engine.js'
+import { atBind } from '../engine/listen-error.js'
 import { selectEngine } from '../engine/select.js'
 import { Core } from '../flow/core.js'
 import { Frontend, Listener } from '../flow/frontend.js'
@@ -407,7 +408,9 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     for (const listener of frontend.listeners) {
       if (listener.bind.tls) listener.tls = tls.forBind(listener.bind)
       const spec = frontend.listenSpec(listener.bind, fallback, this.config.maxconn)
-      const result = await engine.listen(spec)
+      const result = await engine.listen(spec).catch((error: unknown) => {
+        throw atBind(listener.bind.path, error)
+      })
       listener.listening(result)
       core.addListener(listener)
     }

@@ -25,6 +25,7 @@ import type {
 import { EngineEvent } from '../engine/event.js'
 import { addressesOf } from '../engine/js/addresses.js'
 import { phaseOfHandshake } from '../engine/js/reason.js'
+import { listenError } from '../engine/listen-error.js'
 import { packReason } from '../wire/reason.js'
 import { ConnectionTable } from '../wire/table.js'
 import {
@@ -137,8 +138,8 @@ export class TestEngine implements Engine {
   listen(spec: ListenSpec): Promise<ListenResult> {
     const { address } = spec
     if (address.kind === 'tcp' && address.port === this.busyPort) {
-      const message = `cannot listen on ${address.host}:${address.port}: EADDRINUSE`
-      return Promise.reject(new SluiceError('ERR_SLUICE_LISTEN', message))
+      const cause = Object.assign(new Error('bind'), { code: 'EADDRINUSE', syscall: 'bind' })
+      return Promise.reject(listenError(address, cause))
     }
     const listener = this.#nextListener++
     this.listeners.set(listener, spec)

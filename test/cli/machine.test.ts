@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { checkMachine } from '#sluice/cli/machine.js'
+import { checkMachine, warnOfMachine } from '#sluice/cli/machine.js'
 import { resolveConfig } from '#sluice/config/resolve.js'
 import type { Config } from '#sluice/config/types.js'
 import { ConfigError, createProxy } from '#sluice/index.js'
@@ -135,4 +135,24 @@ test('check: where a unix socket cannot be', async () => {
     server.close()
     remove()
   }
+})
+
+test('check: an interface that is not there', {
+  skip: process.platform === 'linux' ? false : 'needs Linux',
+}, async () => {
+  const scoped = (name: string) => written(undefined, `[fe80::1%${name}]:8080`)
+  assert.deepEqual(checkMachine(resolveConfig(scoped('lo'))), [])
+  assert.deepEqual(checkMachine(resolveConfig(scoped('1'))), [], 'the kernel takes a number')
+  const message = "cannot listen on [fe80::1%nosuch0]:8080: there is no interface 'nosuch0'."
+  assert.deepEqual(checkMachine(resolveConfig(scoped('nosuch0'))), [
+    { path: 'frontends.web.bind', message },
+  ])
+  const server = (backends: Config['backends']) =>
+    warnOfMachine(resolveConfig({ ...written(), backends }))
+  const app = (a: Record<string, unknown>) => ({ app: { servers: { a: a as never } } })
+  const why = "there is no interface 'nosuch0': connects to it fail until there is one."
+  const expected = [{ path: 'backends.app.servers.a', message: why }]
+  assert.deepEqual(server(app({ address: '[fe80::1%nosuch0]:1' })), expected)
+  assert.deepEqual(server(app({ address: '[::1]:1', source: 'fe80::1%nosuch0' })), expected)
+  assert.deepEqual(server(app({ address: '[fe80::1%lo]:1' })), [])
 })

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import type { ListenAddress } from '#sluice/address/listen.js'
 import { SluiceError } from '#sluice/base/errors.js'
 import { ConnFlag, ConnState, Family, Field, Handshake } from '#sluice/wire/wire.js'
 import { engineTest, type Harness, type Told } from '../support/engine-harness.js'
@@ -251,9 +252,35 @@ engineTest('a port is shared with who asks for it, too', async (h) => {
   assert.equal((await h.next('handshake')).listener, second.listener)
 })
 
-engineTest('an address that is not local is an error that names it', async (h) => {
-  const address = { kind: 'tcp', host: '192.0.2.1', port: 0 } as const
-  await assert.rejects(h.listen({ address }), isListenError('192.0.2.1'))
+engineTest('what cannot be listened on is told in one set of words, with its cause', async (h) => {
+  const { port } = await h.listenPort()
+  const said = async (address: ListenAddress) => {
+    const error: unknown = await h.listen({ address }).catch((error: unknown) => error)
+    assert.ok(error instanceof SluiceError)
+    assert.equal(error.code, 'ERR_SLUICE_LISTEN')
+    const { code } = error.cause as NodeJS.ErrnoException
+    assert.ok(code && error.message.endsWith(` (${code}).`), error.message)
+    return error.message
+  }
+  const tcp = (host: string, port = 0) => said({ kind: 'tcp', host, port })
+  const unix = (path: string) => said({ kind: 'unix', path })
+  assert.deepEqual(
+    [
+      await tcp('192.0.2.1'),
+      await tcp('127.0.0.1', port),
+      await tcp('fe80::1%nosuch0', 80),
+      await unix('/nowhere/a.sock'),
+      await unix('/etc/passwd'),
+    ],
+    [
+      'cannot listen on 192.0.2.1:0: the address is not one of this machine (EADDRNOTAVAIL).',
+      `cannot listen on 127.0.0.1:${port}: the address is in use (EADDRINUSE).`,
+      'cannot listen on [fe80::1%nosuch0]:80: there is no such interface (EINVAL).',
+      'cannot listen on unix:/nowhere/a.sock: the folder does not exist (ENOENT).',
+      'cannot listen on unix:/etc/passwd: the address is in use (EADDRINUSE).',
+    ],
+  )
+  assert.match(await said({ kind: 'fd', fd: 999_999 }), /fd@999999: the descriptor is not open/)
 })
 
 engineTest('maxconn holds further connections back until one ends', async (h) => {

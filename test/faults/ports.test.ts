@@ -29,7 +29,7 @@ for (const kind of engineKinds) {
     const proxy = listenOn('127.0.0.1:0', `127.0.0.1:${port}`, '127.0.0.1:0')
     await assert.rejects(proxy.start(), {
       code: 'ERR_SLUICE_LISTEN',
-      message: new RegExp(`127\\.0\\.0\\.1:${port}.*in use.*EADDRINUSE`),
+      message: `frontends.web.bind[1]: cannot listen on 127.0.0.1:${port}: the address is in use (EADDRINUSE).`,
     })
     assert.equal(proxy.running, false)
     assert.ok(openFds() <= fds, 'descriptors are left')

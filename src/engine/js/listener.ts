@@ -5,7 +5,7 @@
  * are not read from before: what they send, and their end, wait in the kernel.
  */
 
-import { linkSync, lstatSync, renameSync } from 'node:fs'
+import { existsSync, linkSync, lstatSync, renameSync } from 'node:fs'
 import { chmod, lstat, unlink } from 'node:fs/promises'
 import {
   type AddressInfo,
@@ -15,12 +15,14 @@ import {
   type Server,
   type Socket,
 } from 'node:net'
+import { constants } from 'node:os'
+import { dirname } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { formatListenAddress, withScope } from '../../address/listen.js'
-import { SluiceError } from '../../base/errors.js'
+import { type ListenAddress, withScope } from '../../address/listen.js'
 import { packReason } from '../../wire/reason.js'
 import { By, Code, Family, Field, Phase } from '../../wire/wire.js'
 import type { ListenResult, ListenSpec } from '../engine.js'
+import { listenError, listenRefused } from '../listen-error.js'
 import { type Ends, endsOf, type LocalAddress, recordEnds, specificAddress } from './addresses.js'
 import { Client } from './client.js'
 import type { Core, Origin } from './core.js'
@@ -77,20 +79,19 @@ export class Listener implements Origin {
   async listen(): Promise<ListenResult> {
     const { address, transparent, originalDst, userTimeout } = this.spec
     const reusePort = this.spec.reusePort === true && !NODE_SHARES_PORTS
-    const name = formatListenAddress(address)
     for (const [option, wanted] of Object.entries({
       transparent,
       originalDst,
       userTimeout,
       reusePort,
     })) {
-      if (wanted) throw listenError(name, `the js engine has no '${option}', use the native engine`)
+      if (wanted)
+        throw listenRefused(address, `the js engine has no '${option}', use the native engine`)
     }
     try {
       await this.#bind()
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      throw listenError(name, explain(code), error)
+      throw listenError(address, missingFolder(address, error as NodeJS.ErrnoException))
     }
     this.#server.on('error', (error) => {
       const event = this.#core.dispatch.about(-1, 0)
@@ -331,27 +332,20 @@ function fileOf(path: string): string | undefined {
   }
 }
 
+/** libuv says EACCES of a folder that is not there (uv_pipe_bind), for the sake of Windows. */
+function missingFolder(address: ListenAddress, error: NodeJS.ErrnoException): Error {
+  if (error.code !== 'EACCES' || address.kind !== 'unix' || isAbstract(address.path)) return error
+  if (existsSync(dirname(address.path))) return error
+  const [errno, code] = [-constants.errno.ENOENT, 'ENOENT']
+  return Object.assign(new Error(`bind: ${code}`, { cause: error }), {
+    code,
+    errno,
+    syscall: 'bind',
+  })
+}
+
 function discard(socket: Socket): void {
   socket.on('error', () => {})
   if (socket.remoteFamily === undefined) socket.destroy()
   else socket.resetAndDestroy()
-}
-
-const explanations: Record<string, string> = {
-  EADDRINUSE: 'the address is in use',
-  EADDRNOTAVAIL: 'the address is not one of this machine',
-  EACCES: 'permission denied',
-  ENOENT: 'the folder does not exist',
-  ENOTFOUND: 'the host name does not resolve',
-  EBADF: 'the descriptor is not open',
-  ENOTSOCK: 'the descriptor is no socket',
-}
-
-function explain(code: string | undefined): string {
-  const text = explanations[code ?? '']
-  return text ? `${text} (${code})` : (code ?? 'unknown error')
-}
-
-function listenError(name: string, message: string, cause?: unknown): SluiceError {
-  return new SluiceError('ERR_SLUICE_LISTEN', `Cannot listen on ${name}: ${message}.`, { cause })
 }

@@ -1,7 +1,7 @@
 /** The native engine: Rust workers behind shared-memory rings. */
 
 import { getSystemErrorMap } from 'node:util'
-import { formatListenAddress, type ListenAddress, withScope } from '../../address/listen.js'
+import { type ListenAddress, withScope } from '../../address/listen.js'
 import { ConfigError, SluiceError } from '../../base/errors.js'
 import { ConnectionTable } from '../../wire/table.js'
 import { Command, Control, Layout, Region, SendFlag } from '../../wire/wire.js'
@@ -15,6 +15,7 @@ import type {
   TlsClientSpec,
   TlsServerSpec,
 } from '../engine.js'
+import { listenError } from '../listen-error.js'
 import { checkReply } from '../reply.js'
 import { CommandWriter } from './commands.js'
 import { EventReader, type InternalEvents } from './events.js'
@@ -135,7 +136,7 @@ export class NativeEngine implements Engine {
   async listen(spec: ListenSpec): Promise<ListenResult> {
     const { address, ...rest } = spec
     const outcome = this.#handle.listen({ ...flatAddress(address), ...rest })
-    if (outcome.errno !== 0) throw listenError(address, outcome.step, outcome.errno)
+    if (outcome.errno !== 0) throw listenError(address, systemError(outcome.step, outcome.errno))
     this.#listeners++
     this.#keepAlive.ref()
     return { listener: outcome.listener, address: reported(address, outcome) }
@@ -452,19 +453,8 @@ function reported(
   return { family, address: withScope(ip, asked), port: actual }
 }
 
-function listenError(address: ListenAddress, step: string, errno: number): SluiceError {
-  const where = formatListenAddress(address)
-  const [name, text] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, 'unknown error']
-  const cause = Object.assign(new Error(`${step}: ${text}`), {
-    code: name,
-    errno: -errno,
-    syscall: step,
-  })
-  return new SluiceError(
-    'ERR_SLUICE_LISTEN',
-    `cannot listen on ${where}: ${text} (${name} in ${step})`,
-    {
-      cause,
-    },
-  )
+/** What the engine tells of a failed step, as Node's own errors are. */
+function systemError(step: string, errno: number): NodeJS.ErrnoException {
+  const [code, text] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, 'unknown error']
+  return Object.assign(new Error(`${step}: ${text}`), { code, errno: -errno, syscall: step })
 }
