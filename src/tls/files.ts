@@ -43,48 +43,54 @@ export async function askAll<T, R>(
 }
 
 /** Every certificate of a set: the files that are named, then those of the folders by name. */
-export async function findSources(tls: ResolvedServerTls): Promise<Read<CertificateSource[]>> {
+export async function findSources(
+  tls: ResolvedServerTls,
+  keyless: KeylessFiles,
+): Promise<Read<CertificateSource[]>> {
   const sources = tls.certificates.map(sourceOf)
   const faults: Fault[] = []
   for (const directory of tls.directories) {
-    const found = await scan(directory)
+    const found = await scan(directory, keyless)
     if ('value' in found) sources.push(...found.value)
     else faults.push(...found.faults)
   }
   return faults.length > 0 ? { faults } : { value: sources }
 }
 
-/** Files of certificates, with what they looked like when their key was looked for. */
-const keyless = new Map<string, { state: string; keyless: boolean }>()
+/** What a library knows of certificates without a key: their files are read when they change only. */
+export class KeylessFiles {
+  /** With what a file looked like when its key was looked for. */
+  readonly #known = new Map<string, { state: string; keyless: boolean }>()
 
-/**
- * A certificate without a key, such as an authority's beside those of a server. One that
- * has had its key is a server's that is damaged: it is read, and what is wrong is told.
- */
-async function isKeyless(file: string): Promise<boolean> {
-  const state = await look(file)
-  const known = keyless.get(file)
-  if (known && (known.state === state || !known.keyless)) return known.keyless
-  const read = await readContent(file)
-  if (!('value' in read)) return false
-  const blocks = pemBlocks(read.value.bytes.toString('latin1'))
-  const found = { state, keyless: blocks.some(isCertificate) && !blocks.some(isKey) }
-  keyless.set(file, found)
-  return found.keyless
-}
-
-/** Those that are a server's: with a key. With none of them, all: what is wrong is told of each. */
-async function ofServers(sources: readonly CertificateSource[]): Promise<CertificateSource[]> {
-  for (const { cert, key } of sources) {
-    if (key !== cert) keyless.set(cert, { state: MISSING, keyless: false })
+  /** Those that are a server's: with a key. With none of them, all: what is wrong is told of each. */
+  async ofServers(sources: readonly CertificateSource[]): Promise<CertificateSource[]> {
+    for (const { cert, key } of sources) {
+      if (key !== cert) this.#known.set(cert, { state: MISSING, keyless: false })
+    }
+    const without = await askAll(sources, ({ cert }) => this.#has(cert))
+    const found = sources.filter((_, i) => !without[i])
+    return found.length > 0 ? found : [...sources]
   }
-  const without = await askAll(sources, ({ cert }) => isKeyless(cert))
-  const found = sources.filter((_, i) => !without[i])
-  return found.length > 0 ? found : [...sources]
+
+  /**
+   * A certificate without a key, such as an authority's beside those of a server. One that
+   * has had its key is a server's that is damaged: it is read, and what is wrong is told.
+   */
+  async #has(file: string): Promise<boolean> {
+    const state = await look(file)
+    const known = this.#known.get(file)
+    if (known && (known.state === state || !known.keyless)) return known.keyless
+    const read = await readContent(file)
+    if (!('value' in read)) return false
+    const blocks = pemBlocks(read.value.bytes.toString('latin1'))
+    const keyless = blocks.some(isCertificate) && !blocks.some(isKey)
+    this.#known.set(file, { state, keyless })
+    return keyless
+  }
 }
 
 /** NAME.pem or NAME.crt, each with NAME.key where that is there and NAME.ocsp where it comes. */
-async function scan(directory: string): Promise<Read<CertificateSource[]>> {
+async function scan(directory: string, keyless: KeylessFiles): Promise<Read<CertificateSource[]>> {
   let names: string[]
   try {
     names = await readdir(directory)
@@ -109,5 +115,5 @@ async function scan(directory: string): Promise<Read<CertificateSource[]>> {
       inFolder: true,
     }
   })
-  return { value: await ofServers(value) }
+  return { value: await keyless.ofServers(value) }
 }

@@ -18,7 +18,7 @@ import {
   readCertificate,
   sourceOf,
 } from './certificates.js'
-import { askAll, findSources, look } from './files.js'
+import { askAll, findSources, KeylessFiles, look } from './files.js'
 import type { Fault, Read } from './pem.js'
 import { giveTurn } from './turns.js'
 
@@ -68,6 +68,7 @@ export class Library {
   /** What files looked like when they were last read, and at the last look. */
   #read = new Map<string, string>()
   #seen = new Map<string, string>()
+  readonly #keyless = new KeylessFiles()
   /** Sources that were gone at the last look. */
   #gone = new Set<string>()
   /** Units that could not be read, with what their files looked like: told when they stay so. */
@@ -152,7 +153,7 @@ export class Library {
     const gone = new Set<string>()
     for (const tls of this.#sets) {
       const before = this.snapshot.members.get(tls) ?? []
-      const found = await findSources(tls)
+      const found = await findSources(tls, this.#keyless)
       if ('faults' in found) {
         members.set(tls, before)
         for (const source of before) if (source.inFolder) held.add(source.id)

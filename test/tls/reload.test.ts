@@ -540,6 +540,15 @@ test('a folder with the certificate of an authority beside those of a server', a
   folder.put('ca.crt', pem(b1))
   const { errors } = await one.store.reload()
   assert.deepEqual([errors, files()], [[], [folder.at('ca.crt'), folder.at('tls.crt')]])
+  // Without it again it is damaged, for who has seen it whole; for a store that has not, an authority's.
+  folder.put('ca.crt', ca.cert)
+  const damaged = await one.store.reload()
+  assert.match(damaged.errors.join(), /ca\.crt/)
+  const other = await loaded({ binds: [{ cert: folder.path }] })
+  assert.deepEqual(
+    other.store.certificates().map(({ file }) => file),
+    [folder.at('tls.crt')],
+  )
 })
 
 test('a label begins its line: what is in front of it is commentary', () => {
