@@ -3,6 +3,13 @@
 //
 //   node test/tools/run-tests.mjs [part of a path]... [--option-of-node]...
 //
+// SLUICE_TEST_ENGINES=native or js runs the tests of one engine. SLUICE_TEST_WORKERS=2
+// gives the native one two threads, also in the proxies that tests make and the
+// programs that they start, unless they say how many they want. What must hold so:
+//
+//   SLUICE_TEST_WORKERS=2 SLUICE_TEST_ENGINES=native \
+//     node test/tools/run-tests.mjs conformance faults /proxy/ interop e2e
+//
 // Tests that need programs which are not installed (`needs(...)` in the file or in
 // what it imports) are left out and named at the end, with the line that installs
 // them. With SLUICE_REQUIRE_INTEROP=1 they run, and so fail.
@@ -15,6 +22,12 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { availableParallelism, tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+
+if (process.argv.includes('--help')) {
+  const text = readFileSync(fileURLToPath(import.meta.url), 'utf8')
+  for (const line of text.slice(0, text.indexOf('\n\n')).split('\n')) console.log(line.slice(3))
+  process.exit(0)
+}
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const args = process.argv.slice(2)
@@ -84,6 +97,12 @@ function sayLeftOut() {
   )
 }
 
+const env = { ...process.env }
+if (env.SLUICE_TEST_WORKERS) {
+  const preload = new URL('workers.mjs', import.meta.url)
+  env.NODE_OPTIONS = `${env.NODE_OPTIONS ?? ''} --import ${preload}`.trim()
+}
+
 // Tests wait more than they compute, so several files run beside each other. Those
 // that say why they cannot (`// Runs alone: ...`) come after them, one at a time.
 const alone = run.filter((file) =>
@@ -112,7 +131,7 @@ function runFiles(files, concurrency) {
       ...options,
       ...files,
     ],
-    { cwd: root, stdio: 'inherit' },
+    { cwd: root, stdio: 'inherit', env },
   )
   if (error) throw error
   if (signal) console.error(`The tests were ended by ${signal}.`)
