@@ -1,70 +1,104 @@
 // Generated from crates/wire by `npm run generate`. Do not edit: a difference fails CI.
 
 /** Hash of every name and value below; the addon must have the same. */
-export const WIRE_VERSION = 957146016
+export const WIRE_VERSION = 539142457
 
 /**
  * Connection flags. `SHR`, `SHW` and `ERR` are all that policy needs; the
  * rest is internal status that only the decode twin prints. Written by the
- * engine, read by TypeScript.
+ * engine alone; a flag is never taken back unless its line says so.
  */
 export const ConnFlag = {
-  /** The read side is shut: the peer will send nothing more. */
+  /** No more payload comes: set together with DATA_SHUTR. */
   SHR: 1,
-  /** The write side is shut: nothing more will be sent. */
+  /** No more payload is sent: set together with DATA_SHUTW. */
   SHW: 2,
-  /** The connection failed; the close reason says how. */
+  /**
+   * The connection failed: set together with CTRL_FAILED or DATA_FAILED, and with the
+   * state ERROR. An end by a time-out, by policy or by a handshake's answer is no failure.
+   */
   ERR: 4,
-  /** A file descriptor is allocated. */
+  /**
+   * A file descriptor is allocated: set by accept and by the connect command, cleared by
+   * the close.
+   */
   FD_ALLOCATED: 8,
-  /** Ctrl layer initialized. */
+  /** Ctrl layer initialized: set together with FD_ALLOCATED. */
   CTRL_INIT: 16,
-  /** Ctrl layer connected. */
+  /** Ctrl layer connected: set by accept, and once the connect has succeeded. */
   CTRL_CONNECTED: 32,
-  /** Every handshake handler of the ctrl layer is done. */
+  /** Every handshake handler of the ctrl layer is done: set with the state ESTABLISHED. */
   CTRL_HANDLERS_DONE: 64,
-  /** The ctrl layer failed. */
+  /**
+   * The ctrl layer failed: set by an error of the socket, in its connect, a read, a write,
+   * or told by the poller.
+   */
   CTRL_FAILED: 128,
-  /** Ctrl layer read side shut. */
+  /** Ctrl layer read side shut: set with CSHR_DONE. */
   CTRL_SHUTR: 256,
-  /** Ctrl layer write side shut. */
+  /** Ctrl layer write side shut: set with CSHW_DONE. */
   CTRL_SHUTW: 512,
-  /** Data layer initialized. */
+  /** Data layer initialized: set together with FD_ALLOCATED. */
   DATA_INIT: 1024,
-  /** Data layer connected. */
+  /**
+   * Data layer connected. Raw: set by accept where no TLS is expected, when policy lets a
+   * client through without TLS, and with a server's state ESTABLISHED. TLS: set when its
+   * handshake is complete.
+   */
   DATA_CONNECTED: 2048,
-  /** Every handshake handler of the data layer is done. */
+  /** Every handshake handler of the data layer is done: set with the state ESTABLISHED. */
   DATA_HANDLERS_DONE: 4096,
-  /** The data layer failed. */
+  /**
+   * The data layer failed: set by a TLS handshake that fails and by records that cannot be
+   * trusted. An end without close_notify is no failure but a reason, `tls-truncated`.
+   */
   DATA_FAILED: 8192,
-  /** Data layer read side shut. */
+  /** Data layer read side shut: set with DSHR_DONE. */
   DATA_SHUTR: 16384,
-  /** Data layer write side shut. */
+  /** Data layer write side shut: set with DSHW_DONE. */
   DATA_SHUTW: 32768,
-  /** The data layer wants to read. */
-  WANT_READ: 65536,
-  /** The data layer wants to write. */
-  WANT_WRITE: 131072,
-  /** Two-bit step: a PROXY header is accepted. Low bit: started. */
-  PROXY_IN_STARTED: 262144,
-  /** Two-bit step: a PROXY header is accepted. High bit: not completed. */
-  PROXY_IN_PENDING: 524288,
-  /** Two-bit step: a PROXY header is sent. Low bit: started. */
-  PROXY_OUT_STARTED: 1048576,
-  /** Two-bit step: a PROXY header is sent. High bit: not completed. */
-  PROXY_OUT_PENDING: 2097152,
-  /** Two-bit step: the data layer's accept or connect. Low bit: started. */
-  DATA_OPEN_STARTED: 4194304,
-  /** Two-bit step: the data layer's accept or connect. High bit: not completed. */
-  DATA_OPEN_PENDING: 8388608,
-  /** Two-bit step: a SOCKS tunnel is asked for. Low bit: started. */
-  SOCKS_STARTED: 16777216,
-  /** Two-bit step: a SOCKS tunnel is asked for. High bit: not completed. */
-  SOCKS_PENDING: 33554432,
-  /** Two-bit step: the last chunk is sent. Low bit: started. */
-  LAST_CHUNK_STARTED: 67108864,
-  /** Two-bit step: the last chunk is sent. High bit: not completed. */
-  LAST_CHUNK_PENDING: 134217728,
+  /**
+   * Nothing is read from it, because the other side of its session takes no more: set and
+   * cleared while payload is forwarded, cleared by the close.
+   */
+  HELD_BACK: 65536,
+  /**
+   * Two-bit step: a PROXY header is accepted. Wanted by accept, or when policy asks for
+   * one; started when it is awaited; completed when it is parsed. Low bit: started.
+   */
+  PROXY_IN_STARTED: 131072,
+  /** The same step. High bit: not completed. */
+  PROXY_IN_PENDING: 262144,
+  /**
+   * Two-bit step: a PROXY header is sent. Wanted by the connect command; started when it
+   * is built; completed when all of it is with the kernel. Low bit: started.
+   */
+  PROXY_OUT_STARTED: 524288,
+  /** The same step. High bit: not completed. */
+  PROXY_OUT_PENDING: 1048576,
+  /**
+   * Two-bit step: the TLS handshake. Wanted by accept and by the connect command; taken
+   * back where a client goes on without TLS; started with the first record of ours;
+   * completed with DATA_CONNECTED. Low bit: started.
+   */
+  DATA_OPEN_STARTED: 2097152,
+  /** The same step. High bit: not completed. */
+  DATA_OPEN_PENDING: 4194304,
+  /**
+   * Two-bit step: a SOCKS tunnel is asked for. Wanted by the connect command; started
+   * with the first message; completed by the proxy's last. Low bit: started.
+   */
+  SOCKS_STARTED: 8388608,
+  /** The same step. High bit: not completed. */
+  SOCKS_PENDING: 16777216,
+  /**
+   * Two-bit step: the last chunk is sent. Started by a REPLY, by a CLOSE behind bytes of
+   * policy, and by the alert of a TLS handshake that failed; completed when all of it is
+   * with the kernel. Low bit: started.
+   */
+  LAST_CHUNK_STARTED: 33554432,
+  /** The same step. High bit: not completed. */
+  LAST_CHUNK_PENDING: 67108864,
 } as const
 
 /**
@@ -85,24 +119,34 @@ export const Step = {
 /**
  * Close operations of a connection. The low four bits say what is wanted,
  * the next four what is done; a step that is wanted and not done is
- * retained and finished asynchronously.
+ * retained and finished asynchronously. The close of the descriptor wants
+ * and does whatever is left.
  */
 export const CloseOp = {
-  /** Data layer shutr wanted. */
+  /**
+   * Data layer shutr wanted: the end of the payload was read, or nobody reads it any
+   * more.
+   */
   DSHR: 1,
-  /** Data layer shutw wanted. */
+  /** Data layer shutw wanted: the other side has ended, or policy ends. */
   DSHW: 2,
-  /** Ctrl layer shutr wanted. */
+  /** Ctrl layer shutr wanted: together with DSHR. */
   CSHR: 4,
-  /** Ctrl layer shutw wanted. */
+  /** Ctrl layer shutw wanted: together with DSHW. */
   CSHW: 8,
-  /** Data layer shutr done. */
+  /**
+   * Data layer shutr done: raw, the socket's end was read; TLS, close_notify or the end
+   * without one.
+   */
   DSHR_DONE: 16,
-  /** Data layer shutw done. */
+  /**
+   * Data layer shutw done: everything in front of it is with the kernel, with TLS
+   * close_notify too.
+   */
   DSHW_DONE: 32,
-  /** Ctrl layer shutr done. */
+  /** Ctrl layer shutr done: DSHR_DONE, and the socket's own end was told. */
   CSHR_DONE: 64,
-  /** Ctrl layer shutw done. */
+  /** Ctrl layer shutw done: DSHW_DONE, and the FIN is sent. */
   CSHW_DONE: 128,
 } as const
 
@@ -134,18 +178,38 @@ export const Handshake = {
   SEND_LAST_CHUNK: 2048,
 } as const
 
-/** States of a connection. */
+/** States of a connection. `ConnNext` has the steps between them. */
 export const ConnState = {
-  /** No connection: the slot is free. */
+  /** Nothing is in the slot yet, or what was there is closed and had not failed. */
   CLOSED: 0,
-  /** Accepted, handshakes may be pending. */
+  /** A client, from accept until its session is linked to a server or an applet. */
   ACCEPTED: 1,
-  /** An outgoing connection that is not established yet. */
+  /** A server, from the connect command until its last handshake is done. */
   CONNECTING: 2,
-  /** Payload may flow. */
+  /** Payload may flow: every handshake is done, on both sides. */
   ESTABLISHED: 3,
-  /** Failed; waits to be closed. */
+  /**
+   * Failed, together with the flag ERR. It stays so behind the close, as long as the
+   * record is its own.
+   */
   ERROR: 4,
+} as const
+
+/**
+ * The states that may follow each, as bits `1 << state`: the one table of steps, for
+ * both engines. A step that it does not have changes nothing.
+ */
+export const ConnNext = {
+  /** Behind CLOSED: the slot is taken, for a client or for a server. */
+  CLOSED: 6,
+  /** Behind ACCEPTED. */
+  ACCEPTED: 25,
+  /** Behind CONNECTING. */
+  CONNECTING: 25,
+  /** Behind ESTABLISHED. */
+  ESTABLISHED: 17,
+  /** Behind ERROR: nothing but the slot's next connection. */
+  ERROR: 0,
 } as const
 
 /**
@@ -284,6 +348,11 @@ export const ProceedFlag = {
 export const ConnectFlag = {
   /** Send a CONNECTED event. */
   WANT_CONNECTED: 1,
+  /**
+   * Write our own address and port towards the server into its record. It costs a
+   * system call.
+   */
+  WANT_SOURCE: 2,
 } as const
 
 /** How a CLOSE command ends the connection. */
@@ -503,13 +572,21 @@ export const Field = {
   CLOSE_OPS: 3,
   /** Handshake bits that are pending. */
   HANDSHAKES: 4,
-  /** Reason word, 0 while nothing went wrong. */
+  /** Reason word of the end; final once CLOSED is told, and 0 while nobody has ended. */
   REASON: 5,
   /** Listener that accepted the connection, or -1. */
   LISTENER: 6,
-  /** Slot of the other side's connection in this worker, or -1. */
+  /**
+   * Slot of the other side's connection in the table, or -1: set by the connect command,
+   * taken back when the server is detached.
+   */
   PEER: 7,
-  /** Address family of source and destination: Family. */
+  /**
+   * Address family of source and destination: Family. Of a client the source is its own
+   * address, or that of its PROXY header. Of a server the destination is where the socket
+   * goes (the SOCKS proxy, where there is one), and the source is ours: filled in once it
+   * is established, where ConnectFlag WANT_SOURCE asked for it.
+   */
   FAMILY: 8,
   /** Source port in bits 0 to 15, destination port in bits 16 to 31. */
   PORTS: 9,

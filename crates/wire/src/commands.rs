@@ -42,6 +42,9 @@ constants! {
     connect_flag => "ConnectFlag" {
         /// Send a CONNECTED event.
         WANT_CONNECTED = 1 << 0;
+        /// Write our own address and port towards the server into its record. It costs a
+        /// system call.
+        WANT_SOURCE = 1 << 1;
     }
 }
 

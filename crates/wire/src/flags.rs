@@ -5,64 +5,76 @@ use crate::table::constants;
 constants! {
     /// Connection flags. `SHR`, `SHW` and `ERR` are all that policy needs; the
     /// rest is internal status that only the decode twin prints. Written by the
-    /// engine, read by TypeScript.
+    /// engine alone; a flag is never taken back unless its line says so.
     conn_flag => "ConnFlag" {
-        /// The read side is shut: the peer will send nothing more.
+        /// No more payload comes: set together with DATA_SHUTR.
         SHR = 1 << 0;
-        /// The write side is shut: nothing more will be sent.
+        /// No more payload is sent: set together with DATA_SHUTW.
         SHW = 1 << 1;
-        /// The connection failed; the close reason says how.
+        /// The connection failed: set together with CTRL_FAILED or DATA_FAILED, and with the
+        /// state ERROR. An end by a time-out, by policy or by a handshake's answer is no failure.
         ERR = 1 << 2;
-        /// A file descriptor is allocated.
+        /// A file descriptor is allocated: set by accept and by the connect command, cleared by
+        /// the close.
         FD_ALLOCATED = 1 << 3;
-        /// Ctrl layer initialized.
+        /// Ctrl layer initialized: set together with FD_ALLOCATED.
         CTRL_INIT = 1 << 4;
-        /// Ctrl layer connected.
+        /// Ctrl layer connected: set by accept, and once the connect has succeeded.
         CTRL_CONNECTED = 1 << 5;
-        /// Every handshake handler of the ctrl layer is done.
+        /// Every handshake handler of the ctrl layer is done: set with the state ESTABLISHED.
         CTRL_HANDLERS_DONE = 1 << 6;
-        /// The ctrl layer failed.
+        /// The ctrl layer failed: set by an error of the socket, in its connect, a read, a write,
+        /// or told by the poller.
         CTRL_FAILED = 1 << 7;
-        /// Ctrl layer read side shut.
+        /// Ctrl layer read side shut: set with CSHR_DONE.
         CTRL_SHUTR = 1 << 8;
-        /// Ctrl layer write side shut.
+        /// Ctrl layer write side shut: set with CSHW_DONE.
         CTRL_SHUTW = 1 << 9;
-        /// Data layer initialized.
+        /// Data layer initialized: set together with FD_ALLOCATED.
         DATA_INIT = 1 << 10;
-        /// Data layer connected.
+        /// Data layer connected. Raw: set by accept where no TLS is expected, when policy lets a
+        /// client through without TLS, and with a server's state ESTABLISHED. TLS: set when its
+        /// handshake is complete.
         DATA_CONNECTED = 1 << 11;
-        /// Every handshake handler of the data layer is done.
+        /// Every handshake handler of the data layer is done: set with the state ESTABLISHED.
         DATA_HANDLERS_DONE = 1 << 12;
-        /// The data layer failed.
+        /// The data layer failed: set by a TLS handshake that fails and by records that cannot be
+        /// trusted. An end without close_notify is no failure but a reason, `tls-truncated`.
         DATA_FAILED = 1 << 13;
-        /// Data layer read side shut.
+        /// Data layer read side shut: set with DSHR_DONE.
         DATA_SHUTR = 1 << 14;
-        /// Data layer write side shut.
+        /// Data layer write side shut: set with DSHW_DONE.
         DATA_SHUTW = 1 << 15;
-        /// The data layer wants to read.
-        WANT_READ = 1 << 16;
-        /// The data layer wants to write.
-        WANT_WRITE = 1 << 17;
-        /// Two-bit step: a PROXY header is accepted. Low bit: started.
-        PROXY_IN_STARTED = 1 << 18;
-        /// Two-bit step: a PROXY header is accepted. High bit: not completed.
-        PROXY_IN_PENDING = 1 << 19;
-        /// Two-bit step: a PROXY header is sent. Low bit: started.
-        PROXY_OUT_STARTED = 1 << 20;
-        /// Two-bit step: a PROXY header is sent. High bit: not completed.
-        PROXY_OUT_PENDING = 1 << 21;
-        /// Two-bit step: the data layer's accept or connect. Low bit: started.
-        DATA_OPEN_STARTED = 1 << 22;
-        /// Two-bit step: the data layer's accept or connect. High bit: not completed.
-        DATA_OPEN_PENDING = 1 << 23;
-        /// Two-bit step: a SOCKS tunnel is asked for. Low bit: started.
-        SOCKS_STARTED = 1 << 24;
-        /// Two-bit step: a SOCKS tunnel is asked for. High bit: not completed.
-        SOCKS_PENDING = 1 << 25;
-        /// Two-bit step: the last chunk is sent. Low bit: started.
-        LAST_CHUNK_STARTED = 1 << 26;
-        /// Two-bit step: the last chunk is sent. High bit: not completed.
-        LAST_CHUNK_PENDING = 1 << 27;
+        /// Nothing is read from it, because the other side of its session takes no more: set and
+        /// cleared while payload is forwarded, cleared by the close.
+        HELD_BACK = 1 << 16;
+        /// Two-bit step: a PROXY header is accepted. Wanted by accept, or when policy asks for
+        /// one; started when it is awaited; completed when it is parsed. Low bit: started.
+        PROXY_IN_STARTED = 1 << 17;
+        /// The same step. High bit: not completed.
+        PROXY_IN_PENDING = 1 << 18;
+        /// Two-bit step: a PROXY header is sent. Wanted by the connect command; started when it
+        /// is built; completed when all of it is with the kernel. Low bit: started.
+        PROXY_OUT_STARTED = 1 << 19;
+        /// The same step. High bit: not completed.
+        PROXY_OUT_PENDING = 1 << 20;
+        /// Two-bit step: the TLS handshake. Wanted by accept and by the connect command; taken
+        /// back where a client goes on without TLS; started with the first record of ours;
+        /// completed with DATA_CONNECTED. Low bit: started.
+        DATA_OPEN_STARTED = 1 << 21;
+        /// The same step. High bit: not completed.
+        DATA_OPEN_PENDING = 1 << 22;
+        /// Two-bit step: a SOCKS tunnel is asked for. Wanted by the connect command; started
+        /// with the first message; completed by the proxy's last. Low bit: started.
+        SOCKS_STARTED = 1 << 23;
+        /// The same step. High bit: not completed.
+        SOCKS_PENDING = 1 << 24;
+        /// Two-bit step: the last chunk is sent. Started by a REPLY, by a CLOSE behind bytes of
+        /// policy, and by the alert of a TLS handshake that failed; completed when all of it is
+        /// with the kernel. Low bit: started.
+        LAST_CHUNK_STARTED = 1 << 25;
+        /// The same step. High bit: not completed.
+        LAST_CHUNK_PENDING = 1 << 26;
     }
 }
 
@@ -84,23 +96,27 @@ constants! {
 constants! {
     /// Close operations of a connection. The low four bits say what is wanted,
     /// the next four what is done; a step that is wanted and not done is
-    /// retained and finished asynchronously.
+    /// retained and finished asynchronously. The close of the descriptor wants
+    /// and does whatever is left.
     close_op => "CloseOp" {
-        /// Data layer shutr wanted.
+        /// Data layer shutr wanted: the end of the payload was read, or nobody reads it any
+        /// more.
         DSHR = 1 << 0;
-        /// Data layer shutw wanted.
+        /// Data layer shutw wanted: the other side has ended, or policy ends.
         DSHW = 1 << 1;
-        /// Ctrl layer shutr wanted.
+        /// Ctrl layer shutr wanted: together with DSHR.
         CSHR = 1 << 2;
-        /// Ctrl layer shutw wanted.
+        /// Ctrl layer shutw wanted: together with DSHW.
         CSHW = 1 << 3;
-        /// Data layer shutr done.
+        /// Data layer shutr done: raw, the socket's end was read; TLS, close_notify or the end
+        /// without one.
         DSHR_DONE = 1 << 4;
-        /// Data layer shutw done.
+        /// Data layer shutw done: everything in front of it is with the kernel, with TLS
+        /// close_notify too.
         DSHW_DONE = 1 << 5;
-        /// Ctrl layer shutr done.
+        /// Ctrl layer shutr done: DSHR_DONE, and the socket's own end was told.
         CSHR_DONE = 1 << 6;
-        /// Ctrl layer shutw done.
+        /// Ctrl layer shutw done: DSHW_DONE, and the FIN is sent.
         CSHW_DONE = 1 << 7;
     }
 }

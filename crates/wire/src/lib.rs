@@ -28,6 +28,7 @@ pub const GROUPS: &[&Group] = &[
     &flags::close_op::GROUP,
     &handshakes::handshake::GROUP,
     &states::conn_state::GROUP,
+    &states::conn_next::GROUP,
     &events::event::GROUP,
     &events::bytes_flag::GROUP,
     &events::hello_status::GROUP,

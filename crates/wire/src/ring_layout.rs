@@ -31,13 +31,17 @@ constants! {
         CLOSE_OPS = 3;
         /// Handshake bits that are pending.
         HANDSHAKES = 4;
-        /// Reason word, 0 while nothing went wrong.
+        /// Reason word of the end; final once CLOSED is told, and 0 while nobody has ended.
         REASON = 5;
         /// Listener that accepted the connection, or -1.
         LISTENER = 6;
-        /// Slot of the other side's connection in this worker, or -1.
+        /// Slot of the other side's connection in the table, or -1: set by the connect command,
+        /// taken back when the server is detached.
         PEER = 7;
-        /// Address family of source and destination: Family.
+        /// Address family of source and destination: Family. Of a client the source is its own
+        /// address, or that of its PROXY header. Of a server the destination is where the socket
+        /// goes (the SOCKS proxy, where there is one), and the source is ours: filled in once it
+        /// is established, where ConnectFlag WANT_SOURCE asked for it.
         FAMILY = 8;
         /// Source port in bits 0 to 15, destination port in bits 16 to 31.
         PORTS = 9;

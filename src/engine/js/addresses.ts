@@ -60,6 +60,30 @@ export function recordEnds(table: ConnectionTable, slot: number, ends: Ends): vo
   words[at + Field.PORTS] = ends.srcPort | (ends.local.port << 16)
 }
 
+/** Writes where a server's socket goes, as the destination. `address`: '' of a unix socket. */
+export function recordDestination(
+  table: ConnectionTable,
+  slot: number,
+  address: string,
+  port: number,
+): void {
+  const { words } = table
+  const at = slot * WORDS
+  const family = address === '' ? 0 : parseInto(address, words, at + Field.DST)
+  words[at + Field.FAMILY] = family === 4 ? Family.INET : family === 6 ? Family.INET6 : Family.UNIX
+  words[at + Field.PORTS] = port << 16
+}
+
+/** Writes our own end of a server's connection, as the source. */
+export function recordSource(table: ConnectionTable, slot: number, socket: Socket): void {
+  const { localAddress, localPort } = socket
+  if (localAddress === undefined || localPort === undefined) return
+  const { words } = table
+  const at = slot * WORDS
+  parseInto(localAddress, words, at + Field.SRC)
+  words[at + Field.PORTS] = (words[at + Field.PORTS] as number) | localPort
+}
+
 /** As parseIpInto; an IPv4 address that the kernel printed needs no checks. */
 function parseInto(text: string, words: Int32Array, at: number): 0 | 4 | 6 {
   let word = 0

@@ -27,7 +27,7 @@ import {
   ProceedFlag,
 } from '../../wire/wire.js'
 import type { EngineEvent } from '../event.js'
-import { recordProxied } from './addresses.js'
+import { recordProxied, recordSource } from './addresses.js'
 import { AppletStream } from './applet-stream.js'
 import { Chunks } from './chunks.js'
 import { Closing } from './closing.js'
@@ -57,6 +57,10 @@ const Mode = {
   CLOSED: 7,
 } as const
 
+/** Flags of every connection that was accepted. */
+const ACCEPTED =
+  ConnFlag.FD_ALLOCATED | ConnFlag.CTRL_INIT | ConnFlag.CTRL_CONNECTED | ConnFlag.DATA_INIT
+
 /** The client's FIN before it should have come. */
 const ABORTED = { by: By.CLIENT, code: Code.ABORTED, errno: 0 }
 /** Bytes that policy sees of what is no ClientHello. */
@@ -85,7 +89,8 @@ export class Client implements SideHandler, TlsHandshakeOwner {
   #timer: NodeJS.Timeout | undefined
   #delay: NodeJS.Timeout | undefined
   #outbound: Outbound | undefined
-  #wantConnected = false
+  /** ConnectFlag bits of the last connect. */
+  #connectFlags = 0
   #forward: Forward | undefined
   #applet: AppletStream | undefined
   #reason = 0
@@ -101,15 +106,10 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     this.#pending = new PendingHandshakes(origin.spec.handshakes, origin.spec.ask)
     this.side = new Side(table, slot, socket, this)
     this.side.state(ConnState.ACCEPTED)
-    const proxied = this.#pending.bits & Handshake.ACCEPT_PROXY ? ConnFlag.PROXY_IN_PENDING : 0
-    this.side.flags(
-      ConnFlag.FD_ALLOCATED |
-        ConnFlag.CTRL_INIT |
-        ConnFlag.CTRL_CONNECTED |
-        ConnFlag.WANT_READ |
-        proxied,
-      0,
-    )
+    const { bits } = this.#pending
+    const proxied = bits & Handshake.ACCEPT_PROXY ? ConnFlag.PROXY_IN_PENDING : 0
+    const data = bits & Handshake.TLS ? ConnFlag.DATA_OPEN_PENDING : ConnFlag.DATA_CONNECTED
+    this.side.flags(ACCEPTED | proxied | data, 0)
     table.set(slot, Field.LISTENER, origin.id)
     table.set(slot, Field.OPENED_AT, this.#openedAt)
     this.#recordPending()
@@ -136,6 +136,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
         this.#connect(this.#origin.spec.fallbackRoute, 0, undefined)
         break
       case Runner.NOBODY:
+        if (this.#pending.first === Handshake.TLS) this.#skipTls()
         this.#done(this.#pending.first)
         this.advance()
         break
@@ -152,7 +153,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
       const terminated = (clear & Handshake.TLS) === 0
       this.#context = terminated ? this.#core.tls.serverOf(context) : undefined
       if (terminated && !this.#context) return false
-      if (!terminated) this.side.flags(0, ConnFlag.DATA_OPEN_PENDING)
+      if (!terminated) this.#skipTls()
       this.#hello = undefined
       this.#tellsWaiting = (flags & ProceedFlag.TELL_WAITING) !== 0
     }
@@ -219,8 +220,9 @@ export class Client implements SideHandler, TlsHandshakeOwner {
 
   reply(bytes: Uint8Array, reason: number): boolean {
     if (this.#mode >= Mode.CLOSING) return false
-    this.side.flags(ConnFlag.LAST_CHUNK_STARTED, 0)
-    this.#beginClose(reason, 0, Abort.CLOSE).flush(bytes, this.#patience)
+    const closing = this.#beginClose(reason, 0, Abort.CLOSE)
+    this.#lastChunk()
+    closing.flush(bytes, this.#patience)
     return true
   }
 
@@ -234,8 +236,11 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     )
     if (mode === CloseMode.RESET) closing.reset()
     else if (mode === CloseMode.TARPIT) closing.tarpit(hold)
-    // A session that policy ends in its midst is not complete.
-    else closing.flush(undefined, this.#patience, !forwarding)
+    else {
+      if (!forwarding && this.side.bytesOut > 0) this.#lastChunk()
+      // A session that policy ends in its midst is not complete.
+      closing.flush(undefined, this.#patience, !forwarding)
+    }
     return true
   }
 
@@ -288,6 +293,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     const refused = shown ? this.#context?.refusal(tls) : 0
     if (refused) {
       // Node has no alert for it: the client sees a close_notify behind its handshake.
+      this.side.fail(ConnFlag.DATA_FAILED)
       this.#handshakeFailed(By.CLIENT, refused)
       return
     }
@@ -306,7 +312,12 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     if (this.#mode >= Mode.CLOSING) return
     const { by, code, errno } = error ? streamFailure(error, By.CLIENT) : ABORTED
     const reason = packReason(by, this.phase, code)
-    this.#beginClose(reason, errno, Abort.CLOSE).flush(undefined, this.#patience)
+    const closing = this.#beginClose(reason, errno, Abort.CLOSE)
+    if (error) {
+      this.side.fail(ConnFlag.DATA_FAILED)
+      this.#lastChunk()
+    }
+    closing.flush(undefined, this.#patience)
   }
 
   outboundEstablished(outbound: Outbound, early: Buffer | undefined): void {
@@ -317,14 +328,15 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     this.#connectTime = outbound.elapsed
     this.side.established(now)
     server.established(now)
-    table.set(this.side.slot, Field.PEER, server.slot)
+    if (this.#connectFlags & ConnectFlag.WANT_SOURCE) recordSource(table, server.slot, server.raw)
     const { spec } = this.#origin
     this.#forward = new Forward(this.#core, this, this.side, server, spec, outbound.route)
     const request = this.#input.view()
     this.#input.clear()
     this.#forward.start(request, early)
     // What came of the client may have been its end.
-    if (!this.#wantConnected || this.#mode !== Mode.FORWARD) return
+    const wanted = (this.#connectFlags & ConnectFlag.WANT_CONNECTED) !== 0
+    if (!wanted || this.#mode !== Mode.FORWARD) return
     const event = this.#event()
     event.peer = server.slot
     event.elapsed = outbound.elapsed
@@ -374,7 +386,6 @@ export class Client implements SideHandler, TlsHandshakeOwner {
 
   /** Asks policy about the ClientHello once it is there. It stays in the input. */
   #awaitHello(): void {
-    this.side.flags(ConnFlag.DATA_OPEN_PENDING, 0)
     const bytes = this.#input.view()
     const framed = this.#helloReader.goOn(bytes)
     if (framed.status !== undefined) {
@@ -465,6 +476,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     clearTimeout(this.#delay)
     if (opened) {
       this.#mode = Mode.HANDSHAKE
+      if (bit === Handshake.TLS) this.#skipTls()
       this.#pending.open()
       this.#recordPending()
     } else {
@@ -481,7 +493,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
   #connect(number: number, flags: number, tlvs: Uint8Array | undefined): void {
     this.#handshakesDone()
     this.#mode = Mode.CONNECTING
-    this.#wantConnected = (flags & ConnectFlag.WANT_CONNECTED) !== 0
+    this.#connectFlags = flags
     const route = this.#core.routes.get(number)
     const { slot } = this.side
     if (!route) {
@@ -493,10 +505,12 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     }
     this.#outbound = new Outbound(this.#core, this, slot, route, tlvs && Uint8Array.from(tlvs))
     this.#outbound.start()
+    this.#recordPeer(this.#outbound.side?.slot ?? -1)
   }
 
   #connectFailed(reason: number, errno: number, elapsed: number): void {
     this.#mode = Mode.SESSION
+    this.#recordPeer(-1)
     if (this.#pending.opened) {
       // No policy is there to try again.
       this.#beginClose(reason, errno, Abort.CLOSE).flush(undefined, this.#patience)
@@ -577,6 +591,27 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     this.#recordPending()
   }
 
+  /** The payload is what the client sends, without TLS. */
+  #skipTls(): void {
+    this.side.flags(ConnFlag.DATA_CONNECTED, ConnFlag.DATA_OPEN_PENDING)
+  }
+
+  /** From here on only what policy has sent goes out. Precondition: the close has begun. */
+  #lastChunk(): void {
+    const { side } = this
+    const { table } = this.#core.slots
+    side.flags(ConnFlag.LAST_CHUNK_STARTED | ConnFlag.LAST_CHUNK_PENDING, 0)
+    table.set(side.slot, Field.HANDSHAKES, Handshake.SEND_LAST_CHUNK)
+    side.raw.once('finish', () => {
+      side.flags(0, ConnFlag.LAST_CHUNK_PENDING)
+      table.set(side.slot, Field.HANDSHAKES, 0)
+    })
+  }
+
+  #recordPeer(slot: number): void {
+    this.#core.slots.table.set(this.side.slot, Field.PEER, slot)
+  }
+
   #recordPending(): void {
     this.#core.slots.table.set(this.side.slot, Field.HANDSHAKES, this.#pending.bits)
   }
@@ -621,6 +656,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     if (this.#mode !== Mode.CLOSING || !this.side.closed) return
     if (this.#outbound && !this.#outbound.closed) return
     this.#mode = Mode.CLOSED
+    this.#recordPeer(-1)
     const { clients, slots } = this.#core
     const { slot } = this.side
     const event = this.#event()

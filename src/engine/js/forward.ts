@@ -83,7 +83,7 @@ export class Forward implements SideHandler {
     if (client.eof) this.end(client)
     if (this.#ended) return
     if (server.socket.writableLength <= HIGH_WATER) client.resume()
-    else client.pause()
+    else client.holdBack()
     this.#inactivity.check()
   }
 
@@ -94,7 +94,7 @@ export class Forward implements SideHandler {
     const waiting = to.write(chunk)
     // A side that takes bytes is not silent.
     if (waiting === 0) to.activity = now
-    else if (waiting > HIGH_WATER) side.pause()
+    else if (waiting > HIGH_WATER) side.holdBack()
     if (this.#spoke !== BOTH_SPOKE) this.#speaks(side)
   }
 

@@ -9,7 +9,7 @@ import { checkSocksRequest, SocksClient } from '../../codec/socks.js'
 import { packReason } from '../../wire/reason.js'
 import { By, Code, ConnFlag, ConnState, Field, Handshake, Phase } from '../../wire/wire.js'
 import type { RouteSpec } from '../engine.js'
-import { addressesOf } from './addresses.js'
+import { addressesOf, recordDestination } from './addresses.js'
 import { Closing } from './closing.js'
 import type { Core } from './core.js'
 import { timer } from './core.js'
@@ -23,6 +23,9 @@ const NO_BYTES = Buffer.alloc(0)
 /** Between two tries to reach a unix socket that is full, in ms. */
 const FIRST_PAUSE = 5
 const LONGEST_PAUSE = 40
+
+/** Flags of a connection that begins. */
+const FRESH = ConnFlag.FD_ALLOCATED | ConnFlag.CTRL_INIT | ConnFlag.DATA_INIT
 
 /** Told by an outbound connection exactly once: established, or failed. Never during `start`. */
 export interface OutboundOwner {
@@ -105,6 +108,9 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
     this.#opened(slot, socket)
     table.set(slot, Field.OPENED_AT, this.#startedAt)
     table.set(slot, Field.PEER, this.#client)
+    const { address } = this.route
+    if (address.kind === 'unix') recordDestination(table, slot, '', 0)
+    else recordDestination(table, slot, address.ip, address.port)
     table.set(slot, Field.HANDSHAKES, this.#wantedHandshakes())
     this.#timer = timer(this.route.connectTimeout, () =>
       this.#fail(By.TIMEOUT, Code.CONNECT_TIMEOUT, 0),
@@ -115,8 +121,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
     const side = new Side(this.#core.slots.table, slot, socket, this)
     this.side = side
     side.state(ConnState.CONNECTING)
-    const set = ConnFlag.FD_ALLOCATED | ConnFlag.CTRL_INIT | this.#wantedSteps()
-    side.flags(set, ConnFlag.ERR | ConnFlag.CTRL_FAILED | ConnFlag.SHR | ConnFlag.SHW)
+    side.flags(FRESH | this.#wantedSteps(), 0)
     socket.once('connect', () => this.#connected(side))
   }
 
@@ -128,6 +133,9 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
     this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE)
     this.#again = timer(this.#pause, () => {
       this.#again = undefined
+      const { table } = this.#core.slots
+      // It begins anew, in the same record.
+      for (const field of [Field.STATE, Field.FLAGS, Field.CLOSE_OPS]) table.set(slot, field, 0)
       this.#opened(slot, netConnect(connectOptions(this.route)))
     })
   }
@@ -245,6 +253,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
 
   #established(early: Buffer | undefined): void {
     clearTimeout(this.#timer)
+    this.side?.flags(ConnFlag.DATA_CONNECTED, 0)
     this.elapsed = this.#core.now() - this.#startedAt
     this.#owner.outboundEstablished(this, early)
   }
@@ -273,10 +282,11 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
     if (!side || this.#failure || this.#aborted) return
     const refused = this.#context?.refusal(tls)
     if (refused) {
+      side.fail(ConnFlag.DATA_FAILED)
       this.#fail(By.SERVER, refused, 0)
       return
     }
-    side.flags(ConnFlag.DATA_CONNECTED, ConnFlag.DATA_OPEN_PENDING)
+    side.flags(0, ConnFlag.DATA_OPEN_PENDING)
     this.#doneWith(side, Handshake.TLS_OUT)
     const certificate = this.#context?.certificateOf(tls) ?? NO_BYTES
     const verified = (this.#context?.spec.verify ?? false) && tls.authorized
@@ -293,6 +303,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
   tlsFailed(error: NodeJS.ErrnoException | undefined): void {
     // Node says so of a close_notify; a RST is told by the raw socket.
     const ended = !error || error.code === 'ECONNRESET'
+    if (!ended) this.side?.fail(ConnFlag.DATA_FAILED)
     const { by, code, errno } = ended ? ABORTED : streamFailure(error, By.SERVER)
     this.#fail(by, code, errno)
   }

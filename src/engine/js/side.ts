@@ -10,7 +10,7 @@ import type { Socket } from 'node:net'
 import { constants } from 'node:os'
 import type { TLSSocket } from 'node:tls'
 import type { ConnectionTable } from '../../wire/table.js'
-import { CloseOp, ConnFlag, ConnState, Field } from '../../wire/wire.js'
+import { CloseOp, ConnFlag, ConnNext, ConnState, Field } from '../../wire/wire.js'
 import { timer } from './core.js'
 import { type MakeTls, type TlsHandshakeOwner, TlsLayer, type TlsLayerEvents } from './tls-layer.js'
 import { tlsError } from './tls-names.js'
@@ -28,13 +28,18 @@ export interface SideHandler {
 
 const CLOSE_WANTED = CloseOp.DSHR | CloseOp.DSHW | CloseOp.CSHR | CloseOp.CSHW
 const CLOSE_DONE = CloseOp.DSHR_DONE | CloseOp.DSHW_DONE | CloseOp.CSHR_DONE | CloseOp.CSHW_DONE
-const SHUT_READ = ConnFlag.SHR | ConnFlag.CTRL_SHUTR | ConnFlag.DATA_SHUTR
-const SHUT_WRITE = ConnFlag.SHW | ConnFlag.CTRL_SHUTW | ConnFlag.DATA_SHUTW
-const PAYLOAD_READY =
-  ConnFlag.CTRL_HANDLERS_DONE |
-  ConnFlag.DATA_INIT |
-  ConnFlag.DATA_CONNECTED |
-  ConnFlag.DATA_HANDLERS_DONE
+const DATA_SHUT_READ = ConnFlag.SHR | ConnFlag.DATA_SHUTR
+const DATA_SHUT_WRITE = ConnFlag.SHW | ConnFlag.DATA_SHUTW
+const SHUT = DATA_SHUT_READ | DATA_SHUT_WRITE | ConnFlag.CTRL_SHUTR | ConnFlag.CTRL_SHUTW
+const HANDLERS_DONE = ConnFlag.CTRL_HANDLERS_DONE | ConnFlag.DATA_HANDLERS_DONE
+/** What may follow each state. */
+const NEXT = [
+  ConnNext.CLOSED,
+  ConnNext.ACCEPTED,
+  ConnNext.CONNECTING,
+  ConnNext.ESTABLISHED,
+  ConnNext.ERROR,
+]
 
 /** Longest wait for the FIN behind a close_notify, or for an alert to leave, in ms. */
 const TLS_LINGER = 2000
@@ -83,18 +88,22 @@ export class Side {
     })
     socket.on('end', () => {
       if (!this.shut && hasLostPeer(socket)) socket.destroy(resetError())
-      else if (this.#tls) this.#tls.receiveEnd()
-      else this.#ended()
+      else if (this.#tls) {
+        if (this.eof) this.#socketEnded()
+        this.#tls.receiveEnd()
+      } else this.#ended()
     })
     socket.on('finish', () => {
-      this.closeOps(CloseOp.DSHW_DONE | CloseOp.CSHW_DONE)
-      this.flags(SHUT_WRITE, ConnFlag.WANT_WRITE)
+      this.#dataFinished()
+      this.closeOps(CloseOp.CSHW | CloseOp.CSHW_DONE)
+      this.flags(ConnFlag.CTRL_SHUTW, 0)
     })
     socket.on('drain', () => {
       if (!this.#tls) this.handler.drain(this)
     })
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.error ??= error
+      this.fail(ConnFlag.CTRL_FAILED)
     })
     socket.on('close', () => this.#rawClosed())
   }
@@ -146,6 +155,7 @@ export class Side {
       tlsBroken: (error) => {
         this.#broken = true
         this.error ??= error
+        this.fail(ConnFlag.DATA_FAILED)
         // The alert that OpenSSL wrote leaves before the close.
         if (this.raw.destroyed) this.#tls?.tls.destroy()
         else this.raw.destroySoon()
@@ -230,14 +240,19 @@ export class Side {
   pause(): void {
     if (!this.reading) return
     this.reading = false
-    this.flags(0, ConnFlag.WANT_READ)
     this.socket.pause()
+  }
+
+  /** As `pause`, because the other side of its session takes no more. */
+  holdBack(): void {
+    this.flags(ConnFlag.HELD_BACK, 0)
+    this.pause()
   }
 
   resume(): void {
     if (this.reading) return
     this.reading = true
-    this.flags(ConnFlag.WANT_READ, 0)
+    this.flags(0, ConnFlag.HELD_BACK)
     this.socket.resume()
   }
 
@@ -268,11 +283,19 @@ export class Side {
   established(clock: number): void {
     this.state(ConnState.ESTABLISHED)
     this.#table.set(this.slot, Field.ESTABLISHED_AT, clock)
-    this.flags(PAYLOAD_READY, 0)
+    this.flags(HANDLERS_DONE, 0)
   }
 
-  state(state: number): void {
-    this.#table.set(this.slot, Field.STATE, state)
+  /** Takes a step of the table of states; another one changes nothing. */
+  state(next: number): void {
+    const now = this.#table.get(this.slot, Field.STATE)
+    if ((NEXT[now] as number) & (1 << next)) this.#table.set(this.slot, Field.STATE, next)
+  }
+
+  /** An operation on the socket failed, or TLS did. `layer`: CTRL_FAILED or DATA_FAILED. */
+  fail(layer: number): void {
+    this.flags(layer | ConnFlag.ERR, 0)
+    this.state(ConnState.ERROR)
   }
 
   flags(set: number, clear: number): void {
@@ -292,10 +315,22 @@ export class Side {
 
   #ended(): void {
     this.eof = true
-    const { DSHR, CSHR, DSHR_DONE, CSHR_DONE } = CloseOp
-    this.closeOps(DSHR | CSHR | DSHR_DONE | CSHR_DONE)
-    this.flags(SHUT_READ, ConnFlag.WANT_READ)
+    this.closeOps(CloseOp.DSHR | CloseOp.CSHR | CloseOp.DSHR_DONE)
+    this.flags(DATA_SHUT_READ, 0)
+    if (this.raw.readableEnded) this.#socketEnded()
     this.handler.end(this)
+  }
+
+  /** Payload has ended, and the FIN is there: with TLS it may come later, or never. */
+  #socketEnded(): void {
+    this.closeOps(CloseOp.CSHR_DONE)
+    this.flags(ConnFlag.CTRL_SHUTR, 0)
+  }
+
+  /** The end of what is sent has left the data layer. */
+  #dataFinished(): void {
+    this.closeOps(CloseOp.DSHW | CloseOp.DSHW_DONE)
+    this.flags(DATA_SHUT_WRITE, 0)
   }
 
   /** The payload is that of `tls` from here on. */
@@ -306,6 +341,7 @@ export class Side {
       if (!this.error) this.#ended()
     })
     tls.on('drain', () => this.handler.drain(this))
+    tls.on('finish', () => this.#dataFinished())
     tls.on('close', () => {
       if (this.raw.destroyed) return
       // Both ways are shut; the raw socket closes with the peer's FIN.
@@ -348,12 +384,8 @@ export class Side {
   #closed(): void {
     this.closed = true
     this.closeOps(CLOSE_WANTED | CLOSE_DONE)
-    const failed = this.error ? ConnFlag.ERR | ConnFlag.CTRL_FAILED : 0
-    this.flags(
-      SHUT_READ | SHUT_WRITE | failed,
-      ConnFlag.WANT_READ | ConnFlag.WANT_WRITE | ConnFlag.FD_ALLOCATED,
-    )
-    this.state(this.error ? ConnState.ERROR : ConnState.CLOSED)
+    this.flags(SHUT, ConnFlag.HELD_BACK | ConnFlag.FD_ALLOCATED)
+    this.state(ConnState.CLOSED)
     this.handler.gone(this)
   }
 }

@@ -1,7 +1,7 @@
 /** Slots of the connection table: allocation, generations, and the record of each connection. */
 
 import { ConnectionTable } from '../../wire/table.js'
-import { ConnState, Field, Layout } from '../../wire/wire.js'
+import { Field, Layout } from '../../wire/wire.js'
 
 const WORDS = Layout.CONNECTION_WORDS
 const LAST_GENERATION = 0x7fffffff
@@ -43,7 +43,6 @@ export class Slots {
   release(slot: number): void {
     const generation = this.table.generation(slot)
     this.table.set(slot, Field.GENERATION, generation === LAST_GENERATION ? 1 : generation + 1)
-    this.table.set(slot, Field.STATE, ConnState.CLOSED)
     this.#free.push(slot)
   }
 

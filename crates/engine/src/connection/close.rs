@@ -18,6 +18,15 @@ use super::{Connection, data};
 use crate::stream::buffer::BufferPool;
 use crate::stream::forward::Mover;
 
+/// Close operations of a connection whose descriptor is closed: all wanted, all done.
+const CLOSED_OPS: i32 = 0xff;
+/// What they leave in the flags.
+const CLOSED_FLAGS: i32 = conn_flag::SHR
+    | conn_flag::SHW
+    | conn_flag::DATA_SHUTR
+    | conn_flag::DATA_SHUTW
+    | conn_flag::CTRL_SHUTR
+    | conn_flag::CTRL_SHUTW;
 /// Distance between a wanted bit and its done bit.
 const DONE: i32 = 4;
 
@@ -40,19 +49,19 @@ impl Connection {
         if self.wants(close_op::DSHW)
             && (!self.output.is_open() || drained && data::notify(self, buffers))
         {
-            self.done(close_op::DSHW, conn_flag::DATA_SHUTW);
+            self.done(close_op::DSHW, conn_flag::DATA_SHUTW | conn_flag::SHW);
         }
         if self.wants(close_op::DSHR) {
-            self.done(close_op::DSHR, conn_flag::DATA_SHUTR);
+            self.done(close_op::DSHR, conn_flag::DATA_SHUTR | conn_flag::SHR);
         }
-        if self.wants(close_op::CSHR) && self.close_ops & close_op::DSHR_DONE != 0 {
-            self.done(close_op::CSHR, conn_flag::CTRL_SHUTR | conn_flag::SHR);
+        if self.wants(close_op::CSHR) && self.socket_ended() {
+            self.done(close_op::CSHR, conn_flag::CTRL_SHUTR);
         }
         if self.wants(close_op::CSHW) && self.close_ops & close_op::DSHW_DONE != 0 {
             if self.output.is_open() {
                 self.shut(Shutdown::Write);
             }
-            self.done(close_op::CSHW, conn_flag::CTRL_SHUTW | conn_flag::SHW);
+            self.done(close_op::CSHW, conn_flag::CTRL_SHUTW);
             self.output.shut();
         }
         let both = close_op::CSHR_DONE | close_op::CSHW_DONE;
@@ -61,10 +70,9 @@ impl Connection {
 
     /// Closes data, ctrl and fd at once, whatever waits, and gives back what was lent.
     pub fn close(&mut self, mover: &mut Mover) {
-        self.want_shutr();
-        self.want_shutw();
         self.output.shut();
-        self.run_close_steps(true, &mut mover.buffers);
+        self.close_ops = CLOSED_OPS;
+        self.flags |= CLOSED_FLAGS;
         self.input.release(mover);
         if let Some(extra) = &mut self.extra {
             mover.buffers.give_back(&mut extra.out);
@@ -73,8 +81,17 @@ impl Connection {
             tls.release(&mut mover.buffers);
         }
         self.fd = None;
-        self.flags &= !(conn_flag::FD_ALLOCATED | conn_flag::WANT_READ | conn_flag::WANT_WRITE);
-        self.state = conn_state::CLOSED;
+        self.flags &= !(conn_flag::FD_ALLOCATED | conn_flag::HELD_BACK);
+        self.set_state(conn_state::CLOSED);
+    }
+
+    /// The peer's FIN was told, or its reset. With TLS the payload may have ended before,
+    /// by close_notify, and nothing is read behind that.
+    fn socket_ended(&self) -> bool {
+        self.tls.as_ref().is_none_or(|tls| tls.fin)
+            || self.ready.has_fin()
+            || self.ready.has_hangup()
+            || self.flags & conn_flag::CTRL_FAILED != 0
     }
 
     /// The end of the data layer is wanted and has not left yet: payload or

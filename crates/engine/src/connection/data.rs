@@ -111,6 +111,7 @@ pub fn cost(source: &Connection, before: u32) -> usize {
 /// Takes the consequences of a read that failed.
 pub fn read_failed(source: &mut Connection, error: Errno, buffers: &mut BufferPool) {
     source.ready.read_blocks();
+    source.fail(error);
     let (code, errno) = explain(source, error, buffers);
     source.input.fail(code, errno);
 }
@@ -119,6 +120,7 @@ pub fn read_failed(source: &mut Connection, error: Errno, buffers: &mut BufferPo
 /// may still be read; but the kernel tells of a reset once, so that the end which
 /// a read finds behind it is no FIN. With EPIPE the FIN came first.
 pub fn write_failed(target: &mut Connection, error: Errno) -> Errno {
+    target.fail(error);
     target.output.fail();
     if error != Errno::PIPE {
         target.input.doom();
@@ -215,6 +217,11 @@ pub fn handshake(connection: &mut Connection, buffers: &mut BufferPool) -> Hands
         connection.ready.more_to_read();
     }
     connection.tls = Some(tls);
+    match outcome {
+        Handshaking::Broken(error) => connection.fail(error),
+        Handshaking::Failed(_) => connection.fail(TLS_FAILED),
+        Handshaking::Done | Handshaking::Waiting | Handshaking::Aborted => {}
+    }
     outcome
 }
 

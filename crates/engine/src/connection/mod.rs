@@ -12,18 +12,29 @@ pub mod slots;
 use std::sync::Arc;
 
 use rustix::fd::OwnedFd;
+use rustix::io::Errno;
 use rustix::net::Shutdown;
 use sluice_wire::flags::{conn_flag, step};
 use sluice_wire::handshakes::handshake;
-use sluice_wire::states::conn_state;
+use sluice_wire::states::{conn_next, conn_state};
 
 use crate::handshake::{client_hello, socks};
 use crate::route::Route;
 use crate::stream::buffer::Buffer;
+use crate::sys;
 use crate::tls::layer::Tls;
 
 use direction::{Input, Output};
 use ready::Ready;
+
+/// What may follow each state.
+const NEXT: [i32; 5] = [
+    conn_next::CLOSED,
+    conn_next::ACCEPTED,
+    conn_next::CONNECTING,
+    conn_next::ESTABLISHED,
+    conn_next::ERROR,
+];
 
 /// No slot.
 pub const NONE: u32 = u32::MAX;
@@ -153,8 +164,8 @@ pub struct Connection {
     pub handshakes: i32,
     /// Handshake bits that TypeScript has answered.
     pub answered: i32,
-    /// `conn_state`.
-    pub state: i32,
+    /// `conn_state`; changed by [`Connection::set_state`] alone.
+    state: i32,
     /// Reason word; the first one stays.
     pub reason: i32,
     /// errno behind the reason.
@@ -308,7 +319,46 @@ impl Connection {
             self.reason = reason;
             self.errno = errno;
         }
-        self.flags |= conn_flag::ERR;
+    }
+
+    /// `conn_state`.
+    #[must_use]
+    pub fn state(&self) -> i32 {
+        self.state
+    }
+
+    /// Takes a step of the table of states; another one changes nothing. So what has
+    /// failed stays failed behind its close.
+    pub fn set_state(&mut self, next: i32) {
+        if NEXT[self.state as usize] & 1 << next != 0 {
+            self.state = next;
+        }
+    }
+
+    /// An operation on the socket failed, or TLS did.
+    pub fn fail(&mut self, error: Errno) {
+        let layer = if error == data::TLS_FAILED {
+            conn_flag::DATA_FAILED
+        } else {
+            conn_flag::CTRL_FAILED
+        };
+        self.flags |= layer | conn_flag::ERR;
+        self.set_state(conn_state::ERROR);
+    }
+
+    /// The error that the kernel keeps for the socket; with one the connection has failed.
+    pub fn take_error(&mut self) -> Option<Errno> {
+        let error = self.fd.as_ref().and_then(sys::take_error)?;
+        self.fail(error);
+        Some(error)
+    }
+
+    /// Says whether nothing is read from it because of the other side.
+    pub fn hold_back(&mut self, held: bool) {
+        self.flags &= !conn_flag::HELD_BACK;
+        if held {
+            self.flags |= conn_flag::HELD_BACK;
+        }
     }
 
     /// Sets a two-bit step, given its low bit.
@@ -361,6 +411,57 @@ mod tests {
         connection.set_step(low, step::COMPLETED);
         assert!(!connection.step_pending(low));
         assert_eq!(connection.flags, conn_flag::PROXY_OUT_STARTED);
+    }
+
+    #[test]
+    fn states_take_the_steps_of_the_table_and_no_others() {
+        let all = [
+            conn_state::CLOSED,
+            conn_state::ACCEPTED,
+            conn_state::CONNECTING,
+            conn_state::ESTABLISHED,
+            conn_state::ERROR,
+        ];
+        let steps = all.iter().flat_map(|&from| all.map(|to| (from, to)));
+        let taken: Vec<(i32, i32)> = steps
+            .filter(|&(from, to)| {
+                let mut connection = Connection::empty();
+                connection.state = from;
+                connection.set_state(to);
+                from != to && connection.state() == to
+            })
+            .collect();
+        let [closed, accepted, connecting, established, error] = all;
+        assert_eq!(
+            taken,
+            [
+                (closed, accepted),
+                (closed, connecting),
+                (accepted, closed),
+                (accepted, established),
+                (accepted, error),
+                (connecting, closed),
+                (connecting, established),
+                (connecting, error),
+                (established, closed),
+                (established, error),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_failure_names_its_layer_and_outlives_the_close() {
+        for (error, layer) in [
+            (Errno::CONNRESET, conn_flag::CTRL_FAILED),
+            (data::TLS_FAILED, conn_flag::DATA_FAILED),
+        ] {
+            let mut connection = Connection::empty();
+            connection.set_state(conn_state::ACCEPTED);
+            connection.fail(error);
+            assert_eq!(connection.flags, layer | conn_flag::ERR);
+            connection.close(&mut crate::stream::forward::Mover::new(Arc::default()));
+            assert_eq!(connection.state(), conn_state::ERROR);
+        }
     }
 
     #[test]

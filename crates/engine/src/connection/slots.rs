@@ -133,7 +133,7 @@ impl Slots {
         let slot = u32::try_from(slot).ok()?;
         let connection = self.connections.get(slot as usize)?;
         (connection.generation == generation
-            && connection.state != sluice_wire::states::conn_state::CLOSED)
+            && connection.state() != sluice_wire::states::conn_state::CLOSED)
             .then_some(slot)
     }
 
@@ -156,7 +156,7 @@ impl Slots {
         let connection = self.get(slot);
         let base = self.base(slot);
         let put = |field: i32, value: i32| self.table.put(base + field as usize, value);
-        put(field::STATE, connection.state);
+        put(field::STATE, connection.state());
         put(field::FLAGS, connection.flags);
         put(field::CLOSE_OPS, connection.close_ops);
         put(field::HANDSHAKES, connection.handshakes);
@@ -311,13 +311,13 @@ mod tests {
     fn a_stale_handle_finds_nothing() {
         let (_backing, mut slots) = slots(4);
         let slot = slots.take().expect("slot");
-        slots.get_mut(slot).state = conn_state::ACCEPTED;
+        slots.get_mut(slot).set_state(conn_state::ACCEPTED);
         let generation = slots.get(slot).generation;
         assert_eq!(slots.find(slot as i32, generation), Some(slot));
         slots.free(slot, None);
         assert_eq!(slots.find(slot as i32, generation), None);
         let again = slots.take().expect("slot");
-        slots.get_mut(again).state = conn_state::ACCEPTED;
+        slots.get_mut(again).set_state(conn_state::ACCEPTED);
         assert_eq!(again, slot);
         assert_eq!(slots.find(slot as i32, generation), None);
         assert_eq!(slots.find(-1, 1), None);

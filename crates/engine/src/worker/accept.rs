@@ -289,13 +289,12 @@ impl Worker {
         connection.mode = Mode::Handshake;
         connection.listener = listener.id;
         connection.handshakes = spec.handshakes | handshake::ACCEPT_SESSION;
-        connection.state = conn_state::ACCEPTED;
+        connection.set_state(conn_state::ACCEPTED);
         connection.flags = conn_flag::FD_ALLOCATED
             | conn_flag::CTRL_INIT
             | conn_flag::CTRL_CONNECTED
             | conn_flag::DATA_INIT
-            | conn_flag::DATA_CONNECTED
-            | conn_flag::WANT_READ;
+            | conn_flag::DATA_CONNECTED;
         if spec.handshakes & handshake::ACCEPT_PROXY != 0 {
             connection.set_step(conn_flag::PROXY_IN_STARTED, step::WANTED);
         }
@@ -381,7 +380,8 @@ impl Worker {
             if self.slots.find(slot as i32, generation).is_none() {
                 continue;
             }
-            let connection = self.slots.get(slot);
+            let connection = self.slots.get_mut(slot);
+            connection.fail(error);
             let (code, errno) = (sys::code_of(error), error.raw_os_error());
             let client = match connection.side {
                 Side::Client => slot,

@@ -22,7 +22,7 @@ impl Worker {
         let connection = self.slots.get_mut(slot);
         connection.mode = Mode::Applet;
         connection.handshakes = 0;
-        connection.state = conn_state::ESTABLISHED;
+        connection.set_state(conn_state::ESTABLISHED);
         connection.flags |= conn_flag::CTRL_HANDLERS_DONE | conn_flag::DATA_HANDLERS_DONE;
         connection.established_at = now;
         connection.last_io = now;
@@ -60,8 +60,8 @@ impl Worker {
                 }
                 if connection.extra().fin {
                     connection.want_shutw();
-                    connection.run_close_steps(empty, &mut self.mover.buffers);
                 }
+                connection.run_close_steps(empty, &mut self.mover.buffers);
                 if !empty || connection.owes_end() {
                     self.watch(slot, Watch::ReadWrite);
                 }
@@ -107,7 +107,7 @@ impl Worker {
         }
         if connection.ready.has_hangup()
             && !connection.input.ended()
-            && let Some(error) = connection.fd.as_ref().and_then(sys::take_error)
+            && let Some(error) = connection.take_error()
         {
             // The applet does not read, so that no read tells of the reset.
             return self.applet_failed(slot, sys::code_of(error), error.raw_os_error());

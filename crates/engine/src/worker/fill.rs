@@ -39,7 +39,11 @@ impl Worker {
                 }
                 Got::Records => {}
                 Got::Nothing => return Filled::Waits,
-                Got::End => return Filled::Ended,
+                Got::End => {
+                    connection.want_shutr();
+                    connection.run_close_steps(false, buffers);
+                    return Filled::Ended;
+                }
             }
             spent += data::cost(connection, before);
         }

@@ -313,7 +313,7 @@ impl Worker {
         if !connection.ready.has_hangup() && !leaves {
             return;
         }
-        let error = connection.fd.as_ref().and_then(sys::take_error);
+        let error = connection.take_error();
         if error.is_none() && !leaves && !data::is_drained(connection) {
             // A unix socket whose peer has closed behind what it sent: that is a FIN.
             return;

@@ -571,7 +571,7 @@ impl Worker {
         for slot in 0..self.slots.used() {
             let connection = self.slots.get_mut(slot);
             if connection.side == Side::Client
-                && connection.state != sluice_wire::states::conn_state::CLOSED
+                && connection.state() != sluice_wire::states::conn_state::CLOSED
             {
                 connection.blame(reason(by::PROXY, phase::CLOSE, code::SHUTDOWN), 0);
                 self.end(slot);

@@ -1,5 +1,7 @@
 //! Outgoing connections: the connect and the handshakes that follow it.
 
+use std::net::SocketAddr;
+
 use rustix::io::Errno;
 use sluice_wire::commands::connect_flag;
 use sluice_wire::errors::{by, code, phase, reason};
@@ -16,7 +18,7 @@ use crate::connection::ready::Ready;
 use crate::connection::{Deadline, Mode, NONE, Side, Watch};
 use crate::handshake::proxy_in::Endpoint;
 use crate::handshake::{proxy_out, socks};
-use crate::route::SendProxy;
+use crate::route::{Destination, SendProxy};
 use crate::sys;
 
 /// Milliseconds after which an established session lasts: only then its server's
@@ -62,19 +64,16 @@ impl Worker {
         connection.fd = Some(socket);
         connection.side = Side::Server;
         connection.mode = Mode::Connecting;
-        connection.state = conn_state::CONNECTING;
+        connection.set_state(conn_state::CONNECTING);
         connection.connect_flags = flags;
         connection.opened_at = now;
         connection.last_io = now;
         connection.ready = Ready::connecting();
         connection.peer = client;
-        connection.unix = matches!(route.destination, crate::route::Destination::Unix(_));
+        connection.unix = matches!(route.destination, Destination::Unix(_));
         connection.nodelay = connection.unix;
         connection.handshakes = handshake::L4_CONNECT;
-        connection.flags = conn_flag::FD_ALLOCATED
-            | conn_flag::CTRL_INIT
-            | conn_flag::DATA_INIT
-            | conn_flag::WANT_WRITE;
+        connection.flags = conn_flag::FD_ALLOCATED | conn_flag::CTRL_INIT | conn_flag::DATA_INIT;
         if route.socks.is_some() {
             connection.handshakes |= handshake::SOCKS;
             connection.set_step(conn_flag::SOCKS_STARTED, step::WANTED);
@@ -110,9 +109,19 @@ impl Worker {
                 self.watch(server, Watch::ReadWrite);
             }
             self.watch(client, Watch::Read);
-            self.slots.mirror_open(server, None, None);
+            self.mirror_server(server, None);
             self.slots.mirror(client);
         }
+    }
+
+    /// Writes a server's record; `source` is our own address, where somebody wants it.
+    fn mirror_server(&self, server: u32, source: Option<SocketAddr>) {
+        let route = self.slots.get(server).route.as_ref();
+        let destination = route.and_then(|route| match route.destination {
+            Destination::Tcp(address) => Some(address),
+            Destination::Unix(_) => None,
+        });
+        self.slots.mirror_open(server, source, destination);
     }
 
     /// Reads what the client has sent already, so that it can follow the
@@ -169,7 +178,7 @@ impl Worker {
                         return;
                     }
                     let error = if connection.ready.has_hangup() {
-                        connection.fd.as_ref().and_then(sys::take_error)
+                        connection.take_error()
                     } else {
                         None
                     };
@@ -320,7 +329,7 @@ impl Worker {
         let done = conn_flag::CTRL_HANDLERS_DONE | conn_flag::DATA_HANDLERS_DONE;
         let (source, target) = self.slots.pair(client, server);
         for connection in [&mut *source, &mut *target] {
-            connection.state = conn_state::ESTABLISHED;
+            connection.set_state(conn_state::ESTABLISHED);
             connection.mode = Mode::Stream;
             connection.established_at = now;
             connection.last_io = now;
@@ -328,11 +337,15 @@ impl Worker {
             // Handshakes are over: an idle session keeps nothing of theirs.
             connection.extra = None;
         }
-        target.flags |=
-            conn_flag::CTRL_CONNECTED | conn_flag::DATA_CONNECTED | conn_flag::WANT_READ;
-        target.flags &= !conn_flag::WANT_WRITE;
+        target.flags |= conn_flag::CTRL_CONNECTED | conn_flag::DATA_CONNECTED;
         let elapsed = (now - target.opened_at) as i32;
         let wanted = target.connect_flags & connect_flag::WANT_CONNECTED != 0;
+        let local = match &target.fd {
+            Some(fd) if target.connect_flags & connect_flag::WANT_SOURCE != 0 => {
+                sys::local_address(fd)
+            }
+            _ => None,
+        };
         // The connect may have left bytes of a handshake's answer behind.
         let answered = target.input.holds() || target.ready.reads();
         let probes = target.route.as_ref().is_some_and(|route| route.probes());
@@ -341,7 +354,7 @@ impl Worker {
         if probes {
             self.timers.schedule(client, now + LASTING);
         }
-        self.slots.mirror_open(server, None, None);
+        self.mirror_server(server, local);
         self.slots.mirror(client);
         if wanted {
             self.emit(event::CONNECTED, client, [server as i32, elapsed, 0, 0, 0]);

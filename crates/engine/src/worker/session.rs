@@ -52,7 +52,7 @@ impl Worker {
             self.run_again(client);
         }
         let after = self.standing(client, server);
-        if after.shut != before.shut {
+        if after.flags != before.flags {
             self.slots.mirror(client);
             self.slots.mirror(server);
         } else {
@@ -69,7 +69,7 @@ impl Worker {
     fn standing(&self, client: u32, server: u32) -> Standing {
         let (source, target) = (self.slots.get(client), self.slots.get(server));
         Standing {
-            shut: source.flags | target.flags,
+            flags: (source.flags, target.flags),
             held: (target.holds_back(source), source.holds_back(target)),
             tunnel: is_tunnel(source, target),
         }
@@ -93,6 +93,8 @@ impl Worker {
                 break (up, down);
             }
         };
+        source.hold_back(target.holds_back(source) && !source.input.ended());
+        target.hold_back(source.holds_back(target) && !target.input.ended());
         // While it was held back it could not be active: its time starts again.
         if source.traffic != before.0 || (held.0 && !target.holds_back(source)) {
             source.last_io = now;
@@ -130,8 +132,8 @@ impl Worker {
             return self.end(client);
         }
         let server = self.slots.get(client).peer;
-        self.slots.mirror_bytes(client);
-        self.slots.mirror_bytes(server);
+        self.slots.mirror(client);
+        self.slots.mirror(server);
         self.watch_both(client, server, flows);
         // Nothing tells of an acknowledgement, nor of a read.
         self.set_deadline(client, Deadline::Cut, now + crate::timer::TICK);
@@ -219,7 +221,7 @@ fn note_reset(connection: &mut Connection, other: &Connection) {
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Standing {
     /// Flags of both: a change of SHR or SHW is one.
-    shut: i32,
+    flags: (i32, i32),
     /// The client, and the server, is not read from: what it sent waits for the other.
     held: (bool, bool),
     /// Both have sent payload.

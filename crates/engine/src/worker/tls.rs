@@ -106,6 +106,7 @@ impl Worker {
                 return false;
             }
             Err(error) => {
+                self.slots.get_mut(slot).fail(error);
                 self.end_in_tls(slot, sys::code_of(error), error.raw_os_error());
                 return false;
             }
@@ -120,7 +121,7 @@ impl Worker {
         let connection = self.slots.get_mut(slot);
         if bytes == 0 || connection.ready.has_fin() {
             // What came before a reset is still there to be read.
-            let error = connection.fd.as_ref().and_then(sys::take_error);
+            let error = connection.take_error();
             let code = error.map_or(code::ABORTED, sys::code_of);
             self.end_in_tls(slot, code, error.map_or(0, Errno::raw_os_error));
             return false;
@@ -230,9 +231,11 @@ impl Worker {
                     let _ = rustix::net::sockopt::set_tcp_nodelay(fd, true);
                     connection.nodelay = true;
                 }
+                self.slots.mirror(slot);
                 true
             }
             Err(failure) => {
+                connection.fail(data::TLS_FAILED);
                 connection.blame(reason(by::PROXY, phase::TLS, failure.code), 0);
                 self.end(slot);
                 false
@@ -314,7 +317,6 @@ impl Worker {
                     bytes
                 });
                 connection.errno = failure.alert;
-                connection.flags |= conn_flag::ERR | conn_flag::DATA_FAILED;
                 // The alert is the last chunk: it must arrive, although unread
                 // records would turn the close into a reset.
                 self.start_last_chunk(slot, &alert, reason);
@@ -341,6 +343,7 @@ impl Worker {
                     connection.tls = Some(Box::new(tls));
                 }
                 Err(failure) => {
+                    connection.fail(data::TLS_FAILED);
                     self.fail_connect(client, by::PROXY, failure.code, 0);
                     return false;
                 }
