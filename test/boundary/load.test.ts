@@ -48,9 +48,9 @@ boundaryTest('a file that is something else is told apart', async () => {
 function bundle(folder: string, url: string): string {
   const dist = new URL('../../../dist/', import.meta.url)
   const path = join(folder, 'bundle.mjs')
-  const text = readFileSync(new URL('engine/native/load.js', dist), 'utf8')
-    .replace("'../../errors.js'", `'${new URL('errors.js', dist)}'`)
-    .replace("'../wire.js'", `'${new URL('engine/wire.js', dist)}'`)
+  const loader = new URL('engine/native/load.js', dist)
+  const text = readFileSync(loader, 'utf8')
+    .replace(/from '(\.[^']+)'/g, (_, from) => `from '${new URL(from, loader)}'`)
     .replaceAll('import.meta.url', url)
   const use =
     'try { console.log(loadBinding().wireVersion()) } catch (e) { console.log(e.message) }'
