@@ -102,6 +102,7 @@ export class Side {
       if (!this.#tls) this.handler.drain(this)
     })
     socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (this.#isOver(error)) return
       this.error ??= error
       this.fail(ConnFlag.CTRL_FAILED)
     })
@@ -370,6 +371,15 @@ export class Side {
     if (value >= 0x1_0000_0000) {
       this.#table.set(this.slot, field + 1, Math.floor(value / 0x1_0000_0000))
     }
+  }
+
+  /**
+   * The peer ended TLS and closed, and all that it will not read is our own close_notify, which
+   * unix sockets refuse at once: nothing of the session is lost.
+   */
+  #isOver({ code }: NodeJS.ErrnoException): boolean {
+    if (code !== 'EPIPE' || !this.secured || !this.eof || this.truncated) return false
+    return this.shut && this.socket.writableLength === 0
   }
 
   /** Bytes that are dropped unsent do not count as sent. */
