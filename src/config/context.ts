@@ -1,15 +1,9 @@
 /** What the resolvers of the sections share. */
 
-import { parseDuration } from '../base/units.js'
+import type { Checked } from '../options/section.js'
+import type { Config } from '../options/written.js'
 import type { Applet } from '../policy/applet.js'
 import type { Issues } from './issues.js'
-import type { Config } from './types.js'
-
-/**
- * A value after the shape check: what was wrong in it is undefined now, even
- * where the type requires it.
- */
-export type Checked<T> = { [K in keyof T]?: T[K] | undefined }
 
 /** Entries of a section that survived the shape check. */
 export function entries<T>(section: Record<string, T> | undefined): [string, Checked<T>][] {
@@ -39,17 +33,6 @@ export interface Context {
 export function namedApplet(context: Context, name: string): Applet | undefined {
   const applets = context.config.applets
   return applets && Object.hasOwn(applets, name) ? applets[name] : undefined
-}
-
-/** The first of `values` that is set, in ms. Preconditions: the shape check has passed them. */
-export function ms(...values: (string | undefined)[]): number | undefined {
-  const text = values.find((value) => value !== undefined)
-  return text === undefined ? undefined : parseDuration(text)
-}
-
-/** Default of a FIN time-out, in ms: `fallback`, at most the side's other time-out, and off where that is. */
-export function finTimeout(idle: number, fallback: string): number {
-  return Math.min(idle, parseDuration(fallback))
 }
 
 /** Names end up in logs, metrics and file names. */

@@ -7,10 +7,10 @@ import { z } from 'zod'
 import type { ConfigIssue } from '../base/errors.js'
 import { editDistance, suggest } from '../base/suggest.js'
 import { show } from '../base/units.js'
-import { anyOf, type FieldMeta, type LeafParams, REQUIRED } from './fields.js'
-import { foreignWord } from './foreign.js'
-import { BROKEN_APPLET } from './policy-schema.js'
-import { sectionsOf, unwrap } from './sections.js'
+import { foreignWord } from '../options/foreign.js'
+import { BROKEN_APPLET } from '../options/policy.js'
+import { placesOf, unwrap } from '../options/tree.js'
+import { anyOf, type LeafParams, type Meta, REQUIRED } from '../options/type.js'
 
 export type Path = readonly (string | number)[]
 
@@ -143,7 +143,7 @@ type Homes = (key: string) => string[]
 /** Sections that have a key, for one that stands somewhere else. */
 function homesIn(schema: z.ZodType): Homes {
   return (key) =>
-    sectionsOf(schema).flatMap(({ path, object }) =>
+    placesOf(schema).flatMap(({ path, object }) =>
       key in object.shape ? [path === '' ? 'the top level' : show(path)] : [],
     )
 }
@@ -224,7 +224,7 @@ function openUnion(schema: z.ZodType): z.ZodType[] {
 }
 
 function expectedOf(schema: z.ZodType): string | undefined {
-  return (schema.meta() as FieldMeta | undefined)?.expected
+  return (schema.meta() as Meta | undefined)?.expected
 }
 
 function keysOf(schema: z.ZodType): string[] {

@@ -1,7 +1,7 @@
 /** The limit of file descriptors, and what follows from it. Node has raised the soft limit to the hard one. */
 
 import { readFileSync } from 'node:fs'
-import { MAX_DEFAULT_MAXCONN } from './defaults.js'
+import { MAX_DEFAULT_MAXCONN } from '../options/limits.js'
 
 /** Descriptors of the process itself: standard streams, Node's and the engine's pollers, logs, DNS. */
 const RESERVED = 64

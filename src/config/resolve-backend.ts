@@ -1,55 +1,45 @@
 /** Backends: balance, retries, stickiness, time-outs. Servers are in resolve-server.ts. */
 
 import { formatDuration } from '../base/units.js'
-import { type Checked, type Context, checkNames, finTimeout, ms } from './context.js'
-import { defaults } from './defaults.js'
+import {
+  backend as backendSection,
+  passive as passiveSection,
+  stick as stickSection,
+} from '../options/backend.js'
+import { algorithmOptions } from '../options/balance.js'
+import type { Checked } from '../options/section.js'
+import { backendTimeouts, resolveTimeouts } from '../options/timeouts.js'
+import type { BackendConfig, BalanceConfig } from '../options/written.js'
+import { type Context, checkNames } from './context.js'
 import { formatPath, type Path } from './issues.js'
 import { resolveServer } from './resolve-server.js'
-import type { ResolvedBackend, ResolvedBalance, ResolvedServer } from './resolved.js'
-import type { BackendConfig, BalanceConfig } from './types.js'
+import type { ResolvedBackend, ResolvedServer } from './resolved.js'
 
 export function resolveBackend(
   name: string,
   backend: Checked<BackendConfig>,
   context: Context,
 ): ResolvedBackend {
-  const { config } = context
   const path = ['backends', name]
-  const { timeouts = {} } = backend
-  const connect = ms(
-    timeouts.connect,
-    config.timeouts?.connect,
-    defaults.timeouts.connect,
-  ) as number
-  const server = ms(timeouts.server, config.timeouts?.server, defaults.timeouts.server) as number
-  const retries = backend.retries ?? defaults.retries
-  const retryDelay = ms(backend.retryDelay, defaults.retryDelay) as number
-  if (backend.retryDelay !== undefined && retryDelay > connect) {
+  const { mode: _, ...options } = backendSection.resolve(backend)
+  const timeouts = resolveTimeouts(backendTimeouts, backend.timeouts, context.config.timeouts)
+  const { connect } = timeouts
+  if (backend.retryDelay !== undefined && options.retryDelay > connect) {
     context.warnings.add(
       [...path, 'retryDelay'],
       `is longer than the connect time-out, which is '${formatDuration(connect)}' and the most that is waited. Lower it, or raise timeouts.connect.`,
     )
   }
+  checkBalance([...path, 'balance'], backend.balance, context)
   return {
+    ...options,
     name,
-    balance: resolveBalance([...path, 'balance'], backend.balance, context),
     servers: resolveServers([...path, 'servers'], backend.servers, context),
-    maxqueue: backend.maxqueue ?? defaults.maxqueue,
-    retries,
-    redispatch: resolveRedispatch([...path, 'redispatch'], backend, retries, context),
-    retryDelay: Math.min(retryDelay, connect),
-    allBackups: backend.allBackups ?? false,
+    redispatch: resolveRedispatch([...path, 'redispatch'], backend, options.retries, context),
+    retryDelay: Math.min(options.retryDelay, connect),
     passive: resolvePassive([...path, 'passive'], backend.passive, context),
     stick: resolveStick([...path, 'stick'], backend.stick, context),
-    timeouts: {
-      server,
-      serverFin:
-        ms(timeouts.serverFin, config.timeouts?.serverFin) ??
-        finTimeout(server, defaults.timeouts.serverFin),
-      connect,
-      queue: ms(timeouts.queue, config.timeouts?.queue) ?? connect,
-      tunnel: ms(timeouts.tunnel, config.timeouts?.tunnel) ?? 0,
-    },
+    timeouts,
   }
 }
 
@@ -83,30 +73,19 @@ function resolveServers(
   })
 }
 
-function resolveBalance(
-  path: Path,
-  balance: BalanceConfig | undefined,
-  context: Context,
-): ResolvedBalance {
-  const { issues } = context
-  const bySource = (conn: { readonly src: string }) => conn.src
-  if (balance === undefined) return { algorithm: 'roundrobin' }
-  if (balance === 'random') return { algorithm: 'random', draws: defaults.draws }
-  if (balance === 'source') return { algorithm: 'hash', key: bySource, type: 'map', boundedLoad: 0 }
-  if (typeof balance === 'string') return { algorithm: balance }
-  const wrongOptions = balance.algorithm === 'random' ? ['key', 'type', 'boundedLoad'] : ['draws']
-  for (const option of wrongOptions) {
-    if (balance.algorithm !== undefined && option in balance) {
-      issues.add([...path, option], `is not for the algorithm '${balance.algorithm}'.`)
-    }
+/** The algorithms that have options, and options that are for the other one. */
+function checkBalance(path: Path, balance: BalanceConfig | undefined, { issues }: Context): void {
+  if (typeof balance !== 'object') return
+  // A wrong algorithm was told, and is undefined now.
+  const { algorithm }: { algorithm?: keyof typeof algorithmOptions } = balance
+  const own = algorithm && algorithmOptions[algorithm]
+  for (const option of Object.values(algorithmOptions).flatMap(Object.keys)) {
+    if (own && option in balance && !(option in own))
+      issues.add([...path, option], `is not for the algorithm '${algorithm}'.`)
   }
-  if (balance.algorithm === 'random')
-    return { algorithm: 'random', draws: balance.draws ?? defaults.draws }
-  const { key = bySource, type = 'consistent', boundedLoad = 0 } = balance
-  if (type === 'map' && boundedLoad > 0) {
+  if (balance.algorithm !== 'random' && balance.type === 'map' && (balance.boundedLoad ?? 0) > 0) {
     issues.add([...path, 'boundedLoad'], "needs the type 'consistent'.")
   }
-  return { algorithm: 'hash', key, type, boundedLoad }
 }
 
 function resolveRedispatch(
@@ -131,17 +110,16 @@ function resolvePassive(
   context: Context,
 ): ResolvedBackend['passive'] {
   if (passive === false) return undefined
-  const backoff = ms(passive?.backoff, defaults.passive.backoff) as number
-  const maxBackoff =
-    ms(passive?.maxBackoff) ?? Math.max(backoff, ms(defaults.passive.maxBackoff) as number)
-  if (maxBackoff < backoff) {
+  const { failures, backoff, maxBackoff } = passiveSection.resolve(passive ?? {})
+  const most = passive?.maxBackoff === undefined ? Math.max(backoff, maxBackoff) : maxBackoff
+  if (most < backoff) {
     const least = `${formatPath([...path, 'backoff'])}, which is '${formatDuration(backoff)}'`
     context.issues.add(
       [...path, 'maxBackoff'],
-      `is '${formatDuration(maxBackoff)}', less than ${least}. Raise it, or lower that one.`,
+      `is '${formatDuration(most)}', less than ${least}. Raise it, or lower that one.`,
     )
   }
-  return { failures: passive?.failures ?? defaults.passive.failures, backoff, maxBackoff }
+  return { failures, backoff, maxBackoff: most }
 }
 
 function resolveStick(
@@ -162,10 +140,10 @@ function resolveStick(
       )
     }
   }
-  const mode = stick.mode ?? 'on'
+  const { table, key, mode } = stickSection.resolve(stick)
   return {
-    table: stick.table,
-    key: stick.key ?? ((conn) => conn.src || undefined),
+    table,
+    key,
     match: mode !== 'store',
     store: mode !== 'match',
   }

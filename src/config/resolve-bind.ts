@@ -5,24 +5,16 @@ import { readBindAddress } from '../address/bind.js'
 import type { ListenAddress } from '../address/listen.js'
 import { formatListenAddress } from '../address/listen.js'
 import { CidrBlocks } from '../address/set.js'
-import { parseDuration, parseSize } from '../base/units.js'
-import type { Checked, Context } from './context.js'
-import { defaults } from './defaults.js'
+import { bind as bindSection } from '../options/bind.js'
+import { noLiveness } from '../options/liveness.js'
+import { type Checked, namesOf } from '../options/section.js'
+import type { BindConfig, FrontendConfig } from '../options/written.js'
+import type { Context } from './context.js'
 import { formatPath, type Issues, type Path } from './issues.js'
-import { resolveLiveness } from './resolve-liveness.js'
 import { resolveBindTls, resolveSniRoutes } from './resolve-tls.js'
 import type { ResolvedBind } from './resolved.js'
-import type { BindConfig, FrontendConfig } from './types.js'
 
-const TCP_OPTIONS = [
-  'deferAccept',
-  'fastOpen',
-  'transparent',
-  'originalDst',
-  'reusePort',
-  'keepAlive',
-  'userTimeout',
-] as const
+const TCP_OPTIONS = namesOf(bindSection, 'tcpOnly')
 
 /** Each entry of `bind` with its path, in order. */
 export function resolveBinds(
@@ -81,19 +73,13 @@ function resolveBind(
   if (kind === 'fd' && bind.reusePort) {
     issues.add([...path, 'reusePort'], 'is for sockets that are opened here, not inherited ones.')
   }
+  const { port, v6only, mode, ...options } = bindSection.resolve(bind)
   return parsed.value.map((address) => ({
+    ...options,
+    ...(isUnix ? noLiveness : {}),
     address,
     path: formatPath(path),
-    backlog: bind.backlog ?? defaults.backlog,
-    maxconn: bind.maxconn ?? frontendMaxconn,
-    deferAccept: deferSeconds(bind.deferAccept),
-    fastOpen: bind.fastOpen ?? 0,
-    reusePort: bind.reusePort ?? false,
-    ...resolveLiveness(bind, !isUnix),
-    transparent: bind.transparent ?? false,
-    originalDst: bind.originalDst ?? false,
-    acceptProxy: acceptProxy(bind.acceptProxy),
-    health: bind.health ?? false,
+    maxconn: options.maxconn ?? frontendMaxconn,
     tls,
     sniRoutes,
   }))
@@ -140,16 +126,4 @@ function claims(address: ListenAddress): string[] {
 function normalHost(host: string): string {
   if (!host.includes(':')) return host
   return `${parseIp(host)?.join('.')}${scopeOf(host)}`
-}
-
-function acceptProxy(value: BindConfig['acceptProxy']): ResolvedBind['acceptProxy'] {
-  if (!value) return undefined
-  const { from, limit = defaults.proxyLimit } = value === true ? {} : value
-  return { from, limit: parseSize(limit) }
-}
-
-/** The kernel counts in seconds: rounded up. */
-function deferSeconds(value: BindConfig['deferAccept']): number {
-  if (!value) return 0
-  return value === true ? 1 : Math.ceil(parseDuration(value) / 1000)
 }

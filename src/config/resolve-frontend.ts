@@ -1,87 +1,78 @@
 /** Frontends: defaults, references from rules, and whether anybody chooses a backend. */
 
-import { parseSize } from '../base/units.js'
 import { MOST_REPLY } from '../engine/reply.js'
+import { frontend as frontendSection } from '../options/frontend.js'
+import { type RuleList, ruleListNames, ruleLists } from '../options/rules.js'
+import type { Checked } from '../options/section.js'
+import { frontendTimeouts, resolveTimeouts } from '../options/timeouts.js'
+import type { FrontendConfig } from '../options/written.js'
 import type { Rule } from '../policy/types.js'
-import { type Checked, type Context, finTimeout, ms } from './context.js'
-import { defaults } from './defaults.js'
+import type { Context } from './context.js'
 import type { Issues, Path } from './issues.js'
 import { checkCidrs, resolveBinds } from './resolve-bind.js'
 import type { ResolvedBind, ResolvedFrontend } from './resolved.js'
-import type { FrontendConfig } from './types.js'
-import { checkCalled, checkCounter, checkTable, checkVerdict, type RuleList } from './verdicts.js'
+import { checkCalled, checkCounter, checkTable, checkVerdict } from './verdicts.js'
 
 type AnyRule = Rule<never>
+type Rules = readonly (AnyRule | undefined)[] | undefined
 
 export function resolveFrontend(
   name: string,
   frontend: Checked<FrontendConfig>,
   context: Context,
 ): ResolvedFrontend {
-  const { issues, names, config } = context
+  const { issues, names } = context
   const path = ['frontends', name]
-  const { backend, monitor, tcpRequest = {}, tlsRequest = {}, timeouts = {} } = frontend
+  const { backend } = frontend
+  const options = frontendSection.resolve(frontend)
+  const { monitor, tcpRequest, tlsRequest } = options
   if (backend !== undefined && names.backends && !names.backends.includes(backend)) {
     issues.unknownName([...path, 'backend'], 'backend', backend, names.backends)
   }
-  checkCidrs(issues, [...path, 'monitor', 'from'], monitor?.from)
-  const monitorReply = new TextEncoder().encode(monitor?.reply ?? defaults.monitorReply)
-  if (monitorReply.length > MOST_REPLY) {
-    const message = `expected at most ${MOST_REPLY} bytes, got ${monitorReply.length}.`
+  checkCidrs(issues, [...path, 'monitor', 'from'], frontend.monitor?.from)
+  if (monitor && monitor.reply.length > MOST_REPLY) {
+    const message = `expected at most ${MOST_REPLY} bytes, got ${monitor.reply.length}.`
     issues.add([...path, 'monitor', 'reply'], message)
   }
-  for (const list of ['connection', 'session', 'content'] as const)
-    checkRules([...path, 'tcpRequest', list], tcpRequest[list], list, context)
-  for (const list of ['clientHello', 'established'] as const)
-    checkRules([...path, 'tlsRequest', list], tlsRequest[list], list, context)
-  const maxconn = frontend.maxconn ?? context.maxconn
+  for (const list of ruleListNames) {
+    checkRules([...path, ruleLists[list].section, list], rulesOf(frontend, list), list, context)
+  }
+  const maxconn = options.maxconn ?? context.maxconn
   const binds = resolveBinds([...path, 'bind'], frontend.bind, maxconn, context)
   const routed = binds.some((bind) => bind.sniRoutes)
-  checkTlsRules([...path, 'tlsRequest'], tlsRequest, binds, issues)
+  checkTlsRules([...path, 'tlsRequest'], frontend.tlsRequest ?? {}, binds, issues)
   if (!routed)
     checkChoice(path, frontend, binds.length > 0 && binds.every((bind) => bind.health), context)
 
-  const client = ms(timeouts.client, config.timeouts?.client, defaults.timeouts.client) as number
-  const present = <T>(list: readonly (T | undefined)[] | undefined): T[] =>
-    (list ?? []).filter((item) => item !== undefined)
   return {
     name,
     binds,
     backend,
     maxconn,
-    monitor: monitor && { from: monitor.from ?? [], reply: monitorReply },
-    connectionRules: present(tcpRequest.connection),
-    sessionRules: present(tcpRequest.session),
-    contentRules: present(tcpRequest.content),
-    helloRules: present(tlsRequest.clientHello),
-    establishedRules: present(tlsRequest.established),
-    inspectDelay: ms(tcpRequest.inspectDelay) ?? 0,
-    inspectLimit: parseSize(tcpRequest.inspectLimit ?? defaults.inspectLimit),
-    handshakes: present(frontend.handshakes),
-    defaultVerdict: frontend.defaultVerdict ?? defaults.defaultVerdict,
-    timeouts: {
-      client,
-      clientFin:
-        ms(timeouts.clientFin, config.timeouts?.clientFin) ??
-        finTimeout(client, defaults.timeouts.clientFin),
-      handshake: ms(
-        timeouts.handshake,
-        config.timeouts?.handshake,
-        defaults.timeouts.handshake,
-      ) as number,
-    },
-    logSample: frontend.log?.sample ?? defaults.logSample,
-    logOpenAfter: ms(frontend.log?.openAfter, defaults.logOpenAfter) as number,
+    monitor,
+    connectionRules: tcpRequest.connection,
+    sessionRules: tcpRequest.session,
+    contentRules: tcpRequest.content,
+    helloRules: tlsRequest.clientHello,
+    establishedRules: tlsRequest.established,
+    inspectDelay: tcpRequest.inspectDelay,
+    inspectLimit: tcpRequest.inspectLimit,
+    handshakes: options.handshakes,
+    defaultVerdict: options.defaultVerdict,
+    timeouts: resolveTimeouts(frontendTimeouts, frontend.timeouts, context.config.timeouts),
+    logSample: options.log.sample,
+    logOpenAfter: options.log.openAfter,
   }
 }
 
+/** A list as it is written, less what was wrong in it. */
+function rulesOf(frontend: Checked<FrontendConfig>, list: RuleList): Rules {
+  const section: { [K in RuleList]?: Rules } = frontend[ruleLists[list].section] ?? {}
+  return section[list]
+}
+
 /** What can be seen of rules without running them. */
-function checkRules(
-  path: Path,
-  rules: readonly (AnyRule | undefined)[] | undefined,
-  list: RuleList,
-  context: Context,
-): void {
+function checkRules(path: Path, rules: Rules, list: RuleList, context: Context): void {
   for (const [i, rule] of (rules ?? []).entries()) {
     if (rule === undefined) continue
     const at = [...path, i]
@@ -141,11 +132,7 @@ function checkChoice(
   onlyHealth: boolean,
   context: Context,
 ): void {
-  const { tcpRequest, tlsRequest, handshakes } = frontend
-  const policies = [
-    ...[tcpRequest?.connection, tcpRequest?.session, tcpRequest?.content],
-    ...[tlsRequest?.clientHello, tlsRequest?.established, handshakes],
-  ]
+  const policies = [...ruleListNames.map((list) => rulesOf(frontend, list)), frontend.handshakes]
   const silent = policies.every((list) => list === undefined || list.length === 0)
   // A 'backend' that is there and wrong, or misspelt, was told by the shape check.
   if (!silent || onlyHealth || 'backend' in frontend || context.issues.hasBelow(path)) return

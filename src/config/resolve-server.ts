@@ -4,14 +4,17 @@ import { isIPv6 } from 'node:net'
 import { readIpPort, readServerAddress } from '../address/bind.js'
 import { show } from '../base/units.js'
 import { TlvType } from '../codec/proxy.js'
+import { noLiveness } from '../options/liveness.js'
+import { type Checked, namesOf } from '../options/section.js'
+import { server as serverSection, socks as socksSection } from '../options/server.js'
+import type { ServerConfig } from '../options/written.js'
 import type { Applet } from '../policy/applet.js'
-import { type Checked, type Context, namedApplet } from './context.js'
-import { defaults } from './defaults.js'
+import { type Context, namedApplet } from './context.js'
 import type { Issues, Path } from './issues.js'
-import { resolveLiveness } from './resolve-liveness.js'
 import { resolveServerTls } from './resolve-tls.js'
 import type { ResolvedServer, ServerAddress } from './resolved.js'
-import type { ServerConfig } from './types.js'
+
+const TCP_OPTIONS = namesOf(serverSection, 'tcpOnly')
 
 /** `position` counts from 1. `section` is the path of the servers. Undefined where the address is wrong. */
 export function resolveServer(
@@ -35,7 +38,7 @@ export function resolveServer(
   if (!address) return undefined
   const isTcp = address.kind === 'ip' || address.kind === 'host'
   const kind = address.kind === 'unix' ? 'a unix socket' : 'an applet'
-  for (const option of ['socks', 'source', 'keepAlive', 'userTimeout'] as const) {
+  for (const option of TCP_OPTIONS) {
     if (config[option] && !isTcp)
       issues.add([...path, option], `is for TCP, and this server is ${kind}.`)
   }
@@ -44,7 +47,8 @@ export function resolveServer(
   }
   if (typeof source === 'object')
     checkFamily([...path, 'source'], source.ip, address, socks, issues)
-  const sendProxy = resolveSendProxy(config.sendProxy)
+  const { applet: _, ...options } = serverSection.resolve(config)
+  const { sendProxy } = options
   for (const option of ['uniqueId', 'crc32c', 'ssl', 'authority', 'tlvs'] as const) {
     if (sendProxy?.version === 1 && sendProxy[option]) {
       issues.add([...path, 'sendProxy', option], 'needs version 2.')
@@ -53,15 +57,11 @@ export function resolveServer(
   checkTlvs([...path, 'sendProxy', 'tlvs'], sendProxy?.tlvs, issues)
   const tls = resolveServerTls([...path, 'tls'], config.tls, address, issues)
   return {
+    ...options,
+    ...(isTcp ? {} : noLiveness),
     name,
-    id: config.id ?? position,
+    id: options.id ?? position,
     address,
-    weight: config.weight ?? defaults.weight,
-    maxconn: config.maxconn ?? 0,
-    backup: config.backup ?? false,
-    state: config.state ?? 'ready',
-    ...resolveLiveness(config, isTcp),
-    sendProxy,
     tls,
     socks,
     source,
@@ -140,30 +140,6 @@ function resolveAddress(
   return undefined
 }
 
-function resolveSendProxy(value: ServerConfig['sendProxy']): ResolvedServer['sendProxy'] {
-  if (!value) return undefined
-  if (typeof value !== 'object') {
-    return {
-      version: value === 1 ? 1 : 2,
-      uniqueId: false,
-      crc32c: false,
-      ssl: false,
-      sslCn: false,
-      authority: false,
-      tlvs: false,
-    }
-  }
-  return {
-    version: value.version,
-    uniqueId: value.uniqueId ?? false,
-    crc32c: value.crc32c ?? false,
-    ssl: value.ssl !== undefined && value.ssl !== false,
-    sslCn: value.ssl === 'cn',
-    authority: value.authority ?? false,
-    tlvs: value.tlvs ?? false,
-  }
-}
-
 function resolveSocks(
   path: Path,
   socks: Checked<NonNullable<ServerConfig['socks']>> | undefined,
@@ -171,8 +147,9 @@ function resolveSocks(
 ): ResolvedServer['socks'] {
   if (!socks?.address) return undefined
   const { issues } = context
-  const { version = 5, user, password } = socks
-  const parsed = readIpPort(socks.address)
+  const { address, ...options } = socksSection.resolve(socks)
+  const { version, user, password } = options
+  const parsed = readIpPort(address)
   if ('message' in parsed) issues.add([...path, 'address'], parsed.message, parsed.suggestion)
   if (password !== undefined && version === 4) issues.add([...path, 'password'], 'needs version 5.')
   else if (password !== undefined && user === undefined)
@@ -186,7 +163,7 @@ function resolveSocks(
       issues.add([...path, key], 'has at most 255 bytes.')
     }
   }
-  return 'value' in parsed ? { ...parsed.value, version, user, password } : undefined
+  return 'value' in parsed ? { ...parsed.value, ...options } : undefined
 }
 
 function resolveSource(

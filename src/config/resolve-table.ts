@@ -1,8 +1,9 @@
 /** Stick tables: what needs more than one option to be judged. */
 
+import type { Checked } from '../options/section.js'
 import { type ResolvedTable, table as tableOptions } from '../options/table.js'
 import type { TableConfig } from '../options/written.js'
-import type { Checked, Context } from './context.js'
+import type { Context } from './context.js'
 
 export function resolveTable(
   name: string,

@@ -4,9 +4,18 @@ import { statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { isHostName, normalName } from '../address/host-name.js'
-import { parseDuration, show } from '../base/units.js'
-import type { Checked, Context } from './context.js'
-import { defaults } from './defaults.js'
+import { show } from '../base/units.js'
+import type { Checked } from '../options/section.js'
+import {
+  type CommonTls,
+  commonTls,
+  tickets as ticketsSection,
+  tls13Ciphers,
+  tlsOfBind,
+  tlsOfServer,
+} from '../options/tls.js'
+import type { CertificateConfig, TlsBindConfig, TlsServerConfig } from '../options/written.js'
+import type { Context } from './context.js'
 import { formatPath, type Issues, type Path } from './issues.js'
 import type {
   CertificateFiles,
@@ -15,13 +24,8 @@ import type {
   ResolvedServerTls,
   ServerAddress,
 } from './resolved.js'
-import { tls13Ciphers } from './schema-tls.js'
-import type { TlsBindConfig, TlsServerConfig } from './types.js'
 
-type Common = Pick<
-  ResolvedClientTls,
-  'path' | 'alpn' | 'minVersion' | 'maxVersion' | 'ciphers' | 'groups' | 'ca' | 'crl'
->
+type Common = Pick<ResolvedClientTls, 'path' | keyof CommonTls>
 /** A list that may have lost its wrong entries. */
 type Loose = string | readonly (string | undefined)[] | undefined
 
@@ -41,7 +45,8 @@ export function resolveBindTls(
 
 function resolveSet(path: Path, set: Checked<TlsBindConfig>, issues: Issues): ResolvedServerTls {
   const common = resolveCommon(path, set, issues)
-  const { cert, key, ocsp, clientCert = 'none', tickets = true } = set
+  const { strictSni, clientCert, tickets, sessionCache } = tlsOfBind.resolve(set)
+  const { cert, key, ocsp } = set
   const written = present(cert)
   const directories = written.filter(isDirectory)
   const files = written.filter((file) => !directories.includes(file))
@@ -54,7 +59,7 @@ function resolveSet(path: Path, set: Checked<TlsBindConfig>, issues: Issues): Re
         : "is for a 'cert' that is one file; name several as certificates: [{ cert, key, ocsp }]."
     issues.add([...path, option], why)
   }
-  const more = (set.certificates ?? []) as readonly (CertificateEntry | undefined)[]
+  const more = (set.certificates ?? []) as readonly (Checked<CertificateConfig> | undefined)[]
   const certificates = [
     ...files.map((file) =>
       certificateFiles(file, single ? key : undefined, single ? ocsp : undefined),
@@ -75,20 +80,17 @@ function resolveSet(path: Path, set: Checked<TlsBindConfig>, issues: Issues): Re
   if (common.crl.length > 0 && common.ca.length === 0) {
     issues.add([...path, 'crl'], "needs 'ca': the authorities whose lists these are.")
   }
-  const rotate = typeof tickets === 'object' ? tickets.rotate : undefined
   return {
     ...common,
     certificates,
     directories: directories.map((file) => resolve(file)),
-    strictSni: set.strictSni ?? false,
+    strictSni,
     clientCert,
     tickets: tickets !== false,
-    ticketRotation: parseDuration(rotate ?? defaults.tls.ticketRotation),
-    sessionCache: set.sessionCache ?? defaults.tls.sessionCache,
+    ticketRotation: ticketsSection.resolve(typeof tickets === 'object' ? tickets : {}).rotate,
+    sessionCache,
   }
 }
-
-type CertificateEntry = { cert?: string; key?: string; ocsp?: string }
 
 /** TLS towards a server; `address` is the server's. */
 export function resolveServerTls(
@@ -104,7 +106,7 @@ export function resolveServerTls(
   }
   const config = tls === true ? {} : tls
   const common = resolveCommon(path, config, issues)
-  const { verify = 'required', serverName, cert, key } = config
+  const { verify, serverName, cert, key, resumption } = tlsOfServer.resolve(config)
   if (key !== undefined && cert === undefined && !('cert' in config)) {
     issues.add([...path, 'key'], "is there without 'cert'.")
   }
@@ -126,7 +128,7 @@ export function resolveServerTls(
     serverName: fixed ?? own,
     chooseServerName: typeof serverName === 'function' ? serverName : undefined,
     certificate: cert === undefined ? undefined : certificateFiles(cert, key, undefined),
-    resumption: config.resumption ?? true,
+    resumption,
   }
 }
 
@@ -172,17 +174,11 @@ function checkPattern(name: string): string | undefined {
 
 function resolveCommon(
   path: Path,
-  config: Checked<
-    Pick<
-      TlsServerConfig,
-      'alpn' | 'minVersion' | 'maxVersion' | 'ciphers' | 'groups' | 'ca' | 'crl'
-    >
-  >,
+  config: Checked<Pick<TlsServerConfig, keyof CommonTls>>,
   issues: Issues,
 ): Common {
-  const minVersion = config.minVersion ?? defaults.tls.minVersion
-  const maxVersion = config.maxVersion ?? defaults.tls.maxVersion
-  const ciphers = present(config.ciphers)
+  const options = commonTls.resolve(config)
+  const { minVersion, maxVersion } = options
   if (minVersion > maxVersion) {
     issues.add([...path, 'minVersion'], `is newer than maxVersion, which is '${maxVersion}'.`)
   } else checkCiphers([...path, 'ciphers'], config.ciphers, minVersion, maxVersion, issues)
@@ -198,12 +194,8 @@ function resolveCommon(
       issues.add([...path, option], 'expected at least one file, got an empty list.')
   }
   return {
+    ...options,
     path: formatPath(path),
-    alpn: present(config.alpn),
-    minVersion,
-    maxVersion,
-    ciphers,
-    groups: present(config.groups),
     ca: present(ca).map((file) => resolve(file)),
     crl: present(crl).map((file) => resolve(file)),
   }

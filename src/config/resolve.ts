@@ -5,8 +5,12 @@
 
 import { ConfigError } from '../base/errors.js'
 import { formatDuration } from '../base/units.js'
-import { type Checked, type Context, checkNames, entries, ms } from './context.js'
-import { defaults, MOST_RECORDS } from './defaults.js'
+import { config as configSection } from '../options/config.js'
+import { MOST_RECORDS } from '../options/limits.js'
+import { global as globalSection, log as logSection } from '../options/process.js'
+import type { Checked } from '../options/section.js'
+import type { Config } from '../options/written.js'
+import { type Context, checkNames, entries } from './context.js'
 import { checkShape, Issues } from './issues.js'
 import { checkJsEngine } from './js-engine.js'
 import { shareDescriptors } from './nofile.js'
@@ -16,8 +20,6 @@ import { resolveFrontend } from './resolve-frontend.js'
 import { checkPorts } from './resolve-ports.js'
 import { resolveTable } from './resolve-table.js'
 import type { ResolvedConfig } from './resolved.js'
-import { configSchema } from './schema.js'
-import type { Config } from './types.js'
 import { addWarnings } from './warnings.js'
 
 export interface ResolveOptions {
@@ -34,9 +36,9 @@ export interface ResolveOptions {
 /** Checks a configuration and applies the defaults. Throws a ConfigError that holds every issue. */
 export function resolveConfig(config: Config, options: ResolveOptions = {}): ResolvedConfig {
   const issues = new Issues()
-  const checked = checkShape(configSchema, config, issues) as Checked<Config> | undefined
+  const checked = checkShape(configSection.schema, config, issues) as Checked<Config> | undefined
   if (!checked) throw new ConfigError(issues.list, options.file)
-  const { global = {}, log = {} } = checked
+  const global = globalSection.resolve(checked.global ?? {})
   const context: Context = {
     issues,
     warnings: new Issues(),
@@ -48,11 +50,11 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
     config: checked,
     env: options.env ?? process.env,
     allowNoSockets: options.allowNoSockets ?? false,
-    maxconn: shareDescriptors(global, options.fileLimit).maxconn,
+    maxconn: shareDescriptors(checked.global ?? {}, options.fileLimit).maxconn,
   }
-  const verdictTimeout = ms(global.verdictTimeout, defaults.verdictTimeout) as number
-  const { tlsHandshakes: handshakes = {} } = global
-  if ((ms(handshakes.queueTimeout) ?? 0) > verdictTimeout) {
+  const { verdictTimeout, tlsHandshakes: handshakes, workers } = global
+  const written = checked.global?.tlsHandshakes?.queueTimeout
+  if (written !== undefined && handshakes.queueTimeout > verdictTimeout) {
     issues.add(
       ['global', 'tlsHandshakes', 'queueTimeout'],
       `is longer than global.verdictTimeout, which is '${formatDuration(verdictTimeout)}'.`,
@@ -75,7 +77,6 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
     issues,
     frontends.flatMap((frontend) => frontend.binds),
   )
-  const workers = global.workers ?? defaults.workers
   if (context.maxconn * workers > MOST_RECORDS) {
     const most = Math.floor(MOST_RECORDS / workers)
     issues.add(
@@ -88,28 +89,16 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
   if (issues.list.length > 0) throw new ConfigError(issues.list, options.file)
   const binds = frontends.flatMap((frontend) => frontend.binds)
   const resolved: Omit<ResolvedConfig, 'warnings'> = {
+    ...global,
     ...resolveDescriptors(binds.length * workers, context, options.fileLimit),
-    workers,
-    engine: global.engine ?? defaults.engine,
-    busyPoll: global.busyPoll ?? defaults.busyPoll,
-    verdictTimeout,
-    drainTimeout: ms(global.drainTimeout, defaults.drainTimeout) as number,
-    grace: ms(global.grace, defaults.grace) as number,
-    resolveInterval: ms(global.resolveInterval, defaults.resolveInterval) as number,
     tlsHandshakes: {
-      concurrent: handshakes.concurrent ?? defaults.tlsHandshakes.concurrent,
-      total: handshakes.total ?? 0,
-      queue: handshakes.queue ?? defaults.tlsHandshakes.queue,
-      queueTimeout: Math.min(
-        ms(handshakes.queueTimeout, defaults.tlsHandshakes.queueTimeout) as number,
-        verdictTimeout,
-      ),
+      ...handshakes,
+      queueTimeout: Math.min(handshakes.queueTimeout, verdictTimeout),
     },
-    tlsReload: ms(global.tlsReload, defaults.tlsReload) as number,
     tables,
     frontends,
     backends,
-    log: { level: log.level ?? defaults.logLevel, file: log.file, format: log.format },
+    log: logSection.resolve(checked.log ?? {}),
   }
   addWarnings(resolved, context)
   return { ...resolved, warnings: context.warnings.list }

@@ -5,8 +5,9 @@
 
 import { suggest } from '../base/suggest.js'
 import { show } from '../base/units.js'
-import { MOST_REPLY } from '../engine/reply.js'
+import { type RuleList, ruleLists } from '../options/rules.js'
 import { table as tableOptions } from '../options/table.js'
+import { counter, type Field, kinds, text } from '../options/verdicts.js'
 import type { Verdict } from '../policy/types.js'
 import {
   clientCert,
@@ -20,115 +21,7 @@ import {
 } from '../policy/verdicts.js'
 import { keyCodec, type TableKey } from '../tables/key.js'
 import type { Context } from './context.js'
-import { anyOf } from './fields.js'
 import type { Issues, Path } from './issues.js'
-
-/** A list of rules by its key in the configuration. */
-export type RuleList = 'connection' | 'session' | 'content' | 'clientHello' | 'established'
-
-interface Field {
-  readonly expected: string
-  fits(value: unknown): boolean
-}
-
-interface Kind<K extends Verdict['kind']> {
-  /** As its constructor is written. */
-  readonly call: string
-  /** The only list that it is for. */
-  readonly only?: RuleList
-  readonly fields: Record<Exclude<keyof Extract<Verdict, { kind: K }>, 'kind'>, Field>
-}
-
-const text: Field = {
-  expected: 'a string',
-  fits: (value) => typeof value === 'string' && value !== '',
-}
-
-function oneOf(...words: readonly string[]): Field {
-  return {
-    expected: anyOf(words.map(show)),
-    fits: (value) => typeof value === 'string' && words.includes(value),
-  }
-}
-
-const counter = oneOf('sc0', 'sc1', 'sc2')
-const scalars = ['string', 'number', 'boolean', 'bigint', 'undefined']
-
-const kinds: { readonly [K in Verdict['kind']]: Kind<K> } = {
-  accept: { call: 'accept()', fields: {} },
-  reject: {
-    call: 'reject()',
-    fields: { how: oneOf('close', 'reset') },
-  },
-  tarpit: {
-    call: "tarpit('5s')",
-    fields: {
-      ms: {
-        expected: `milliseconds from 0 to ${2 ** 31 - 1}`,
-        fits: (value) => typeof value === 'number' && value >= 0 && value < 2 ** 31,
-      },
-    },
-  },
-  reply: {
-    call: "reply('text')",
-    fields: {
-      bytes: {
-        expected: `bytes (a Uint8Array of at most ${MOST_REPLY})`,
-        fits: (value) => value instanceof Uint8Array && value.length <= MOST_REPLY,
-      },
-    },
-  },
-  track: {
-    call: "track('sc0', key, 'table')",
-    fields: {
-      counter,
-      key: {
-        expected: 'a string, a number or a Uint8Array',
-        fits: (value) =>
-          ['string', 'number', 'undefined'].includes(typeof value) || value instanceof Uint8Array,
-      },
-      table: text,
-    },
-  },
-  setVar: {
-    call: "setVar('name', value)",
-    fields: {
-      name: text,
-      value: {
-        expected: 'a string, a number, true, false, a bigint or a Uint8Array',
-        fits: (value) => scalars.includes(typeof value) || value instanceof Uint8Array,
-      },
-    },
-  },
-  backend: { call: "useBackend('name')", fields: { backend: text } },
-  expectProxy: { call: 'expectProxy()', only: 'connection', fields: {} },
-  priority: {
-    call: 'priority(number)',
-    fields: { value: { expected: 'a finite number', fits: Number.isFinite } },
-  },
-  certificate: {
-    call: "useCertificate('name')",
-    only: 'clientHello',
-    fields: { name: text },
-  },
-  clientCert: {
-    call: "clientCert('required')",
-    only: 'clientHello',
-    fields: { demand: oneOf('none', 'optional', 'required') },
-  },
-  passthrough: { call: 'passthrough()', only: 'clientHello', fields: {} },
-  more: { call: 'more()', only: 'content', fields: {} },
-}
-
-export const verdictKinds: readonly string[] = Object.keys(kinds)
-
-const listNames: Record<RuleList, string> = {
-  connection: 'connection rules',
-  session: 'session rules',
-  content: 'content rules',
-  clientHello: 'ClientHello rules',
-  established: 'rules on established TLS',
-}
 
 /**
  * Constructors that need an argument: without their call they are a rule that fails, or answers
@@ -166,7 +59,10 @@ export function checkVerdict(
   const { call, only, fields }: { call: string; only?: RuleList; fields: Record<string, Field> } =
     kinds[verdict.kind]
   if (only !== undefined && only !== list) {
-    issues.add(path, `${call} is for ${listNames[only]} only, and these are ${listNames[list]}.`)
+    issues.add(
+      path,
+      `${call} is for ${ruleLists[only].title} only, and these are ${ruleLists[list].title}.`,
+    )
   }
   const values = verdict as Readonly<Record<string, unknown>>
   for (const key of Object.keys(values)) {

@@ -5,7 +5,7 @@
  */
 
 import { z } from 'zod'
-import { nameOrCode, type Type } from './type.js'
+import { nameOrCode, type Type, type WrittenAs } from './type.js'
 
 /** Written as `W`, becomes `R`. */
 export interface Option<W = unknown, R = unknown, Required extends boolean = boolean> {
@@ -15,6 +15,10 @@ export interface Option<W = unknown, R = unknown, Required extends boolean = boo
   /** Default in words, or as it would be written. */
   readonly standard: string | undefined
   readonly schema: z.ZodType
+  /** For TCP sockets only. */
+  readonly tcpOnly: boolean
+  /** The js engine has it not. */
+  readonly nativeOnly: boolean
   /** Undefined: not written, or wrong, which was told. */
   resolve(value: W | undefined): R
 }
@@ -33,7 +37,7 @@ export type Written<O extends Options> = Flat<
 /** What becomes of it: defaults applied, durations in ms, sizes in bytes. */
 export type Resolved<O extends Options> = { -readonly [K in keyof O]: ResolvedFor<O[K]> }
 
-type WrittenFor<O> = O extends Option<infer W, unknown, boolean> ? W : never
+type WrittenFor<O> = O extends { readonly type: infer T } ? WrittenAs<T> : never
 type ResolvedFor<O> = O extends { resolve(value: never): infer R } ? R : never
 type Flat<T> = { [K in keyof T]: T[K] }
 
@@ -54,6 +58,10 @@ interface Notes {
   means?: string
   /** A value as it is written in TypeScript. */
   example?: string
+  /** For TCP sockets only. */
+  tcpOnly?: true
+  /** The js engine has it not. */
+  nativeOnly?: true
 }
 
 /** An option that must be written. Where it is wrong, it becomes undefined, and the error stops everything. */
@@ -65,6 +73,8 @@ export function required<W, R>(
   return {
     type,
     doc,
+    tcpOnly: false,
+    nativeOnly: false,
     required: true,
     standard: undefined,
     // A fresh instance, so that two options of one type keep two descriptions.
@@ -80,21 +90,29 @@ export function optional<W, R>(
   notes: Notes & { default: NoInfer<W> },
 ): Option<W, R, false> & { readonly default: R }
 /** An option that becomes `absent` where it is not written. */
-export function optional<W, R, A = undefined>(
+export function optional<W, R, A>(
   type: Type<W, R>,
   doc: string,
-  notes?: Notes & { absent?: A },
+  notes: Notes & { absent: A },
 ): Option<W, R | A, false>
+/** An option that is undefined where it is not written. */
+export function optional<W, R>(
+  type: Type<W, R>,
+  doc: string,
+  notes?: Notes,
+): Option<W, R | undefined, false>
 export function optional<W, R>(
   type: Type<W, R>,
   doc: string,
   notes: Notes & { default?: W; absent?: R } = {},
 ): Option<W, R, false> {
-  const { means, example, absent } = notes
+  const { means, example, absent, tcpOnly, nativeOnly } = notes
   const standard = means ?? literal(notes.default)
   return {
     type,
     doc,
+    tcpOnly: tcpOnly ?? false,
+    nativeOnly: nativeOnly ?? false,
     required: false,
     standard,
     schema: type.schema.optional().meta(meta(doc, standard, example)),
@@ -145,8 +163,8 @@ export function section<O extends Options>(options: O, name?: string, doc?: stri
 /** An option in an interface, with what an editor shows. */
 function member(key: string, option: Option, indent: string): string {
   const { doc, standard, required, type } = option
-  const word = standard !== undefined && /[ ,]/.test(standard) && !/^'/.test(standard)
-  const suffix = standard === undefined ? '' : ` Default${word ? ':' : ''} ${standard}.`
+  const isValue = standard !== undefined && /^(['\d]|true|false)/.test(standard)
+  const suffix = standard === undefined ? '' : ` Default${isValue ? '' : ':'} ${standard}.`
   const code = nameOrCode(type, indent)
   return `${comment(doc + suffix, indent)}${indent}${key}${required ? '' : '?'}: ${code}\n`
 }
@@ -165,4 +183,12 @@ export function comment(text: string, indent: string): string {
     else lines[lines.length - 1] = longer
   }
   return `${indent}/**\n${lines.map((line) => `${indent} * ${line}\n`).join('')}${indent} */\n`
+}
+
+/** Names of the options of a section that are so. */
+export function namesOf<O extends Options>(
+  { options }: Section<O>,
+  which: 'tcpOnly' | 'nativeOnly',
+): (keyof O & string)[] {
+  return Object.keys(options).filter((name) => options[name]?.[which])
 }

@@ -54,11 +54,13 @@ export interface Type<W = unknown, R = W> {
   code(indent: string): string
   /** Types that it consists of. */
   readonly parts: readonly Type[]
+  /** For the compiler alone. */
+  readonly written?: W
   /** Precondition: the check has passed `value`, less what was wrong in it. */
-  resolve(value: W): R
+  resolve(value: NoInfer<W>): R
 }
 
-export type WrittenAs<T> = T extends Type<infer W, unknown> ? W : never
+export type WrittenAs<T> = T extends { readonly written?: infer W } ? NonNullable<W> : never
 
 type JsType = 'string' | 'number' | 'boolean' | 'function' | 'object'
 
@@ -161,7 +163,7 @@ export function oneOf<const V extends string | number>(...values: V[]): Type<V> 
 /** A duration from `least` to `most` ms; becomes ms. */
 export function duration(least = 0, most = Number.POSITIVE_INFINITY): Type<Duration, number> {
   // A number is a duration that lacks its unit: the reader's message says so.
-  return leaf(
+  return leaf<Duration, number>(
     ['string', 'number'],
     { type: 'Duration', expected: "a duration such as '30s'" },
     (value: unknown) => {
@@ -179,7 +181,7 @@ export function duration(least = 0, most = Number.POSITIVE_INFINITY): Type<Durat
 
 /** A size from `least` to `most` bytes; becomes bytes. */
 export function size(least: number, most: number): Type<Size, number> {
-  return leaf(
+  return leaf<Size, number>(
     ['string', 'number'],
     { type: 'Size', expected: "a size such as '64kB'" },
     (value: unknown) => {
@@ -199,7 +201,7 @@ export function fn<F>(signature: string, code = signature): Type<F> {
 }
 
 /** One of several shapes. `expected` names them for the message where none fits. */
-export function either<T extends Type<never, unknown>[]>(
+export function either<T extends Type[]>(
   expected: string,
   ...types: T
 ): Type<WrittenAs<T[number]>> {
@@ -236,12 +238,12 @@ export function named<W, R>(item: Type<W, R>): Type<Record<string, W>> {
 }
 
 /** As it stands where it is used. */
-export function nameOrCode(type: Type<never, unknown>, indent: string): string {
+export function nameOrCode(type: Type, indent: string): string {
   return type.name ?? type.code(indent)
 }
 
 /** As it stands in a union or before '[]'. */
-function memberCode(type: Type<never, unknown>, indent: string): string {
+function memberCode(type: Type, indent: string): string {
   const code = nameOrCode(type, indent)
   return code.includes('=>') && !code.startsWith('{') ? `(${code})` : code
 }

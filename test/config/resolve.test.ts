@@ -98,8 +98,8 @@ const cases: Record<string, [unknown, string[]]> = {
       ],
     }),
     [
-      "frontends.web.bind[0].reusePort: is for TCP, not for 'unix:/a'.",
       "frontends.web.bind[0].keepAlive: is for TCP, not for 'unix:/a'.",
+      "frontends.web.bind[0].reusePort: is for TCP, not for 'unix:/a'.",
       'frontends.web.bind[1].reusePort: is for sockets that are opened here, not inherited ones.',
     ],
   ],
@@ -482,8 +482,8 @@ const cases: Record<string, [unknown, string[]]> = {
       },
     },
     [
-      "frontends.web.bind.transparent: is not possible with global.engine 'js'; the native engine has it.",
       "frontends.web.bind.userTimeout: is not possible with global.engine 'js'; the native engine has it.",
+      "frontends.web.bind.transparent: is not possible with global.engine 'js'; the native engine has it.",
       "backends.app.servers.a.userTimeout: is not possible with global.engine 'js'; the native engine has it.",
       "backends.app.servers.a.source: 'client' is not possible with global.engine 'js'; the native engine has it.",
     ],

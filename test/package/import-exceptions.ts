@@ -31,7 +31,6 @@ export const circles: readonly (readonly string[])[] = [
     'flow/tls/admission.ts',
     'flow/tls/client.ts',
   ],
-  ['config/context.ts', 'config/issues.ts', 'config/policy-schema.ts', 'config/verdicts.ts'],
   [
     'engine/js/applet-stream.ts',
     'engine/js/client.ts',

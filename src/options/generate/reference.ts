@@ -1,12 +1,12 @@
-/** The reference of the configuration, written from the schema. */
+/** The reference of the configuration, written from the declarations. */
 
 import { z } from 'zod'
-import { configSchema } from './schema.js'
-import { metaOf, type Section, sectionsOf, unwrap } from './sections.js'
+import { config } from '../config.js'
+import { metaOf, type Place, placesOf, unwrap } from '../tree.js'
 
 const intro = `# Configuration reference
 
-<!-- Generated from src/config/schema.ts by \`node dist/config/write-reference.js\`. Do not edit. -->
+<!-- Generated from the declarations in src/options by \`npm run generate\`. Do not edit. -->
 
 A configuration is one object. \`defineConfig\` gives it types, so that an editor completes it:
 
@@ -45,11 +45,11 @@ so that with one none of these counts as unused.
 
 /** docs/configuration.md as text. */
 export function renderReference(): string {
-  const sections = sectionsOf(configSchema, 'What a configuration consists of.')
+  const sections = placesOf(config.schema, 'What a configuration consists of.')
   return `${[intro, ...sections.map(renderSection)].join('\n')}`
 }
 
-function renderSection({ path, description, object, also }: Section): string {
+function renderSection({ path, description, object, also }: Place): string {
   const rows = Object.entries(object.shape).map(([key, field]) =>
     renderRow(key, field as z.ZodType),
   )

@@ -1,23 +1,17 @@
 /**
- * Schema of what policies bring along: rules, handshake handlers and applets.
- * Functions are opaque; only their frames are checked.
+ * What policies bring along: rules, handshake handlers and applets. Functions
+ * are opaque; only their frames are checked.
  */
 
 import { z } from 'zod'
 import { suggest } from '../base/suggest.js'
 import { MAX_DURATION, readDuration, show } from '../base/units.js'
-import {
-  either,
-  fn,
-  type LeafParams,
-  leaf,
-  object,
-  oneOf,
-  optional,
-  required,
-  text,
-} from './fields.js'
+import type { Applet } from '../policy/applet.js'
+import type { HandshakeHandler } from '../policy/handler.js'
+import type { Rule } from '../policy/types.js'
 import { foreignVerdict } from './foreign.js'
+import { optional, required, section } from './section.js'
+import { either, fn, type LeafParams, leaf, oneOf, type Type, text } from './type.js'
 import { verdictKinds } from './verdicts.js'
 
 const verdict = leaf(
@@ -37,13 +31,6 @@ const verdict = leaf(
   },
 )
 
-interface NamedRule {
-  name: string
-  run: unknown
-  deadline?: number | string
-  onError?: 'close' | 'open'
-}
-
 /** Milliseconds as a number, or a duration. */
 const milliseconds = leaf(
   ['string', 'number'],
@@ -51,28 +38,36 @@ const milliseconds = leaf(
   (value: number | string) => checkMilliseconds(value),
 )
 
-const namedRule = object<NamedRule>({
+const namedRule = section({
   name: required(text(), 'Name in logs and errors.'),
   run: required(fn('(conn) => verdict'), 'The rule itself.'),
-  deadline: optional(milliseconds, 'Longest time for an answer.', 'global.verdictTimeout'),
-  onError: optional(
-    oneOf('close', 'open'),
-    'When it throws, rejects or is late.',
-    'defaultVerdict',
-  ),
+  deadline: optional(milliseconds, 'Longest time for an answer.', {
+    means: 'global.verdictTimeout',
+  }),
+  onError: optional(oneOf('close', 'open'), 'When it throws, rejects or is late.', {
+    means: 'defaultVerdict',
+  }),
 })
 
-/** A rule: a function, a verdict, or a function with a name and options. */
-export const rule = either(
+const ruleSchema = either(
   'a rule: a function, a verdict, or { name, run, deadline, onError }',
   fn('(conn) => verdict'),
   verdict,
   namedRule,
-).meta({ type: 'Rule', expected: 'a rule: a function, a verdict, or { name, run }' })
+).schema.meta({ type: 'Rule', expected: 'a rule: a function, a verdict, or { name, run }' })
+
+/**
+ * A rule: a function, a verdict, or a function with a name and options. `subject`: the type of
+ * what it is about, in TypeScript, where that is not every connection.
+ */
+export function rule<C>(subject?: string): Type<Rule<C>> {
+  const code = subject === undefined ? 'Rule' : `Rule<${subject}>`
+  return { schema: ruleSchema, code: () => code, parts: [], resolve: (value) => value }
+}
 
 export const BROKEN_APPLET = 'expected an applet, as defineApplet(name, serve) makes it.'
 
-export const applet = leaf(
+export const applet: Type<Applet> = leaf(
   ['object'],
   { type: 'Applet', expected: 'an applet' },
   (value: { kind?: unknown; name?: unknown; serve?: unknown }) => {
@@ -84,7 +79,7 @@ export const applet = leaf(
 )
 
 /** Class instances are welcome, so that only the known members are looked at. */
-export const handshakeHandler = z
+const handlerSchema = z
   .unknown()
   .superRefine((value, ctx) => {
     const issue = (message: string, path: string[] = [], suggestion?: string) => {
@@ -115,6 +110,13 @@ export const handshakeHandler = z
     }
   })
   .meta({ type: 'HandshakeHandler' })
+
+export const handshakeHandler: Type<HandshakeHandler> = {
+  schema: handlerSchema,
+  code: () => 'HandshakeHandler',
+  parts: [],
+  resolve: (value) => value,
+}
 
 function checkMilliseconds(value: unknown): { message: string; suggestion?: string } | undefined {
   const parsed = typeof value === 'number' ? { value } : readDuration(value)

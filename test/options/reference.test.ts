@@ -1,17 +1,13 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { renderReference } from '#sluice/config/reference.js'
+import { renderReference } from '#sluice/options/generate/reference.js'
 
 const text = renderReference()
 
 test('docs/configuration.md is up to date', () => {
   const file = new URL('../../../docs/configuration.md', import.meta.url)
-  assert.equal(
-    readFileSync(file, 'utf8'),
-    text,
-    "run 'node dist/config/write-reference.js' and commit the result",
-  )
+  assert.equal(readFileSync(file, 'utf8'), text, "run 'npm run generate' and commit the result")
 })
 
 test('every field has a description and stands in a table', () => {

@@ -5,17 +5,16 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { table } from '../options/table.js'
-import { writeTypes } from '../options/write-types.js'
 import { renderReference } from './reference.js'
+import { renderTypes } from './types.js'
 
 const files: Readonly<Record<string, string>> = {
-  'src/options/written.ts': writeTypes(table),
+  'src/options/written.ts': renderTypes(),
   'docs/configuration.md': renderReference(),
 }
 
 for (const [file, text] of Object.entries(files)) {
-  const path = fileURLToPath(new URL(`../../${file}`, import.meta.url))
+  const path = fileURLToPath(new URL(`../../../${file}`, import.meta.url))
   if (!process.argv.includes('--check')) writeFileSync(path, text)
   else if (readIfThere(path) !== text) {
     process.stderr.write(`${file} is not up to date: run 'npm run generate'.\n`)

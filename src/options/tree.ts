@@ -1,10 +1,10 @@
-/** The sections of the configuration: every object with fields that a schema leads to. */
+/** The sections of the configuration: every object with options that a schema leads to. */
 
 import { z } from 'zod'
-import type { FieldMeta } from './fields.js'
+import type { Meta } from './type.js'
 
-/** An object with fields. */
-export interface Section {
+/** An object with options, and where it stands. */
+export interface Place {
   /** 'frontends.NAME.bind', '' for the whole. */
   path: string
   description: string
@@ -14,15 +14,15 @@ export interface Section {
 }
 
 /** Outermost first. */
-export function sectionsOf(schema: z.ZodType, description = ''): Section[] {
-  const sections: Section[] = []
-  collect('', description, schema, sections)
-  return sections
+export function placesOf(schema: z.ZodType, description = ''): Place[] {
+  const places: Place[] = []
+  collect('', description, schema, places)
+  return places
 }
 
-function collect(path: string, description: string, schema: z.ZodType, into: Section[]): void {
+function collect(path: string, description: string, schema: z.ZodType, into: Place[]): void {
   for (const [suffix, object] of objectsIn(schema)) {
-    const same = into.find((section) => section.object === object)
+    const same = into.find((place) => place.object === object)
     if (same) {
       same.also.push(path + suffix)
       continue
@@ -50,8 +50,8 @@ function objectsIn(schema: z.ZodType): [string, z.ZodObject][] {
   return found.filter(([, object], i) => found.findIndex(([, other]) => other === object) === i)
 }
 
-export function metaOf(schema: z.ZodType): FieldMeta {
-  return (schema.meta() ?? {}) as FieldMeta
+export function metaOf(schema: z.ZodType): Meta {
+  return (schema.meta() ?? {}) as Meta
 }
 
 /** A schema without its being optional. */

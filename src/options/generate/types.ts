@@ -3,8 +3,10 @@
  * options have them: interfaces that an editor shows as they are.
  */
 
-import { comment } from './section.js'
-import type { Type } from './type.js'
+import { config } from '../config.js'
+import { liveness } from '../liveness.js'
+import { comment } from '../section.js'
+import type { Type } from '../type.js'
 
 const HEADER = `/**
  * The configuration as users write it. Generated from the options declared in
@@ -14,9 +16,10 @@ const HEADER = `/**
 
 /** Where the types live that options refer to. */
 const homes: Readonly<Record<string, string>> = {
+  Cidr: '../address/set.js',
   Duration: '../base/units.js',
   Size: '../base/units.js',
-  ClientHello: '../codec/tls/client-hello.js',
+  ClientHello: '../codec/tls.js',
   Applet: '../policy/applet.js',
   HandshakeHandler: '../policy/handler.js',
   Connection: '../policy/types.js',
@@ -25,21 +28,22 @@ const homes: Readonly<Record<string, string>> = {
 }
 
 /** src/options/written.ts as text: every type that has a name, outermost first. */
-export function writeTypes(...roots: readonly Type<never, unknown>[]): string {
-  const types = new Map<string, Type<never, unknown>>()
-  for (const root of roots) collect(root, types)
+export function renderTypes(): string {
+  const types = new Map<string, Type>()
+  // Binds and servers have the options of the latter among their own.
+  for (const root of [config, liveness]) collect(root as Type, types)
   const body = [...types.values()].map(declaration).join('\n')
   return [HEADER, `${imports(body)}\n`, body].join('\n')
 }
 
-function collect(type: Type<never, unknown>, into: Map<string, Type<never, unknown>>): void {
+function collect(type: Type, into: Map<string, Type>): void {
   const { name, parts } = type
   const known = name === undefined ? undefined : into.get(name)
   if (name !== undefined && !known) into.set(name, type)
   if (!known) for (const part of parts) collect(part, into)
 }
 
-function declaration(type: Type<never, unknown>): string {
+function declaration(type: Type): string {
   const { name, doc } = type
   const code = type.code('')
   const head = doc === undefined ? '' : comment(doc, '')

@@ -1,0 +1,129 @@
+/** Frontends: where clients come in. */
+
+import { bind, cidrs } from './bind.js'
+import { connections, MAX } from './limits.js'
+import { mode } from './mode.js'
+import { handshakeHandler, rule } from './policy.js'
+import { type ListsOf, type RuleOf, type RuleSection, ruleListNames, ruleLists } from './rules.js'
+import { type Option, optional, type ResolvedBy, required, section } from './section.js'
+import { frontendTimeouts } from './timeouts.js'
+import {
+  becomes,
+  duration,
+  either,
+  integer,
+  leaf,
+  list,
+  oneOf,
+  size,
+  type Type,
+  text,
+} from './type.js'
+
+const replyText: Type<string, Uint8Array> = becomes(
+  leaf(['string'], { type: 'string', expected: 'a string' }, () => undefined),
+  (written: string) => new TextEncoder().encode(written),
+)
+
+export const monitor = section(
+  {
+    from: required(
+      cidrs,
+      'Sources that get the reply instead of service, before everything else.',
+      { example: "['10.1.0.5']" },
+    ),
+    reply: optional(replyText, 'What they get.', {
+      default: 'HTTP/1.0 200 OK\r\n\r\n',
+      means: "'HTTP/1.0 200 OK\\r\\n\\r\\n'",
+    }),
+  },
+  'MonitorConfig',
+)
+
+type RulesOf<S extends RuleSection> = {
+  [K in ListsOf<S>]: Option<RuleOf<K>[], RuleOf<K>[], false>
+}
+
+/** The lists of one section. */
+function rulesOf<S extends RuleSection>(section: S): RulesOf<S> {
+  const own = ruleListNames.filter((name) => ruleLists[name].section === section)
+  const options = own.map((name) => {
+    const { doc, subject } = ruleLists[name]
+    return [name, optional(list(rule(subject)), doc, { default: [], means: 'none' })]
+  })
+  return Object.fromEntries(options) as RulesOf<S>
+}
+
+const tcpRequest = section({
+  ...rulesOf('tcpRequest'),
+  inspectDelay: optional(duration(), 'Longest wait for payload that content rules ask for.', {
+    absent: 0,
+    means: 'off: rules see what is there',
+  }),
+  inspectLimit: optional(size(1, 65_536), 'Most payload that content rules may see.', {
+    default: '16kB',
+  }),
+})
+
+const tlsRequest = section(rulesOf('tlsRequest'))
+
+const log = section(
+  {
+    sample: optional(
+      integer(0, MAX),
+      'Log one session in N; 0 logs errors only. Errors are always logged.',
+      { default: 1 },
+    ),
+    openAfter: optional(
+      duration(),
+      "A line of its own for each session that is still open after so long: tunnels have one at their end only otherwise. '0s' is off.",
+      { default: '0s' },
+    ),
+  },
+  'FrontendLogConfig',
+)
+
+export const frontend = section(
+  {
+    mode: optional(mode, 'What is proxied.', { default: 'tcp' }),
+    bind: required(
+      either(
+        "an address such as ':8080', { address, ... } or a list of these",
+        text('an address'),
+        bind,
+        list(either('an address or { address, ... }', text('an address'), bind)),
+      ),
+      'Where to listen.',
+      { example: "['127.0.0.1:8080', { address: 'unix:/run/a.sock', mode: '660' }]" },
+    ),
+    backend: optional(text(), 'Default backend.', {
+      means: 'none: rules or handlers choose',
+      example: "'app'",
+    }),
+    maxconn: optional(connections, 'Connections at once; accepting pauses at the limit.', {
+      means: 'global.maxconn',
+    }),
+    monitor: optional(monitor, 'Replies to monitoring systems.', { means: 'off' }),
+    tcpRequest: optional(tcpRequest, 'Rules, in the order in which they run.', { default: {} }),
+    tlsRequest: optional(tlsRequest, 'Rules around the TLS handshake.', { default: {} }),
+    handshakes: optional(
+      list(handshakeHandler),
+      'Handshake handlers written in TypeScript, in order.',
+      { default: [], means: 'none' },
+    ),
+    defaultVerdict: optional(
+      oneOf('close', 'open'),
+      "What a late or failed policy means; 'open' goes on to the default backend. On a bind with " +
+        '`tls` an engine that waits for policy in vain always closes.',
+      { default: 'close' },
+    ),
+    timeouts: optional(
+      frontendTimeouts,
+      'Time-outs of this frontend; the rest comes from `timeouts`.',
+    ),
+    log: optional(log, 'Log of this frontend.', { default: {} }),
+  },
+  'FrontendConfig',
+)
+
+export type FrontendOptions = ResolvedBy<typeof frontend>
