@@ -11,7 +11,7 @@ import { type Checked, namesOf } from '../options/section.js'
 import type { BindConfig, FrontendConfig } from '../options/written.js'
 import type { Context } from './context.js'
 import { formatPath, type Issues, type Path } from './issues.js'
-import { resolveBindTls, resolveSniRoutes } from './resolve-tls.js'
+import { resolveDownstreamTls, resolveSniRoutes } from './resolve-tls.js'
 import type { ResolvedBind } from './resolved.js'
 
 const TCP_OPTIONS = namesOf(bindSection, 'tcpOnly')
@@ -46,7 +46,7 @@ function resolveBind(
   if (typeof bind.acceptProxy === 'object') {
     checkCidrs(issues, [...path, 'acceptProxy', 'from'], bind.acceptProxy.from)
   }
-  const tls = resolveBindTls([...path, 'tls'], bind.tls, context)
+  const tls = resolveDownstreamTls([...path, 'tls'], bind.tls, context)
   const sniRoutes = resolveSniRoutes([...path, 'sniRoutes'], bind.sniRoutes, context)
   for (const option of ['tls', 'sniRoutes'] as const) {
     if (bind.health && bind[option])

@@ -11,7 +11,7 @@ import type { ServerConfig } from '../options/written.js'
 import type { Applet } from '../policy/applet.js'
 import { type Context, namedApplet } from './context.js'
 import type { Issues, Path } from './issues.js'
-import { resolveServerTls } from './resolve-tls.js'
+import { resolveUpstreamTls } from './resolve-tls.js'
 import type { ResolvedServer, ServerAddress } from './resolved.js'
 
 const TCP_OPTIONS = namesOf(serverSection, 'tcpOnly')
@@ -55,7 +55,7 @@ export function resolveServer(
     }
   }
   checkTlvs([...path, 'sendProxy', 'tlvs'], sendProxy?.tlvs, issues)
-  const tls = resolveServerTls([...path, 'tls'], config.tls, address, issues)
+  const tls = resolveUpstreamTls([...path, 'tls'], config.tls, address, issues)
   return {
     ...options,
     ...(isTcp ? {} : noLiveness),

@@ -14,27 +14,34 @@ import {
   tlsOfBind,
   tlsOfServer,
 } from '../options/tls.js'
-import type { CertificateConfig, TlsBindConfig, TlsServerConfig } from '../options/written.js'
+import type {
+  CertificateConfig,
+  DownstreamTlsConfig,
+  UpstreamTlsConfig,
+} from '../options/written.js'
 import type { Context } from './context.js'
 import { formatPath, type Issues, type Path } from './issues.js'
 import type {
   CertificateFiles,
   ResolvedBind,
-  ResolvedClientTls,
-  ResolvedServerTls,
+  ResolvedDownstreamTls,
+  ResolvedUpstreamTls,
   ServerAddress,
 } from './resolved.js'
 
-type Common = Pick<ResolvedClientTls, 'path' | keyof CommonTls>
+type Common = Pick<ResolvedUpstreamTls, 'path' | keyof CommonTls>
 /** A list that may have lost its wrong entries. */
 type Loose = string | readonly (string | undefined)[] | undefined
 
 /** The sets of a bind, the default one first. */
-export function resolveBindTls(
+export function resolveDownstreamTls(
   path: Path,
-  tls: Checked<TlsBindConfig> | readonly (Checked<TlsBindConfig> | undefined)[] | undefined,
+  tls:
+    | Checked<DownstreamTlsConfig>
+    | readonly (Checked<DownstreamTlsConfig> | undefined)[]
+    | undefined,
   context: Context,
-): ResolvedServerTls[] | undefined {
+): ResolvedDownstreamTls[] | undefined {
   if (tls === undefined) return undefined
   if (!isList(tls)) return [resolveSet(path, tls, context.issues)]
   if (tls.length === 0) {
@@ -43,7 +50,11 @@ export function resolveBindTls(
   return tls.flatMap((set, i) => (set ? [resolveSet([...path, i], set, context.issues)] : []))
 }
 
-function resolveSet(path: Path, set: Checked<TlsBindConfig>, issues: Issues): ResolvedServerTls {
+function resolveSet(
+  path: Path,
+  set: Checked<DownstreamTlsConfig>,
+  issues: Issues,
+): ResolvedDownstreamTls {
   const common = resolveCommon(path, set, issues)
   const { strictSni, clientCert, tickets, sessionCache } = tlsOfBind.resolve(set)
   const { cert, key, ocsp } = set
@@ -93,12 +104,12 @@ function resolveSet(path: Path, set: Checked<TlsBindConfig>, issues: Issues): Re
 }
 
 /** TLS towards a server; `address` is the server's. */
-export function resolveServerTls(
+export function resolveUpstreamTls(
   path: Path,
-  tls: boolean | Checked<TlsServerConfig> | undefined,
+  tls: boolean | Checked<UpstreamTlsConfig> | undefined,
   address: ServerAddress,
   issues: Issues,
-): ResolvedClientTls | undefined {
+): ResolvedUpstreamTls | undefined {
   if (!tls) return undefined
   if (address.kind === 'applet') {
     issues.add(path, 'is for sockets, and this server is an applet.')
@@ -174,7 +185,7 @@ function checkPattern(name: string): string | undefined {
 
 function resolveCommon(
   path: Path,
-  config: Checked<Pick<TlsServerConfig, keyof CommonTls>>,
+  config: Checked<Pick<UpstreamTlsConfig, keyof CommonTls>>,
   issues: Issues,
 ): Common {
   const options = commonTls.resolve(config)

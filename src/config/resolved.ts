@@ -44,7 +44,7 @@ export interface ResolvedBind
       address: ListenAddress
       maxconn: number
       /** Sets of certificates, the default one first; undefined where TLS is not terminated. */
-      tls: ResolvedServerTls[] | undefined
+      tls: ResolvedDownstreamTls[] | undefined
       /** TLS server names that go through unterminated: name, '*.name' or '*', to backend. */
       sniRoutes: ReadonlyMap<string, string> | undefined
     }
@@ -75,7 +75,7 @@ export interface CertificateFiles {
 }
 
 /** TLS towards clients. */
-export interface ResolvedServerTls
+export interface ResolvedDownstreamTls
   extends ResolvedTlsCommon,
     Pick<TlsOfBind, 'strictSni' | 'clientCert' | 'sessionCache'> {
   certificates: CertificateFiles[]
@@ -87,7 +87,7 @@ export interface ResolvedServerTls
 }
 
 /** TLS towards a server. */
-export interface ResolvedClientTls extends ResolvedTlsCommon, Pick<TlsOfServer, 'resumption'> {
+export interface ResolvedUpstreamTls extends ResolvedTlsCommon, Pick<TlsOfServer, 'resumption'> {
   /** False takes any certificate. */
   verify: boolean
   /** Without `ca` the system's authorities count. */
@@ -129,7 +129,7 @@ export interface ResolvedServer
     {
       id: number
       address: ServerAddress
-      tls: ResolvedClientTls | undefined
+      tls: ResolvedUpstreamTls | undefined
       socks: ({ ip: string; port: number } & Omit<SocksOptions, 'address'>) | undefined
       source: { ip: string; port: number } | 'client' | undefined
     }

@@ -29,7 +29,7 @@
  * What counts as an answer:
  *
  * - `proceed` without the asked bit in `clear` (HEALTH, ACCEPT_PROXY, TLS): do that
- *   handshake; TLS needs a server context with it. With it: it is done or not wanted,
+ *   handshake; TLS needs a downstream context with it. With it: it is done or not wanted,
  *   so for TLS the payload stays as it is, ClientHello first.
  * - `connect`, `applet`, `inspect`, `reply` and `close` answer every bit that is
  *   still asked. So when TCP_RULES is asked and only ACCEPT_SESSION is pending
@@ -141,7 +141,7 @@ export interface TlsCertificate {
   chain: string
   /** PEM, not encrypted. */
   key: string
-  /** An OCSP response in DER to staple; server contexts only. */
+  /** An OCSP response in DER to staple; downstream contexts only. */
   ocsp?: Uint8Array
 }
 
@@ -160,8 +160,8 @@ interface TlsCommonSpec {
   crl: string
 }
 
-/** What a TLS server side is made from. Which connection gets which context is policy's choice. */
-export interface TlsServerSpec extends TlsCommonSpec {
+/** What TLS towards clients is made from. Which connection gets which context is policy's choice. */
+export interface DownstreamTlsSpec extends TlsCommonSpec {
   /** One for each key type: the handshake takes the first that the client can use. At least one. */
   certificates: readonly TlsCertificate[]
   /** Ask clients for a certificate. 'optional' verifies one that comes. */
@@ -180,8 +180,8 @@ export interface TlsServerSpec extends TlsCommonSpec {
   sessionCache: number
 }
 
-/** What a TLS client side is made from. */
-export interface TlsClientSpec extends TlsCommonSpec {
+/** What TLS towards servers is made from. */
+export interface UpstreamTlsSpec extends TlsCommonSpec {
   /** False accepts every certificate. */
   verify: boolean
   /** Shown to servers that ask for one. */
@@ -288,16 +288,16 @@ export interface Engine {
   /** Registers a way out; the number is valid until `unroute`. */
   route(spec: RouteSpec): number
   unroute(route: number): void
-  /** Makes a TLS context; valid until `tlsForget`. Throws a SluiceError (ERR_SLUICE_TLS) that says what is wrong. */
-  tlsServer(spec: TlsServerSpec): number
-  /** The same for the TLS of routes. */
-  tlsClient(spec: TlsClientSpec): number
+  /** Makes a context for TLS towards clients; valid until `tlsForget`. Throws a SluiceError (ERR_SLUICE_TLS) that says what is wrong. */
+  downstreamTls(spec: DownstreamTlsSpec): number
+  /** The same towards servers, for the TLS of routes. */
+  upstreamTls(spec: UpstreamTlsSpec): number
   /** Connections that use the context keep it until they end. */
   tlsForget(context: number): void
 
   /**
    * Go on with the handshakes: clear and set pending bits, drop `consume` buffered bytes.
-   * `context`: of `tlsServer`, where it answers TLS without clearing it. `flags`: ProceedFlag.
+   * `context`: of `downstreamTls`, where it answers TLS without clearing it. `flags`: ProceedFlag.
    */
   proceed(
     conn: number,

@@ -26,7 +26,7 @@ import type { Listener } from './frontend.js'
 import { Counter } from './rules/counters.js'
 import { Prefix } from './rules/prefix.js'
 import type { Session } from './session/session.js'
-import { ClientTls } from './tls/client.js'
+import { DownstreamTls } from './tls/downstream.js'
 
 /** What all connections of a proxy share. */
 export interface ConnectionContext {
@@ -88,7 +88,7 @@ export class ClientConnection implements Connection {
   applet: AppletRuntime | undefined = undefined
 
   #work: Work | undefined = undefined
-  #secure: ClientTls | undefined = undefined
+  #secure: DownstreamTls | undefined = undefined
   #src: string | undefined = undefined
   #srcPort = 0
   #dst: string | undefined = undefined
@@ -167,13 +167,13 @@ export class ClientConnection implements Connection {
   }
 
   /** What is known of the connection's TLS; undefined where it has none. */
-  get secure(): ClientTls | undefined {
+  get secure(): DownstreamTls | undefined {
     return this.#secure
   }
 
   /** The same, made where there is none yet. */
-  makeSecure(): ClientTls {
-    this.#secure ??= new ClientTls()
+  makeSecure(): DownstreamTls {
+    this.#secure ??= new DownstreamTls()
     return this.#secure
   }
 

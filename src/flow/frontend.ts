@@ -10,7 +10,7 @@ import type { ListenResult, ListenSpec } from '../engine/engine.js'
 import { CidrList } from '../policy/cidr.js'
 import type { HandshakeHandler } from '../policy/handler.js'
 import type { Rule } from '../policy/types.js'
-import type { ServerContexts } from '../tls/contexts.js'
+import type { DownstreamContexts } from '../tls/contexts.js'
 import { formatReason } from '../wire/reason.js'
 import { Handshake, Phase } from '../wire/wire.js'
 import type { ClientConnection } from './connection.js'
@@ -50,7 +50,7 @@ export class Listener {
   /** What stands behind the client's side of its sessions. */
   readonly target: ClientTarget
   /** Certificates; undefined where TLS is not terminated. */
-  tls: ServerContexts | undefined = undefined
+  tls: DownstreamContexts | undefined = undefined
 
   constructor(frontend: Frontend, bind: ResolvedBind) {
     this.frontend = frontend

@@ -165,7 +165,7 @@ export const tlsOfBind = section(
     ),
     ...common,
   },
-  'TlsBindConfig',
+  'DownstreamTlsConfig',
 )
 
 /** `tls` of a server. */
@@ -195,7 +195,7 @@ export const tlsOfServer = section(
     resumption: optional(flag, 'Resume sessions.', { default: true }),
     ...common,
   },
-  'TlsServerConfig',
+  'UpstreamTlsConfig',
 )
 
 export type CommonTls = ResolvedBy<typeof commonTls>

@@ -243,7 +243,7 @@ export interface BindConfig {
    * Terminate TLS. A list gives sets of certificates options of their own; the first set serves
    * names that no certificate is for. Default: off.
    */
-  tls?: TlsBindConfig | TlsBindConfig[]
+  tls?: DownstreamTlsConfig | DownstreamTlsConfig[]
   /**
    * Route by TLS server name without terminating: 'name', '*.name' (one label) or '*' (the rest),
    * to backends. Names that are not here are terminated where there is `tls`, and go through to the
@@ -262,7 +262,7 @@ export interface KeepAliveConfig {
   count?: number
 }
 
-export interface TlsBindConfig {
+export interface DownstreamTlsConfig {
   /**
    * PEM file(s) or folders, relative to the working folder. A file holds a chain and, unless `key`
    * names it, its key. In a folder every NAME.pem or NAME.crt is one, with its key inside or in
@@ -494,7 +494,7 @@ export interface ServerConfig {
    * Speak TLS to the server; true verifies its host name against the system's authorities. Default
    * false.
    */
-  tls?: boolean | TlsServerConfig
+  tls?: boolean | UpstreamTlsConfig
   /** Reach the server through a SOCKS proxy. Default: off. */
   socks?: {
     /** The SOCKS proxy: 'ip:port'. */
@@ -517,7 +517,7 @@ export interface ServerConfig {
   id?: number
 }
 
-export interface TlsServerConfig {
+export interface UpstreamTlsConfig {
   /**
    * 'required' verifies the server's certificate against `ca`; 'none' takes any, and says so in the
    * log. Default 'required'.

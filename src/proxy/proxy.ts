@@ -12,7 +12,7 @@ import { ConfigError, SluiceError } from '../base/errors.js'
 import { parseDuration } from '../base/units.js'
 import { findLoops } from '../config/loops.js'
 import { resolveConfig } from '../config/resolve.js'
-import type { ResolvedClientTls, ResolvedConfig, ResolvedServer } from '../config/resolved.js'
+import type { ResolvedConfig, ResolvedServer, ResolvedUpstreamTls } from '../config/resolved.js'
 import type { Config, Duration } from '../config/types.js'
 import type { Engine, EngineKind, EngineStats, ListenResult } from '../engine/engine.js'
 import { atBind } from '../engine/listen-error.js'
@@ -581,7 +581,7 @@ function isFixed(address: ResolvedServer['address']): boolean {
 }
 
 /** The route depends on files, or on the connection. */
-function mayChange(tls: ResolvedClientTls | undefined): boolean {
+function mayChange(tls: ResolvedUpstreamTls | undefined): boolean {
   if (!tls) return false
   const { ca, crl, certificate, chooseServerName } = tls
   return ca.length + crl.length > 0 || certificate !== undefined || chooseServerName !== undefined

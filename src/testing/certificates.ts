@@ -7,13 +7,13 @@ import { basename, extname, resolve } from 'node:path'
 import { SluiceError } from '../base/errors.js'
 import type {
   ResolvedBind,
-  ResolvedClientTls,
+  ResolvedDownstreamTls,
   ResolvedServer,
-  ResolvedServerTls,
+  ResolvedUpstreamTls,
 } from '../config/resolved.js'
 import type { Engine } from '../engine/engine.js'
 import type { ClientCertDemand } from '../policy/types.js'
-import type { ContextSupplier, ServerContexts } from '../tls/contexts.js'
+import type { ContextSupplier, DownstreamContexts } from '../tls/contexts.js'
 
 /**
  * Names by certificate file or folder, as the configuration has it: `{ 'certs/shop.pem':
@@ -33,11 +33,11 @@ export interface TestCertificateChoice {
 }
 
 interface Certificate {
-  readonly set: ResolvedServerTls
+  readonly set: ResolvedDownstreamTls
   readonly names: readonly string[]
 }
 
-type Contexts = Pick<Engine, 'tlsServer' | 'tlsClient'>
+type Contexts = Pick<Engine, 'downstreamTls' | 'upstreamTls'>
 
 /** Stands where the store of a proxy would: what is in files is made up. */
 export class TestCertificates implements ContextSupplier {
@@ -46,7 +46,7 @@ export class TestCertificates implements ContextSupplier {
   /** Contexts by what they were made for. */
   readonly #made = new Map<string, number>()
   readonly #choices = new Map<number, TestCertificateChoice>()
-  readonly #servers = new Map<ResolvedClientTls, number>()
+  readonly #servers = new Map<ResolvedUpstreamTls, number>()
 
   constructor(engine: Contexts, names: CertificateNames = {}) {
     this.#engine = engine
@@ -54,7 +54,7 @@ export class TestCertificates implements ContextSupplier {
     this.#names = new Map(entries.map(([file, list]) => [resolve(file), list]))
   }
 
-  forBind(bind: ResolvedBind): ServerContexts {
+  forBind(bind: ResolvedBind): DownstreamContexts {
     const sets = bind.tls ?? []
     const certificates = sets.flatMap((set) => this.#certificatesOf(set))
     return {
@@ -77,7 +77,7 @@ export class TestCertificates implements ContextSupplier {
     if (context === undefined) {
       const { verify, alpn, minVersion, maxVersion, ciphers, groups } = tls
       const common = { alpn, minVersion, maxVersion, ciphers, groups, ca: '', crl: '' }
-      context = this.#engine.tlsClient({ ...common, verify, sessionCache: 0 })
+      context = this.#engine.upstreamTls({ ...common, verify, sessionCache: 0 })
       this.#servers.set(tls, context)
     }
     return context
@@ -88,13 +88,13 @@ export class TestCertificates implements ContextSupplier {
     return this.#choices.get(context)
   }
 
-  #certificatesOf(set: ResolvedServerTls): Certificate[] {
+  #certificatesOf(set: ResolvedDownstreamTls): Certificate[] {
     const files = [...set.certificates.map(({ cert }) => cert), ...set.directories]
     return files.map((file) => ({ set, names: this.#names.get(file) ?? [nameOf(file)] }))
   }
 
   #context(
-    set: ResolvedServerTls,
+    set: ResolvedDownstreamTls,
     name: string,
     demand: ClientCertDemand | undefined,
   ): number | undefined {
@@ -104,7 +104,7 @@ export class TestCertificates implements ContextSupplier {
     let context = this.#made.get(key)
     if (context === undefined) {
       const { alpn, minVersion, maxVersion, ciphers, groups } = set
-      context = this.#engine.tlsServer({
+      context = this.#engine.downstreamTls({
         alpn,
         minVersion,
         maxVersion,

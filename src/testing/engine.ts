@@ -12,6 +12,7 @@ import type { Clock } from '../base/clock.js'
 import { SluiceError } from '../base/errors.js'
 import { buildProxyV1, buildProxyV2 } from '../codec/proxy.js'
 import type {
+  DownstreamTlsSpec,
   Engine,
   EngineEvents,
   EngineStats,
@@ -19,8 +20,7 @@ import type {
   ListenResult,
   ListenSpec,
   RouteSpec,
-  TlsClientSpec,
-  TlsServerSpec,
+  UpstreamTlsSpec,
 } from '../engine/engine.js'
 import { EngineEvent } from '../engine/event.js'
 import { addressesOf } from '../engine/js/addresses.js'
@@ -174,12 +174,12 @@ export class TestEngine implements Engine {
     return this.#nextRoute++
   }
 
-  tlsServer(spec: TlsServerSpec): number {
+  downstreamTls(spec: DownstreamTlsSpec): number {
     this.contexts.set(this.#nextContext, { side: 'server', spec })
     return this.#nextContext++
   }
 
-  tlsClient(spec: TlsClientSpec): number {
+  upstreamTls(spec: UpstreamTlsSpec): number {
     this.contexts.set(this.#nextContext, { side: 'client', spec })
     return this.#nextContext++
   }

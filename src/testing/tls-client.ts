@@ -1,7 +1,7 @@
 /** What a client of the test engine does about TLS. */
 
 import { CIPHER_SUITES, type ClientHello, cipherNumber, parseClientHello } from '../codec/tls.js'
-import type { TlsServerSpec } from '../engine/engine.js'
+import type { DownstreamTlsSpec } from '../engine/engine.js'
 import { Code } from '../wire/wire.js'
 import { buildCertificate, type TestCertificate } from './certificate.js'
 import { buildClientHello, type HelloOptions, recordsOf } from './hello.js'
@@ -47,7 +47,7 @@ export class TlsClient {
 
 /** What server and client have in common, as the engines choose it. */
 export function negotiate(
-  spec: TlsServerSpec,
+  spec: DownstreamTlsSpec,
   message: Uint8Array,
   client: TlsClient | undefined,
 ): Negotiated {
@@ -67,7 +67,7 @@ export function negotiate(
   return { version, cipher, alpn }
 }
 
-function commonVersion(spec: TlsServerSpec, hello: ClientHello): number | undefined {
+function commonVersion(spec: DownstreamTlsSpec, hello: ClientHello): number | undefined {
   const { minVersion, maxVersion } = spec
   if (maxVersion === 'TLSv1.3' && hello.versions.includes(0x0304)) return 0x0304
   return minVersion === 'TLSv1.2' && hello.versions.includes(0x0303) ? 0x0303 : undefined
@@ -75,7 +75,7 @@ function commonVersion(spec: TlsServerSpec, hello: ClientHello): number | undefi
 
 /** The server's order counts where it has one. */
 function commonCipher(
-  spec: TlsServerSpec,
+  spec: DownstreamTlsSpec,
   hello: ClientHello,
   version: number,
 ): number | undefined {

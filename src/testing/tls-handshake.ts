@@ -4,7 +4,7 @@
  */
 
 import { frameClientHello } from '../codec/tls.js'
-import type { RouteSpec, TlsClientSpec, TlsServerSpec } from '../engine/engine.js'
+import type { DownstreamTlsSpec, RouteSpec, UpstreamTlsSpec } from '../engine/engine.js'
 import { packReason } from '../wire/reason.js'
 import {
   By,
@@ -22,8 +22,8 @@ import { negotiate } from './tls-client.js'
 
 /** A context that was made, until it is forgotten. */
 export type TestContext =
-  | { readonly side: 'server'; readonly spec: TlsServerSpec }
-  | { readonly side: 'client'; readonly spec: TlsClientSpec }
+  | { readonly side: 'server'; readonly spec: DownstreamTlsSpec }
+  | { readonly side: 'client'; readonly spec: UpstreamTlsSpec }
 
 /** What becomes of a handshake that policy lets begin: `'pending'` waits for `TestClient.handshakeOk`. */
 export type HandshakeOutcome = 'ok' | 'pending' | { code: number; errno?: number }

@@ -1,19 +1,25 @@
 /** From what is on disk to contexts of the engine, before anything of it is used. */
 
-import type { ResolvedClientTls, ResolvedServerTls } from '../config/resolved.js'
+import type { ResolvedDownstreamTls, ResolvedUpstreamTls } from '../config/resolved.js'
 import type { Engine } from '../engine/engine.js'
 import type { Certificate } from './certificates.js'
-import { type ClientSlot, clientKey, clientSpec } from './client-contexts.js'
+import {
+  DownstreamSet,
+  downstreamSpec,
+  groupsOf,
+  type SetContent,
+  type Slot,
+} from './downstream.js'
 import { certificatesOf, type Problem, type Snapshot, trustOf } from './library.js'
 import type { Group } from './names.js'
-import { groupsOf, ServerSet, type SetContent, type Slot, serverSpec } from './server-contexts.js'
 import { giveTurn } from './turns.js'
+import { type UpstreamSlot, upstreamKey, upstreamSpec } from './upstream.js'
 
 /** Contexts that are in use, with what they were made from. */
 export interface InUse {
   readonly snapshot: Snapshot
-  readonly sets: ReadonlyMap<ResolvedServerTls, ServerSet>
-  readonly clients: ReadonlyMap<ResolvedClientTls, ClientSlot>
+  readonly sets: ReadonlyMap<ResolvedDownstreamTls, DownstreamSet>
+  readonly clients: ReadonlyMap<ResolvedUpstreamTls, UpstreamSlot>
 }
 
 export const NOTHING_IN_USE: InUse = {
@@ -33,8 +39,8 @@ export class Build {
   readonly #old: InUse
   readonly #stopped: () => boolean
   readonly #certificates: Map<string, Certificate>
-  readonly #sets: Map<ResolvedServerTls, ServerSet>
-  readonly #clients: Map<ResolvedClientTls, ClientSlot>
+  readonly #sets: Map<ResolvedDownstreamTls, DownstreamSet>
+  readonly #clients: Map<ResolvedUpstreamTls, UpstreamSlot>
   /** Contexts that were made here. */
   readonly #made = new Set<number>()
 
@@ -49,7 +55,7 @@ export class Build {
     this.#clients = new Map(old.clients)
   }
 
-  async run(servers: readonly ResolvedClientTls[]): Promise<void> {
+  async run(servers: readonly ResolvedUpstreamTls[]): Promise<void> {
     for (const tls of this.#next.members.keys()) {
       await this.#buildSet(tls)
       await giveTurn(this.#stopped)
@@ -75,7 +81,7 @@ export class Build {
     return this.#made
   }
 
-  async #buildSet(tls: ResolvedServerTls): Promise<void> {
+  async #buildSet(tls: ResolvedDownstreamTls): Promise<void> {
     const old = this.#old.sets.get(tls)
     const slots = new Map<string, Slot>(old?.slots)
     let ca = trustOf(this.#next, 'ca', tls.ca)
@@ -91,7 +97,7 @@ export class Build {
       const refused = await this.#makeSlots(content, groups, slots)
       if (!refused) {
         const used = new Map([...groups.keys()].map((key) => [key, slots.get(key) as Slot]))
-        this.#sets.set(tls, new ServerSet(content, used))
+        this.#sets.set(tls, new DownstreamSet(content, used))
         return
       }
       const files = refused.group.map(({ source }) => source.cert)
@@ -108,7 +114,7 @@ export class Build {
   }
 
   /** A set is never left without any certificate. */
-  #keepLast(tls: ResolvedServerTls, old: ServerSet): void {
+  #keepLast(tls: ResolvedDownstreamTls, old: DownstreamSet): void {
     const file = tls.directories[0] ?? tls.path
     this.problems.push({ file, message: 'no certificate is left.', paths: [tls.path] })
     for (const one of old.content.certificates) this.#certificates.set(one.source.id, one)
@@ -137,7 +143,9 @@ export class Build {
       if (slots.has(key)) continue
       await giveTurn(this.#stopped)
       try {
-        const context = this.#engine.tlsServer(serverSpec(content, group, content.tls.clientCert))
+        const context = this.#engine.downstreamTls(
+          downstreamSpec(content, group, content.tls.clientCert),
+        )
         this.#made.add(context)
         slots.set(key, { group, context, variants: new Map() })
       } catch (error) {
@@ -147,13 +155,13 @@ export class Build {
     return undefined
   }
 
-  async #buildClient(tls: ResolvedClientTls): Promise<void> {
+  async #buildClient(tls: ResolvedUpstreamTls): Promise<void> {
     const { snapshot } = this.result
-    const key = clientKey(tls, snapshot)
+    const key = upstreamKey(tls, snapshot)
     if (key === this.#old.clients.get(tls)?.key) return
     await giveTurn(this.#stopped)
     try {
-      const context = this.#engine.tlsClient(clientSpec(tls, snapshot))
+      const context = this.#engine.upstreamTls(upstreamSpec(tls, snapshot))
       this.#made.add(context)
       this.#clients.set(tls, { context, key })
     } catch (error) {

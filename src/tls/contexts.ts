@@ -4,7 +4,7 @@ import type { ResolvedBind, ResolvedServer } from '../config/resolved.js'
 import type { ClientCertDemand } from '../policy/types.js'
 
 /** The certificates of one bind. */
-export interface ServerContexts {
+export interface DownstreamContexts {
   /**
    * The engine's context for a server name ('' for none; lower case). `demand` replaces the
    * configured demand for a client certificate. Undefined where no certificate is for the
@@ -16,7 +16,7 @@ export interface ServerContexts {
 /** Where a proxy has its contexts from. */
 export interface ContextSupplier {
   /** For a bind with TLS; the same object through every reload. */
-  forBind(bind: ResolvedBind): ServerContexts
+  forBind(bind: ResolvedBind): DownstreamContexts
   /** The context for the TLS of a server, as it is now. */
   forServer(server: ResolvedServer): number
 }

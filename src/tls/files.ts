@@ -2,7 +2,7 @@
 
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ResolvedServerTls } from '../config/resolved.js'
+import type { ResolvedDownstreamTls } from '../config/resolved.js'
 import { type CertificateSource, sourceOf } from './certificates.js'
 import {
   describeFailure,
@@ -44,7 +44,7 @@ export async function askAll<T, R>(
 
 /** Every certificate of a set: the files that are named, then those of the folders by name. */
 export async function findSources(
-  tls: ResolvedServerTls,
+  tls: ResolvedDownstreamTls,
   keyless: KeylessFiles,
 ): Promise<Read<CertificateSource[]>> {
   const sources = tls.certificates.map(sourceOf)

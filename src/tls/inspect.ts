@@ -4,8 +4,8 @@ import type { ConfigIssue } from '../base/errors.js'
 import type {
   ResolvedBind,
   ResolvedConfig,
+  ResolvedDownstreamTls,
   ResolvedFrontend,
-  ResolvedServerTls,
 } from '../config/resolved.js'
 import { overdueLists } from './authorities.js'
 import { type Certificate, daysLeft, describeOcsp, describeValidity } from './certificates.js'
@@ -108,7 +108,7 @@ function unknownCertificates(
 /** Certificates for names that `sniRoutes` sends through unterminated. */
 function hidden({ path, tls, sniRoutes }: ResolvedBind, snapshot: Snapshot): Problem[] {
   if (!sniRoutes) return []
-  return (tls ?? []).flatMap((set: ResolvedServerTls) =>
+  return (tls ?? []).flatMap((set: ResolvedDownstreamTls) =>
     certificatesOf(snapshot, set).flatMap(({ names, source }) => {
       const routed = names.filter((name) => routeOf(name, sniRoutes) !== undefined)
       if (routed.length === 0) return []

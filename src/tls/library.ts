@@ -4,7 +4,7 @@
  */
 
 import { SluiceError } from '../base/errors.js'
-import type { ResolvedClientTls, ResolvedServerTls } from '../config/resolved.js'
+import type { ResolvedDownstreamTls, ResolvedUpstreamTls } from '../config/resolved.js'
 import {
   NO_TRUST,
   readAuthorities,
@@ -34,7 +34,7 @@ export interface Snapshot {
   /** By what `trustKey` says. */
   readonly trust: ReadonlyMap<string, TrustText>
   /** Sources of each set, in order. */
-  readonly members: ReadonlyMap<ResolvedServerTls, readonly CertificateSource[]>
+  readonly members: ReadonlyMap<ResolvedDownstreamTls, readonly CertificateSource[]>
 }
 
 export interface Look {
@@ -62,8 +62,8 @@ export function trustKey(kind: 'ca' | 'crl', files: readonly string[]): string {
 
 export class Library {
   snapshot: Snapshot = EMPTY
-  readonly #sets: readonly ResolvedServerTls[]
-  readonly #servers: readonly ResolvedClientTls[]
+  readonly #sets: readonly ResolvedDownstreamTls[]
+  readonly #servers: readonly ResolvedUpstreamTls[]
   readonly #now: () => number
   /** What files looked like when they were last read, and at the last look. */
   #read = new Map<string, string>()
@@ -74,12 +74,12 @@ export class Library {
   /** Units that could not be read, with what their files looked like: told when they stay so. */
   #doubtful = new Map<string, string>()
   /** The same for folders; `times` counts. */
-  #folders = new Map<ResolvedServerTls, { state: string; times: number }>()
+  #folders = new Map<ResolvedDownstreamTls, { state: string; times: number }>()
 
   /** `now`: ms since 1970. */
   constructor(
-    sets: readonly ResolvedServerTls[],
-    servers: readonly ResolvedClientTls[],
+    sets: readonly ResolvedDownstreamTls[],
+    servers: readonly ResolvedUpstreamTls[],
     now: () => number,
   ) {
     this.#sets = sets
@@ -148,8 +148,8 @@ export class Library {
     everything: boolean,
     problems: Problem[],
     held: Set<string>,
-  ): Promise<Map<ResolvedServerTls, readonly CertificateSource[]>> {
-    const members = new Map<ResolvedServerTls, readonly CertificateSource[]>()
+  ): Promise<Map<ResolvedDownstreamTls, readonly CertificateSource[]>> {
+    const members = new Map<ResolvedDownstreamTls, readonly CertificateSource[]>()
     const gone = new Set<string>()
     for (const tls of this.#sets) {
       const before = this.snapshot.members.get(tls) ?? []
@@ -173,7 +173,7 @@ export class Library {
     return members
   }
 
-  #units(members: ReadonlyMap<ResolvedServerTls, readonly CertificateSource[]>): Unit[] {
+  #units(members: ReadonlyMap<ResolvedDownstreamTls, readonly CertificateSource[]>): Unit[] {
     const units = new Map<string, Unit>()
     const add = (unit: Omit<Unit, 'paths'>, path: string) => {
       const known = units.get(unit.id) ?? { ...unit, paths: new Set() }
@@ -188,7 +188,7 @@ export class Library {
         path,
       )
     }
-    const addTrust = ({ ca, crl, path }: Pick<ResolvedClientTls, 'ca' | 'crl' | 'path'>) => {
+    const addTrust = ({ ca, crl, path }: Pick<ResolvedUpstreamTls, 'ca' | 'crl' | 'path'>) => {
       if (ca.length > 0) {
         const id = trustKey('ca', ca)
         const read = () => readAuthorities(ca, this.#now(), this.snapshot.trust.get(id))
@@ -228,7 +228,7 @@ export class Library {
   }
 
   /** The second time that a folder cannot be used in the same way; false afterwards. */
-  #isLasting(tls: ResolvedServerTls, faults: readonly Fault[]): boolean {
+  #isLasting(tls: ResolvedDownstreamTls, faults: readonly Fault[]): boolean {
     const state = faults.map(({ file, message }) => file + message).join('\n')
     const before = this.#folders.get(tls)
     const times = before?.state === state ? before.times + 1 : 1
@@ -257,13 +257,13 @@ export function trustOf(
 }
 
 /** The certificates of a set that could be read. */
-export function certificatesOf(snapshot: Snapshot, tls: ResolvedServerTls): Certificate[] {
+export function certificatesOf(snapshot: Snapshot, tls: ResolvedDownstreamTls): Certificate[] {
   const sources = snapshot.members.get(tls) ?? []
   return sources.flatMap(({ id }) => snapshot.certificates.get(id) ?? [])
 }
 
 /** Authorities of the system that are asked for and cannot be read. */
-export function systemProblems(servers: readonly ResolvedClientTls[]): Problem[] {
+export function systemProblems(servers: readonly ResolvedUpstreamTls[]): Problem[] {
   const paths = servers.filter(({ systemCa }) => systemCa).map(({ path }) => path)
   if (paths.length === 0) return []
   try {
@@ -277,7 +277,7 @@ export function systemProblems(servers: readonly ResolvedClientTls[]): Problem[]
 /** The paths of the configuration that use each certificate, by the id of its source. */
 export function pathsOf(
   { members }: Snapshot,
-  servers: readonly ResolvedClientTls[],
+  servers: readonly ResolvedUpstreamTls[],
 ): Map<string, string[]> {
   const paths = new Map<string, string[]>()
   const add = (id: string, path: string) => paths.set(id, [...(paths.get(id) ?? []), path])

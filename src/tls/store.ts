@@ -9,9 +9,9 @@ import type { Clock } from '../base/clock.js'
 import { SluiceError } from '../base/errors.js'
 import type {
   ResolvedBind,
-  ResolvedClientTls,
+  ResolvedDownstreamTls,
   ResolvedServer,
-  ResolvedServerTls,
+  ResolvedUpstreamTls,
 } from '../config/resolved.js'
 import type { Engine } from '../engine/engine.js'
 import { overdueLists, type TrustText } from './authorities.js'
@@ -20,9 +20,10 @@ import { type Certificate, daysLeft, describeOcsp, describeValidity } from './ce
 import type {
   CertificateStatus,
   ContextSupplier,
+  DownstreamContexts,
   ReloadReport,
-  ServerContexts,
 } from './contexts.js'
+import { BindContexts, type DownstreamSet } from './downstream.js'
 import {
   certificateError,
   Library,
@@ -33,7 +34,6 @@ import {
   type Snapshot,
   systemProblems,
 } from './library.js'
-import { BindContexts, type ServerSet } from './server-contexts.js'
 
 export interface TlsStoreOptions {
   readonly engine: Engine
@@ -62,7 +62,7 @@ export class TlsStore implements ContextSupplier {
   readonly #binds = new Set<BindContexts>()
   #library: Library | undefined
   #inUse = NOTHING_IN_USE
-  #servers: readonly ResolvedClientTls[] = []
+  #servers: readonly ResolvedUpstreamTls[] = []
   #last: Promise<unknown> = Promise.resolve()
   /** Cancel what is due later. */
   readonly #due = new Set<() => void>()
@@ -79,8 +79,8 @@ export class TlsStore implements ContextSupplier {
    * (ERR_SLUICE_TLS) that tells everything that is wrong, and then no context is left.
    */
   async load(
-    binds: readonly (readonly ResolvedServerTls[])[],
-    servers: readonly ResolvedClientTls[],
+    binds: readonly (readonly ResolvedDownstreamTls[])[],
+    servers: readonly ResolvedUpstreamTls[],
   ): Promise<void> {
     const sets = [...new Set(binds.flat())]
     this.#library = new Library(sets, servers, this.#wallClock)
@@ -117,7 +117,7 @@ export class TlsStore implements ContextSupplier {
   }
 
   /** Precondition: the bind's sets were loaded. */
-  forBind({ tls = [] }: Pick<ResolvedBind, 'tls'>): ServerContexts {
+  forBind({ tls = [] }: Pick<ResolvedBind, 'tls'>): DownstreamContexts {
     const bind = new BindContexts(tls, this.#setsOf(tls), this.#engine, (path, error) =>
       this.#logger.error({ path, err: error }, `${path}: no context for another demand`),
     )
@@ -291,7 +291,7 @@ export class TlsStore implements ContextSupplier {
     for (const { file, message } of warnings) this.#logger.warn({ file }, `${file}: ${message}`)
   }
 
-  #setsOf(tls: readonly ResolvedServerTls[]): ServerSet[] {
+  #setsOf(tls: readonly ResolvedDownstreamTls[]): DownstreamSet[] {
     return tls.flatMap((one) => this.#inUse.sets.get(one) ?? [])
   }
 

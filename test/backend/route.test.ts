@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { routeSpec, ServerRoute } from '#sluice/backend/route.js'
-import type { ResolvedClientTls, ResolvedServer } from '#sluice/config/resolved.js'
+import type { ResolvedServer, ResolvedUpstreamTls } from '#sluice/config/resolved.js'
 import { VirtualClock } from '#sluice/testing/clock.js'
 import { backendConfig, clientTls, FakeEngine, server, startWorld } from './support.js'
 
@@ -95,7 +95,7 @@ describe('the route to a server', () => {
   })
 })
 
-const tls = (options: Partial<ResolvedClientTls> = {}) => ({ tls: clientTls(options) })
+const tls = (options: Partial<ResolvedUpstreamTls> = {}) => ({ tls: clientTls(options) })
 
 describe('the route to a server with TLS', () => {
   it('has the context and the fixed name, and cannot be made without a context', () => {

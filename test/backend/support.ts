@@ -9,7 +9,11 @@ import {
 } from '#sluice/backend/backend.js'
 import type { Candidate } from '#sluice/backend/balance/balancer.js'
 import type { Resolver } from '#sluice/backend/resolve.js'
-import type { ResolvedBackend, ResolvedClientTls, ResolvedServer } from '#sluice/config/resolved.js'
+import type {
+  ResolvedBackend,
+  ResolvedServer,
+  ResolvedUpstreamTls,
+} from '#sluice/config/resolved.js'
 import type { Engine, RouteSpec } from '#sluice/engine/engine.js'
 import type { Connection } from '#sluice/policy/types.js'
 import { settle, VirtualClock } from '#sluice/testing/clock.js'
@@ -72,7 +76,7 @@ export function server(
 }
 
 /** TLS towards 'up.example'. */
-export function clientTls(options: Partial<ResolvedClientTls> = {}): ResolvedClientTls {
+export function clientTls(options: Partial<ResolvedUpstreamTls> = {}): ResolvedUpstreamTls {
   return {
     path: 'backends.app.servers.a.tls',
     alpn: [],

@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { parseClientHello } from '#sluice/codec/tls/client-hello.js'
-import type { TlsClientSpec, TlsServerSpec } from '#sluice/engine/engine.js'
+import type { DownstreamTlsSpec, UpstreamTlsSpec } from '#sluice/engine/engine.js'
 import {
   By,
   BytesFlag,
@@ -28,7 +28,7 @@ const issued = ca.issue({ names: ['a.example', 'localhost', '127.0.0.1'] })
 const other = ca.issue({ names: ['b.example'] })
 const versions = ['TLSv1.2', 'TLSv1.3'] as const
 
-function serverSpec(spec: Partial<TlsServerSpec> = {}): TlsServerSpec {
+function serverSpec(spec: Partial<DownstreamTlsSpec> = {}): DownstreamTlsSpec {
   return {
     alpn: [],
     minVersion: 'TLSv1.2',
@@ -47,7 +47,7 @@ function serverSpec(spec: Partial<TlsServerSpec> = {}): TlsServerSpec {
   }
 }
 
-function clientSpec(spec: Partial<TlsClientSpec> = {}): TlsClientSpec {
+function clientSpec(spec: Partial<UpstreamTlsSpec> = {}): UpstreamTlsSpec {
   const { alpn, minVersion, maxVersion, ciphers, groups, crl } = serverSpec()
   const verifying = { ca: ca.cert, verify: true, sessionCache: 0 }
   return { alpn, minVersion, maxVersion, ciphers, groups, crl, ...verifying, ...spec }
@@ -88,13 +88,13 @@ function terminate(h: Harness, context: number): void {
 
 async function terminating(
   h: Harness,
-  spec: Partial<TlsServerSpec> = {},
+  spec: Partial<DownstreamTlsSpec> = {},
   listen = {},
 ): Promise<{ port: number; accept: () => Promise<Peer> }> {
   const upstream = await h.server()
   const { port } = await h.listenPort({ ...asked, ...listen })
   h.route(upstream.port)
-  terminate(h, h.engine.tlsServer(serverSpec(spec)))
+  terminate(h, h.engine.downstreamTls(serverSpec(spec)))
   return { port, accept: () => upstream.accept() }
 }
 
@@ -102,11 +102,11 @@ async function terminating(
 async function originating(
   h: Harness,
   port: number,
-  spec: Partial<TlsClientSpec> = {},
+  spec: Partial<UpstreamTlsSpec> = {},
   serverName = 'a.example',
   route = {},
 ): Promise<number> {
-  const context = h.engine.tlsClient(clientSpec(spec))
+  const context = h.engine.upstreamTls(clientSpec(spec))
   const listening = await h.listenPort()
   h.route(port, { tls: { context, serverName }, ...route })
   return listening.port
@@ -146,9 +146,9 @@ for (const version of versions) {
   })
 
   jsTest(`resumes ${version} across contexts of a group`, async (h, keep) => {
-    const first = h.engine.tlsServer(serverSpec({ sessionCache: 100 }))
-    const second = h.engine.tlsServer(serverSpec({ sessionCache: 100 }))
-    const strange = h.engine.tlsServer(serverSpec({ sessionGroup: 'h' }))
+    const first = h.engine.downstreamTls(serverSpec({ sessionCache: 100 }))
+    const second = h.engine.downstreamTls(serverSpec({ sessionCache: 100 }))
+    const strange = h.engine.downstreamTls(serverSpec({ sessionGroup: 'h' }))
     const upstream = await h.server()
     const { port } = await h.listenPort(asked)
     h.route(upstream.port)
@@ -255,7 +255,7 @@ jsTest('servers that do not verify', async (h, keep) => {
   const revoked = ca.issue({ names: ['a.example'] })
   ca.revoke(revoked)
   const crl = ca.crl()
-  const cases: [string, Issued, Partial<TlsClientSpec>, string][] = [
+  const cases: [string, Issued, Partial<UpstreamTlsSpec>, string][] = [
     ['server tls-out tls-cert-name', issued, {}, 'c.example'],
     ['server tls-out tls-cert-name', issued, {}, '127.0.0.2'],
     ['server tls-out tls-cert-name', issued, {}, ''],
@@ -384,7 +384,7 @@ jsTest(
     keep(tlsUpstream)
     const clear = h.route(upstream.port)
     const through = h.route(tlsUpstream.port)
-    const a = h.engine.tlsServer(serverSpec())
+    const a = h.engine.downstreamTls(serverSpec())
     const { port } = await h.listenPort(asked)
     const passed = new Set<number>()
     h.answers.handshake = ({ conn, generation, bit, bytes }) => {
@@ -519,10 +519,10 @@ jsTest('a server that truncates', async (h, keep) => {
 jsTest('back-pressure both ways, and every byte arrives', async (h, keep) => {
   const server = await TlsServer.listen({ cert: issued.chain, key: issued.key })
   keep(server)
-  const context = h.engine.tlsClient(clientSpec())
+  const context = h.engine.upstreamTls(clientSpec())
   const { port } = await h.listenPort(asked)
   h.route(server.port, { tls: { context, serverName: 'a.example' } })
-  terminate(h, h.engine.tlsServer(serverSpec()))
+  terminate(h, h.engine.downstreamTls(serverSpec()))
   const client = await TlsPeer.dial(port)
   keep(client)
   const peer = await server.accept()
@@ -576,7 +576,7 @@ jsTest('what waits for a slow reader behind the close is not lost', async (h, ke
 
 jsTest('inspect, applets, replies and closes work through TLS', async (h, keep) => {
   const { port } = await terminating(h)
-  const context = h.engine.tlsServer(serverSpec())
+  const context = h.engine.downstreamTls(serverSpec())
   const rejected = reasonWord(By.POLICY, Phase.CONTENT, Code.REPLIED)
   let answer: (conn: number, generation: number) => void = () => {}
   h.answers.handshake = ({ conn, generation, bit }) => {
@@ -666,8 +666,8 @@ jsTest('RSA and ECDSA side by side; ticket keys rotate', async (h, keep) => {
 })
 
 jsTest('contexts that cannot be made say why', async (h) => {
-  const fails = (spec: Partial<TlsServerSpec>, message: RegExp) => {
-    const make = () => h.engine.tlsServer(serverSpec(spec))
+  const fails = (spec: Partial<DownstreamTlsSpec>, message: RegExp) => {
+    const make = () => h.engine.downstreamTls(serverSpec(spec))
     assert.throws(make, { code: 'ERR_SLUICE_TLS', message })
   }
   const { chain, key } = issued
@@ -685,7 +685,7 @@ jsTest('contexts that cannot be made say why', async (h) => {
   fails({ clientCert: 'required', ca: 'x' }, /no certificate in the authorities/)
   fails({ crl: 'x' }, /no revocation list/)
   fails({ alpn: [''] }, /ALPN/)
-  const client = () => h.engine.tlsClient(clientSpec({ ca: '' }))
+  const client = () => h.engine.upstreamTls(clientSpec({ ca: '' }))
   assert.throws(client, { code: 'ERR_SLUICE_TLS', message: /no authority/ })
 })
 

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict'
 import type {
+  DownstreamTlsSpec,
   RouteSpec,
   TlsCertificate,
-  TlsClientSpec,
-  TlsServerSpec,
+  UpstreamTlsSpec,
 } from '#sluice/engine/engine.js'
 import { createNativeEngine } from '#sluice/engine/native/engine.js'
 import { makeAuthority, selfSigned } from '../support/certificates.js'
@@ -21,7 +21,7 @@ const COMMON = {
   crl: '',
 } as const
 
-function serverSpec(...certificates: TlsCertificate[]): TlsServerSpec {
+function serverSpec(...certificates: TlsCertificate[]): DownstreamTlsSpec {
   return {
     ...COMMON,
     certificates,
@@ -33,7 +33,7 @@ function serverSpec(...certificates: TlsCertificate[]): TlsServerSpec {
   }
 }
 
-function clientSpec(ca: string): TlsClientSpec {
+function clientSpec(ca: string): UpstreamTlsSpec {
   return { ...COMMON, ca, verify: true, sessionCache: 100 }
 }
 
@@ -61,14 +61,14 @@ boundaryTest('TLS contexts are made, numbered, named by routes and forgotten', a
       { chain: ec.chain, key: ec.key, ocsp },
       { chain: rsa.chain, key: rsa.key },
     )
-    const first = engine.tlsServer(both)
+    const first = engine.downstreamTls(both)
     const ciphers = ['TLS_AES_256_GCM_SHA384', 'TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256']
     const crl = authority.crl()
     const strict = { clientCert: 'required', ca: authority.cert, crl, ciphers } as const
-    const second = engine.tlsServer({ ...both, ...strict, groups: ['secp256r1', 'x25519'] })
+    const second = engine.downstreamTls({ ...both, ...strict, groups: ['secp256r1', 'x25519'] })
     const certificate = { chain: rsa.chain, key: rsa.key }
-    const client = engine.tlsClient({ ...clientSpec(authority.cert), certificate })
-    const lenient = engine.tlsClient({ ...clientSpec(''), verify: false })
+    const client = engine.upstreamTls({ ...clientSpec(authority.cert), certificate })
+    const lenient = engine.upstreamTls({ ...clientSpec(''), verify: false })
     assert.equal(new Set([first, second, client, lenient]).size, 4)
 
     const route = engine.route(routeSpec({ context: client, serverName: 'a.example' }))
@@ -83,16 +83,16 @@ boundaryTest('TLS contexts are made, numbered, named by routes and forgotten', a
     }
     refused(client, 'not a name', /'not a name' is neither a DNS name nor an IP address/)
     refused(client, '', /needs a name/)
-    refused(first, 'a.example', /no TLS client context/)
+    refused(first, 'a.example', /no TLS context for servers/)
     engine.tlsForget(client)
-    refused(client, 'a.example', /no TLS client context/)
+    refused(client, 'a.example', /no TLS context for servers/)
     // Routes without TLS need no context.
     engine.route(routeSpec())
     for (const context of [first, second, lenient, client, -1, 2 ** 31 - 1]) {
       engine.tlsForget(context)
     }
     // A number is not used again: an answer that is on its way would find another context.
-    assert.ok(engine.tlsServer(both) > lenient)
+    assert.ok(engine.downstreamTls(both) > lenient)
   } finally {
     await engine.stop()
   }
@@ -113,8 +113,8 @@ boundaryTest('what is wrong with a TLS context is said, without a word of its ke
       return true
     })
   }
-  const server = (change: Partial<TlsServerSpec>, ...certificates: TlsCertificate[]) => {
-    return () => engine.tlsServer({ ...serverSpec(...certificates), ...change })
+  const server = (change: Partial<DownstreamTlsSpec>, ...certificates: TlsCertificate[]) => {
+    return () => engine.downstreamTls({ ...serverSpec(...certificates), ...change })
   }
   try {
     refused(server({}), /no certificate/)
@@ -129,8 +129,8 @@ boundaryTest('what is wrong with a TLS context is said, without a word of its ke
     refused(server({ groups: ['p1'] }, good), /unknown group 'p1'; known are x25519/)
     refused(server({ clientCert: 'optional' }, good), /no authority to verify clients against/)
     refused(server({ minVersion: 'TLSv1.3', maxVersion: 'TLSv1.2' }, good), /minVersion/)
-    refused(() => engine.tlsClient(clientSpec('')), /no authority to verify servers against/)
-    refused(() => engine.tlsClient({ ...clientSpec(''), ca: issued.key }), /no certificate in ca/)
+    refused(() => engine.upstreamTls(clientSpec('')), /no authority to verify servers against/)
+    refused(() => engine.upstreamTls({ ...clientSpec(''), ca: issued.key }), /no certificate in ca/)
   } finally {
     await engine.stop()
   }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ConnectionOptions, connect } from 'node:tls'
-import type { TlsBindConfig } from '#sluice/config/types.js'
+import type { DownstreamTlsConfig } from '#sluice/config/types.js'
 import type { TlsInfo } from '#sluice/policy/types.js'
 import { certificateFolder, makeAuthority } from '../support/certificates.js'
 import type { DialOptions } from '../support/tls-peer.js'
@@ -167,7 +167,7 @@ for (const [first, second] of [
 /** A test with an established rule that keeps what it saw. */
 function infoTest(
   name: string,
-  tls: TlsBindConfig,
+  tls: DownstreamTlsConfig,
   run: (stage: Stage, seen: TlsInfo[]) => Promise<void>,
 ): void {
   const seen: TlsInfo[] = []

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
-import type { TlsBindConfig } from '#sluice/config/types.js'
+import type { DownstreamTlsConfig } from '#sluice/config/types.js'
 import type { TlsInfo } from '#sluice/policy/types.js'
 import { type Issued, makeAuthority, selfSigned } from '../support/certificates.js'
 import type { DialOptions } from '../support/tls-peer.js'
@@ -28,7 +28,7 @@ clients.crl()
 
 const versions = ['TLSv1.2', 'TLSv1.3'] as const
 const showing = ({ chain, key }: Issued): DialOptions => ({ cert: chain, key })
-const base: TlsBindConfig = { cert: site.pemFile, ca: clients.certFile }
+const base: DownstreamTlsConfig = { cert: site.pemFile, ca: clients.certFile }
 
 /**
  * The proxy refuses a client. In TLS 1.3 the client has seen the handshake complete by
@@ -54,7 +54,7 @@ interface Seen {
   subject: string | undefined
 }
 
-function watching(tls: TlsBindConfig | TlsBindConfig[], seen: Seen[]) {
+function watching(tls: DownstreamTlsConfig | DownstreamTlsConfig[], seen: Seen[]) {
   const look = (conn: { tls: TlsInfo }): void => {
     const { verified, peerCertificate } = conn.tls
     seen.push({ verified, subject: peerCertificate?.subject })
@@ -64,7 +64,7 @@ function watching(tls: TlsBindConfig | TlsBindConfig[], seen: Seen[]) {
 
 for (const maxVersion of versions) {
   const seen: Seen[] = []
-  const fresh = (tls: TlsBindConfig | TlsBindConfig[]) => () => {
+  const fresh = (tls: DownstreamTlsConfig | DownstreamTlsConfig[]) => () => {
     seen.length = 0
     return watching(tls, seen)
   }

@@ -1,7 +1,7 @@
 /** What a context is made from, and a handshake that begins when its client has gone. */
 
 import assert from 'node:assert/strict'
-import type { TlsCertificate, TlsClientSpec, TlsServerSpec } from '#sluice/engine/engine.js'
+import type { DownstreamTlsSpec, TlsCertificate, UpstreamTlsSpec } from '#sluice/engine/engine.js'
 import { Handshake } from '#sluice/wire/wire.js'
 import { makeAuthority } from '../support/certificates.js'
 import { engineTest, type Harness } from '../support/engine-harness.js'
@@ -19,7 +19,10 @@ const COMMON = {
   crl: '',
 } as const
 
-function serverSpec(certificate: TlsCertificate, more: Partial<TlsServerSpec> = {}): TlsServerSpec {
+function serverSpec(
+  certificate: TlsCertificate,
+  more: Partial<DownstreamTlsSpec> = {},
+): DownstreamTlsSpec {
   return {
     ...COMMON,
     certificates: [certificate],
@@ -32,7 +35,7 @@ function serverSpec(certificate: TlsCertificate, more: Partial<TlsServerSpec> = 
   }
 }
 
-function clientSpec(more: Partial<TlsClientSpec>): TlsClientSpec {
+function clientSpec(more: Partial<UpstreamTlsSpec>): UpstreamTlsSpec {
   return { ...COMMON, verify: true, sessionCache: 100, ...more }
 }
 
@@ -49,14 +52,19 @@ for (const [how, off] of Object.entries(commented)) {
     // Who read it would fail.
     const broken = off(cert.replace(/\n[^\n]+/, '\n!'))
     const made = [
-      engine.tlsServer(serverSpec({ chain: `${broken}\n${chain}`, key: `${off(key)}\n${key}` })),
-      engine.tlsClient(clientSpec({ ca: `${broken}\n${ca.cert}`, crl: `${off(list)}\n${list}` })),
+      engine.downstreamTls(
+        serverSpec({ chain: `${broken}\n${chain}`, key: `${off(key)}\n${key}` }),
+      ),
+      engine.upstreamTls(clientSpec({ ca: `${broken}\n${ca.cert}`, crl: `${off(list)}\n${list}` })),
     ]
     const refused: [() => number, RegExp][] = [
-      [() => engine.tlsServer(serverSpec({ chain: off(chain), key })), /no certificate/i],
-      [() => engine.tlsServer(serverSpec({ chain, key: off(key) })), /no private key/i],
-      [() => engine.tlsClient(clientSpec({ ca: off(ca.cert) })), /no (certificate|authority)/i],
-      [() => engine.tlsClient(clientSpec({ ca: ca.cert, crl: off(list) })), /no revocation list/i],
+      [() => engine.downstreamTls(serverSpec({ chain: off(chain), key })), /no certificate/i],
+      [() => engine.downstreamTls(serverSpec({ chain, key: off(key) })), /no private key/i],
+      [() => engine.upstreamTls(clientSpec({ ca: off(ca.cert) })), /no (certificate|authority)/i],
+      [
+        () => engine.upstreamTls(clientSpec({ ca: ca.cert, crl: off(list) })),
+        /no revocation list/i,
+      ],
     ]
     for (const [make, message] of refused) {
       assert.throws(make, (error: Error & { code?: string }) => {
@@ -77,7 +85,7 @@ async function asking(h: Harness) {
 }
 
 engineTest('clients that reset while policy decides about TLS have reset', async (h) => {
-  const context = h.engine.tlsServer(serverSpec({ chain, key }))
+  const context = h.engine.downstreamTls(serverSpec({ chain, key }))
   const { port } = await asking(h)
   const hello = await helloBytes({})
   // The answer about each comes when another one has ended: what it is answers nobody, any more.

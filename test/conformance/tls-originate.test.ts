@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
-import type { TlsServerConfig } from '#sluice/config/types.js'
+import type { UpstreamTlsConfig } from '#sluice/config/types.js'
 import type { Connection } from '#sluice/policy.js'
 import { type Issued, makeAuthority, selfSigned } from '../support/certificates.js'
 import type { Peer } from '../support/peer.js'
@@ -27,7 +27,7 @@ interface Options {
 }
 
 /** A TLS server with `issued`, and the proxy's server line with `tls`. */
-function towards(tls: boolean | TlsServerConfig, given: Options = {}) {
+function towards(tls: boolean | UpstreamTlsConfig, given: Options = {}) {
   const { issued = good, version, options } = given
   return async (stage: Stage): Promise<SiteOptions> => {
     server = await stage.server(issued, { ...(version && { maxVersion: version }), ...options })

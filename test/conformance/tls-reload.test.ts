@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { type Clock, systemClock } from '#sluice/base/clock.js'
-import type { Config, Duration, TlsBindConfig } from '#sluice/config/types.js'
+import type { Config, DownstreamTlsConfig, Duration } from '#sluice/config/types.js'
 import type { Engine, EngineKind } from '#sluice/engine/engine.js'
 import { createProxy, type SluiceProxy } from '#sluice/proxy/proxy.js'
 import { certificateFolder, makeAuthority } from '../support/certificates.js'
@@ -35,7 +35,7 @@ class Reloading {
   private constructor(
     engine: Engine,
     upstream: PeerServer,
-    tls: TlsBindConfig,
+    tls: DownstreamTlsConfig,
     interval: Duration,
   ) {
     this.upstream = upstream
@@ -52,7 +52,7 @@ class Reloading {
 
   static async start(
     kind: EngineKind,
-    tls: TlsBindConfig,
+    tls: DownstreamTlsConfig,
     interval: Duration = '0s',
   ): Promise<Reloading> {
     const engine = await createEngine(kind, { slots: 1000 })
@@ -127,9 +127,9 @@ class Reloading {
   }
 
   #count(engine: Engine): void {
-    const { tlsServer, tlsClient, tlsForget } = engine
-    engine.tlsServer = (spec) => this.#made(tlsServer.call(engine, spec))
-    engine.tlsClient = (spec) => this.#made(tlsClient.call(engine, spec))
+    const { downstreamTls, upstreamTls, tlsForget } = engine
+    engine.downstreamTls = (spec) => this.#made(downstreamTls.call(engine, spec))
+    engine.upstreamTls = (spec) => this.#made(upstreamTls.call(engine, spec))
     engine.tlsForget = (context) => {
       assert.ok(this.contexts.delete(context), 'a context is forgotten twice')
       tlsForget.call(engine, context)

@@ -1,7 +1,7 @@
 /** Sessions of clients that come back: by ticket and by cache, and those that may not. */
 
 import assert from 'node:assert/strict'
-import type { TlsBindConfig } from '#sluice/config/types.js'
+import type { DownstreamTlsConfig } from '#sluice/config/types.js'
 import type { TlsInfo } from '#sluice/policy/types.js'
 import { makeAuthority } from '../support/certificates.js'
 import { type Stage, terminating, tlsTest } from '../support/tls-site.js'
@@ -14,7 +14,7 @@ type Version = (typeof versions)[number]
 /** Whether each of these handshakes resumed, as policy sees it. */
 const seen: boolean[] = []
 
-function watched(tls: Partial<TlsBindConfig>) {
+function watched(tls: Partial<DownstreamTlsConfig>) {
   return () => {
     seen.length = 0
     const look = (conn: { tls: TlsInfo }) => void seen.push(conn.tls.resumed)

@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Config, TlsBindConfig } from '#sluice/config/types.js'
+import type { Config, DownstreamTlsConfig } from '#sluice/config/types.js'
 import { echo, staticReply } from '#sluice/policy.js'
 import { makeAuthority } from '../support/certificates.js'
 import { findProgram, needs, runProgram } from './support/programs.js'
@@ -24,7 +24,7 @@ writeFileSync(staple, ca.ocsp(site))
 const BODY = 'hello over TLS\n'
 const page = `HTTP/1.1 200 OK\r\ncontent-length: ${BODY.length}\r\nconnection: close\r\n\r\n${BODY}`
 
-function config(tls: Partial<TlsBindConfig> = {}, server = staticReply(page)): Config {
+function config(tls: Partial<DownstreamTlsConfig> = {}, server = staticReply(page)): Config {
   const bind = { address: '127.0.0.1:0', tls: { cert: site.pemFile, ...tls } }
   return {
     frontends: { web: { bind, backend: 'app' } },

@@ -1,7 +1,7 @@
 /** nginx, HAProxy and openssl s_server behind TLS, and nginx and HAProxy as TLS clients. */
 
 import assert from 'node:assert/strict'
-import type { Config, TlsServerConfig } from '#sluice/config/types.js'
+import type { Config, UpstreamTlsConfig } from '#sluice/config/types.js'
 import { defineApplet } from '#sluice/policy.js'
 import { makeAuthority } from '../support/certificates.js'
 import {
@@ -35,7 +35,7 @@ const page = defineApplet('page', async (stream) => {
 })
 
 /** Clear TCP to a server with TLS. */
-function towards(port: number, tls: TlsServerConfig = {}): Config {
+function towards(port: number, tls: UpstreamTlsConfig = {}): Config {
   const verified = { ca: root.certFile, serverName: 'back.example', ...tls }
   return {
     frontends: { web: { bind: '127.0.0.1:0', backend: 'app' } },

@@ -29,7 +29,7 @@ export const circles: readonly (readonly string[])[] = [
     'flow/session/session.ts',
     'flow/session/target.ts',
     'flow/tls/admission.ts',
-    'flow/tls/client.ts',
+    'flow/tls/downstream.ts',
   ],
   [
     'engine/js/applet-stream.ts',

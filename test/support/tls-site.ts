@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ConnectionOptions, TlsOptions } from 'node:tls'
-import type { TlsBindConfig } from '#sluice/config/types.js'
+import type { DownstreamTlsConfig } from '#sluice/config/types.js'
 import type { EngineKind } from '#sluice/engine/engine.js'
 import type { SessionRecord } from '#sluice/flow/record/record.js'
 import { Site, type SiteOptions } from '../faults/support.js'
@@ -172,7 +172,7 @@ async function once(
 
 /** A frontend that terminates TLS. */
 export function terminating(
-  tls: TlsBindConfig | TlsBindConfig[],
+  tls: DownstreamTlsConfig | DownstreamTlsConfig[],
   more: SiteOptions = {},
 ): SiteOptions {
   const { frontend, ...rest } = more

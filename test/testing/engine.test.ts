@@ -2,7 +2,12 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { EngineEvents, ListenSpec, RouteSpec, TlsServerSpec } from '#sluice/engine/engine.js'
+import type {
+  DownstreamTlsSpec,
+  EngineEvents,
+  ListenSpec,
+  RouteSpec,
+} from '#sluice/engine/engine.js'
 import type { BytesEvent } from '#sluice/engine/event.js'
 import { buildCertificate } from '#sluice/testing/certificate.js'
 import { recordsOf } from '#sluice/testing/hello.js'
@@ -64,7 +69,7 @@ const tlsCommon = {
   ca: '',
   crl: '',
 } as const
-const tlsSpec: TlsServerSpec = {
+const tlsSpec: DownstreamTlsSpec = {
   ...tlsCommon,
   certificates: [],
   clientCert: 'none',
@@ -366,7 +371,7 @@ test('a handshake is negotiated from the ClientHello and the context', async () 
     handshakes: TLS | ACCEPT_SESSION,
     ask: TLS | ACCEPT_SESSION,
   })
-  const context = engine.tlsServer({
+  const context = engine.downstreamTls({
     ...tlsSpec,
     alpn: ['h2', 'http/1.1'],
     ciphers: ['TLS_AES_256_GCM_SHA384'],
@@ -403,7 +408,7 @@ test('TLS is waited for until its deadline, cut anywhere, and goes on behind the
     ask: TLS | ACCEPT_SESSION,
     handshakeTimeout: 3000,
   })
-  const context = engine.tlsServer(tlsSpec)
+  const context = engine.downstreamTls(tlsSpec)
   const records = recordsOf(buildClientHello({ serverName: 'a.example' }))
   const client = engine.accept()
   for (const byte of records.subarray(0, -1)) client.send(Uint8Array.of(byte))
@@ -434,7 +439,7 @@ test('TLS is waited for until its deadline, cut anywhere, and goes on behind the
 
 test('a route with TLS is secured before it is connected', async () => {
   const { engine, next } = await setup()
-  const context = engine.tlsClient({ ...tlsCommon, verify: true, alpn: ['h2'], sessionCache: 0 })
+  const context = engine.upstreamTls({ ...tlsCommon, verify: true, alpn: ['h2'], sessionCache: 0 })
   const route = engine.route({ ...routeSpec, tls: { context, serverName: 'up.example' } })
   const client = engine.accept()
   engine.connect(...at(client), route, ConnectFlag.WANT_CONNECTED, 0)

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { readAuthorities } from '#sluice/tls/authorities.js'
 import { readCertificate } from '#sluice/tls/certificates.js'
-import type { ServerContexts } from '#sluice/tls/contexts.js'
+import type { DownstreamContexts } from '#sluice/tls/contexts.js'
 import type { Read } from '#sluice/tls/pem.js'
 import { pemBlocks } from '#sluice/tls/pem.js'
 import { makeAuthority, makeKey } from '../support/certificates.js'
@@ -23,7 +23,7 @@ const pem = ({ chain, key }: typeof a1) => chain + key
 const LATER = 60_000
 
 interface Loaded extends World {
-  bind: ServerContexts
+  bind: DownstreamContexts
 }
 
 async function loaded(options: Parameters<typeof world>[0]): Promise<Loaded> {

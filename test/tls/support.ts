@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import pino from 'pino'
 import { SluiceError } from '#sluice/base/errors.js'
 import { resolveConfig } from '#sluice/config/resolve.js'
-import type { ResolvedBind, ResolvedClientTls, ResolvedServer } from '#sluice/config/resolved.js'
-import type { Config, ServerConfig, TlsBindConfig } from '#sluice/config/types.js'
-import type { Engine, TlsClientSpec, TlsServerSpec } from '#sluice/engine/engine.js'
+import type { ResolvedBind, ResolvedServer, ResolvedUpstreamTls } from '#sluice/config/resolved.js'
+import type { Config, DownstreamTlsConfig, ServerConfig } from '#sluice/config/types.js'
+import type { DownstreamTlsSpec, Engine, UpstreamTlsSpec } from '#sluice/engine/engine.js'
 import { VirtualClock } from '#sluice/testing/clock.js'
 import type { ReloadReport } from '#sluice/tls/contexts.js'
 import { TlsStore } from '#sluice/tls/store.js'
@@ -15,17 +15,17 @@ import { certificateFolder } from '../support/certificates.js'
 
 /** Contexts that live, with what they were made from. */
 export class FakeContexts {
-  readonly servers = new Map<number, TlsServerSpec>()
-  readonly clients = new Map<number, TlsClientSpec>()
+  readonly servers = new Map<number, DownstreamTlsSpec>()
+  readonly clients = new Map<number, UpstreamTlsSpec>()
   made = 0
   /** Refuses a specification with this message. */
-  refuse: (spec: TlsServerSpec | TlsClientSpec) => string | undefined = () => undefined
+  refuse: (spec: DownstreamTlsSpec | UpstreamTlsSpec) => string | undefined = () => undefined
 
-  tlsServer(spec: TlsServerSpec): number {
+  downstreamTls(spec: DownstreamTlsSpec): number {
     return this.#make(this.servers, spec)
   }
 
-  tlsClient(spec: TlsClientSpec): number {
+  upstreamTls(spec: UpstreamTlsSpec): number {
     return this.#make(this.clients, spec)
   }
 
@@ -38,7 +38,7 @@ export class FakeContexts {
     return this.servers.size + this.clients.size
   }
 
-  #make<T extends TlsServerSpec | TlsClientSpec>(into: Map<number, T>, spec: T): number {
+  #make<T extends DownstreamTlsSpec | UpstreamTlsSpec>(into: Map<number, T>, spec: T): number {
     const message = this.refuse(spec)
     if (message !== undefined) throw new SluiceError('ERR_SLUICE_TLS', message)
     into.set(++this.made, spec)
@@ -65,7 +65,7 @@ export interface World {
 }
 
 export interface WorldOptions {
-  binds?: (TlsBindConfig | TlsBindConfig[])[]
+  binds?: (DownstreamTlsConfig | DownstreamTlsConfig[])[]
   servers?: ServerConfig[]
   interval?: number
   /** ms from now. */
@@ -116,7 +116,7 @@ export function world({ binds = [], servers = [], interval = 0, wall }: WorldOpt
     load: () =>
       made.store.load(
         made.binds.flatMap(({ tls }) => (tls ? [tls] : [])),
-        made.servers.flatMap(({ tls }): ResolvedClientTls[] => (tls ? [tls] : [])),
+        made.servers.flatMap(({ tls }): ResolvedUpstreamTls[] => (tls ? [tls] : [])),
       ),
   }
   return made

@@ -10,11 +10,11 @@ use sluice_engine::engine::{Engine, EngineParts};
 use sluice_engine::listener::ListenSpec;
 use sluice_engine::memory::Words;
 use sluice_engine::ring::Record;
-use sluice_engine::tls::config::{ClientSpec, ServerSpec};
+use sluice_engine::tls::config::{DownstreamSpec, UpstreamSpec};
 
 use crate::doorbell::Doorbell;
 use crate::specs::{NativeListenSpec, NativeRouteSpec, required};
-use crate::tls::{NativeTlsClientSpec, NativeTlsServerSpec};
+use crate::tls::{NativeDownstreamTlsSpec, NativeUpstreamTlsSpec};
 
 /// Outcome of listen(): `errno` is 0, or the step that failed is named.
 #[napi(object, object_from_js = false)]
@@ -177,19 +177,19 @@ impl NativeEngine {
         self.with(|engine| engine.unroute(route))
     }
 
-    /// Makes a TLS context of the clients' side.
+    /// Makes a context for TLS towards clients.
     #[napi(catch_unwind)]
-    pub fn tls_server(&self, spec: NativeTlsServerSpec) -> napi::Result<i32> {
-        let spec = ServerSpec::try_from(spec)?;
-        self.with(|engine| engine.tls_server(&spec))?
+    pub fn downstream_tls(&self, spec: NativeDownstreamTlsSpec) -> napi::Result<i32> {
+        let spec = DownstreamSpec::try_from(spec)?;
+        self.with(|engine| engine.downstream_tls(&spec))?
             .map_err(failed)
     }
 
-    /// Makes a TLS context of the servers' side.
+    /// Makes a context for TLS towards servers.
     #[napi(catch_unwind)]
-    pub fn tls_client(&self, spec: NativeTlsClientSpec) -> napi::Result<i32> {
-        let spec = ClientSpec::try_from(spec)?;
-        self.with(|engine| engine.tls_client(&spec))?
+    pub fn upstream_tls(&self, spec: NativeUpstreamTlsSpec) -> napi::Result<i32> {
+        let spec = UpstreamSpec::try_from(spec)?;
+        self.with(|engine| engine.upstream_tls(&spec))?
             .map_err(failed)
     }
 

@@ -3,7 +3,7 @@
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 use sluice_engine::tls::config::{
-    CertificateSpec, ClientCert, ClientSpec, CommonSpec, ServerSpec, Version,
+    CertificateSpec, ClientCert, CommonSpec, DownstreamSpec, UpstreamSpec, Version,
 };
 
 use crate::specs::invalid;
@@ -19,9 +19,9 @@ pub struct NativeTlsCertificate {
     pub ocsp: Option<Uint8Array>,
 }
 
-/// See `TlsServerSpec` in src/engine/engine.ts.
+/// See `DownstreamTlsSpec` in src/engine/engine.ts.
 #[napi(object, object_to_js = false)]
-pub struct NativeTlsServerSpec {
+pub struct NativeDownstreamTlsSpec {
     /// ALPN protocols.
     pub alpn: Vec<String>,
     /// TLSv1.2 or TLSv1.3.
@@ -50,9 +50,9 @@ pub struct NativeTlsServerSpec {
     pub session_cache: u32,
 }
 
-/// See `TlsClientSpec` in src/engine/engine.ts.
+/// See `UpstreamTlsSpec` in src/engine/engine.ts.
 #[napi(object, object_to_js = false)]
-pub struct NativeTlsClientSpec {
+pub struct NativeUpstreamTlsSpec {
     /// ALPN protocols.
     pub alpn: Vec<String>,
     /// TLSv1.2 or TLSv1.3.
@@ -75,10 +75,10 @@ pub struct NativeTlsClientSpec {
     pub session_cache: u32,
 }
 
-impl TryFrom<NativeTlsServerSpec> for ServerSpec {
+impl TryFrom<NativeDownstreamTlsSpec> for DownstreamSpec {
     type Error = napi::Error;
 
-    fn try_from(spec: NativeTlsServerSpec) -> napi::Result<Self> {
+    fn try_from(spec: NativeDownstreamTlsSpec) -> napi::Result<Self> {
         Ok(Self {
             common: CommonSpec {
                 alpn: spec.alpn,
@@ -105,10 +105,10 @@ impl TryFrom<NativeTlsServerSpec> for ServerSpec {
     }
 }
 
-impl TryFrom<NativeTlsClientSpec> for ClientSpec {
+impl TryFrom<NativeUpstreamTlsSpec> for UpstreamSpec {
     type Error = napi::Error;
 
-    fn try_from(spec: NativeTlsClientSpec) -> napi::Result<Self> {
+    fn try_from(spec: NativeUpstreamTlsSpec) -> napi::Result<Self> {
         Ok(Self {
             common: CommonSpec {
                 alpn: spec.alpn,

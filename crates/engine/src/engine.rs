@@ -18,7 +18,7 @@ use crate::ring::{Doorbell, Record};
 use crate::route::{Route, TlsTarget};
 use crate::stats::{Stats, WorkerStats};
 use crate::sys;
-use crate::tls::config::{self, ClientSpec, ServerSpec};
+use crate::tls::config::{self, DownstreamSpec, UpstreamSpec};
 use crate::tls::contexts::{Context, Contexts};
 use crate::tls::sessions::SessionGroups;
 use crate::worker::{Control, Limits, Mailbox, Worker, WorkerParts};
@@ -215,9 +215,9 @@ impl Engine {
     /// # Errors
     ///
     /// What is wrong with the specification, for the operator to read.
-    pub fn tls_server(&mut self, spec: &ServerSpec) -> Result<i32, String> {
-        let config = config::server(spec, &mut self.session_groups)?;
-        Ok(self.contexts.add(Context::Server(config)))
+    pub fn downstream_tls(&mut self, spec: &DownstreamSpec) -> Result<i32, String> {
+        let config = config::downstream(spec, &mut self.session_groups)?;
+        Ok(self.contexts.add(Context::Downstream(config)))
     }
 
     /// Makes a context for TLS to servers, for [`Engine::tls_target`].
@@ -225,9 +225,9 @@ impl Engine {
     /// # Errors
     ///
     /// What is wrong with the specification, for the operator to read.
-    pub fn tls_client(&mut self, spec: &ClientSpec) -> Result<i32, String> {
-        let context = Context::Client {
-            config: config::client(spec)?,
+    pub fn upstream_tls(&mut self, spec: &UpstreamSpec) -> Result<i32, String> {
+        let context = Context::Upstream {
+            config: config::upstream(spec)?,
             verify: spec.verify,
         };
         Ok(self.contexts.add(context))
@@ -238,15 +238,15 @@ impl Engine {
         self.contexts.remove(context);
     }
 
-    /// TLS of a route, from a client context and a name or IP address. Without a
+    /// TLS of a route, from an upstream context and a name or IP address. Without a
     /// name no SNI is sent; that needs a context that does not verify.
     ///
     /// # Errors
     ///
     /// Where there is no such context, or the name is none.
     pub fn tls_target(&self, context: i32, server_name: &str) -> Result<TlsTarget, String> {
-        let Some(Context::Client { config, verify }) = self.contexts.get(context) else {
-            return Err(format!("no TLS client context {context}"));
+        let Some(Context::Upstream { config, verify }) = self.contexts.get(context) else {
+            return Err(format!("no TLS context for servers {context}"));
         };
         let name = config::server_name(server_name, verify)?;
         Ok(TlsTarget {

@@ -10,7 +10,7 @@ use rustls::{
     NamedGroup, ProtocolVersion, ServerConfig, ServerConnection, SignatureScheme,
 };
 use sluice_engine::tls::config::{
-    self, CertificateSpec, ClientCert, ClientSpec, CommonSpec, ServerSpec, Version,
+    self, CertificateSpec, ClientCert, CommonSpec, DownstreamSpec, UpstreamSpec, Version,
 };
 use sluice_engine::tls::contexts::{Context, Contexts};
 use sluice_engine::tls::error::{Failure, classify};
@@ -49,8 +49,8 @@ fn common() -> CommonSpec {
     }
 }
 
-fn server_spec() -> ServerSpec {
-    ServerSpec {
+fn server_spec() -> DownstreamSpec {
+    DownstreamSpec {
         common: common(),
         certificates: vec![certificate("server-ec")],
         client_cert: ClientCert::None,
@@ -61,8 +61,8 @@ fn server_spec() -> ServerSpec {
     }
 }
 
-fn client_spec() -> ClientSpec {
-    ClientSpec {
+fn client_spec() -> UpstreamSpec {
+    UpstreamSpec {
         common: CommonSpec {
             ca: CA.to_owned(),
             ..common()
@@ -73,16 +73,16 @@ fn client_spec() -> ClientSpec {
     }
 }
 
-fn server(change: impl FnOnce(&mut ServerSpec)) -> Arc<ServerConfig> {
+fn server(change: impl FnOnce(&mut DownstreamSpec)) -> Arc<ServerConfig> {
     let mut spec = server_spec();
     change(&mut spec);
-    config::server(&spec, &mut SessionGroups::default()).expect("a server context")
+    config::downstream(&spec, &mut SessionGroups::default()).expect("a downstream context")
 }
 
-fn client(change: impl FnOnce(&mut ClientSpec)) -> Arc<ClientConfig> {
+fn client(change: impl FnOnce(&mut UpstreamSpec)) -> Arc<ClientConfig> {
     let mut spec = client_spec();
     change(&mut spec);
-    config::client(&spec).expect("a client context")
+    config::upstream(&spec).expect("an upstream context")
 }
 
 /// Both ends of a handshake, and how it went for each.
@@ -449,7 +449,7 @@ fn sessions_resume_within_their_group() {
                 spec.certificates = vec![certificate];
                 (spec.tickets, spec.session_cache) = (tickets, session_cache);
                 spec.session_group = group.to_owned();
-                config::server(&spec, &mut groups).expect("a server context")
+                config::downstream(&spec, &mut groups).expect("a downstream context")
             };
             let first = make("one", certificate("server-ec"));
             let client = client(|spec| only(version)(&mut spec.common));
@@ -562,10 +562,10 @@ fn ocsp_is_stapled() {
 
 #[test]
 fn what_is_wrong_is_said() {
-    let refused = |change: &dyn Fn(&mut ServerSpec)| {
+    let refused = |change: &dyn Fn(&mut DownstreamSpec)| {
         let mut spec = server_spec();
         change(&mut spec);
-        let made = config::server(&spec, &mut SessionGroups::default());
+        let made = config::downstream(&spec, &mut SessionGroups::default());
         made.expect_err("no context")
     };
     let says = |error: String, words: &[&str]| {
@@ -654,7 +654,7 @@ fn what_is_wrong_is_said() {
     let mut spec = client_spec();
     spec.common.ca.clear();
     says(
-        config::client(&spec).expect_err("no context"),
+        config::upstream(&spec).expect_err("no context"),
         &["no authority"],
     );
 }
@@ -675,21 +675,21 @@ fn what_is_the_same_exists_once() {
 #[test]
 fn contexts_by_number() {
     let contexts = Contexts::default();
-    let client = Context::Client {
+    let client = Context::Upstream {
         config: client(|_| {}),
         verify: true,
     };
-    let first = contexts.add(Context::Server(server(|_| {})));
+    let first = contexts.add(Context::Downstream(server(|_| {})));
     let second = contexts.add(client);
-    assert!(contexts.server(first).is_some());
-    assert!(contexts.server(second).is_none() && contexts.get(second).is_some());
+    assert!(contexts.downstream(first).is_some());
+    assert!(contexts.downstream(second).is_none() && contexts.get(second).is_some());
     for wrong in [-1, second + 1, i32::MAX, i32::MIN] {
         assert!(contexts.get(wrong).is_none());
         contexts.remove(wrong);
     }
     contexts.remove(first);
-    assert!(contexts.server(first).is_none());
+    assert!(contexts.downstream(first).is_none());
     // A number is not used again.
-    let third = contexts.add(Context::Server(server(|_| {})));
+    let third = contexts.add(Context::Downstream(server(|_| {})));
     assert!(third > second);
 }

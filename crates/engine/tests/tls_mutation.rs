@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
 use sluice_engine::stream::buffer::BufferPool;
 use sluice_engine::tls::config::{
-    self, CertificateSpec, ClientCert, ClientSpec, CommonSpec, ServerSpec, Version,
+    self, CertificateSpec, ClientCert, CommonSpec, DownstreamSpec, UpstreamSpec, Version,
 };
 use sluice_engine::tls::layer::Tls;
 use sluice_engine::tls::sessions::SessionGroups;
@@ -42,7 +42,7 @@ fn common(version: Version) -> CommonSpec {
 }
 
 fn server(version: Version) -> Arc<ServerConfig> {
-    let spec = ServerSpec {
+    let spec = DownstreamSpec {
         common: common(version),
         certificates: vec![CertificateSpec {
             chain: CHAIN.to_owned(),
@@ -55,7 +55,7 @@ fn server(version: Version) -> Arc<ServerConfig> {
         ticket_rotation: 3_600_000,
         session_cache: 16,
     };
-    config::server(&spec, &mut SessionGroups::default()).expect("server")
+    config::downstream(&spec, &mut SessionGroups::default()).expect("server")
 }
 
 fn far_client() -> ClientConnection {
@@ -223,7 +223,7 @@ fn clients_that_send_anything_never_make_it_panic() {
 
 #[test]
 fn servers_that_send_anything_never_make_it_panic() {
-    let config = config::client(&ClientSpec {
+    let config = config::upstream(&UpstreamSpec {
         common: CommonSpec {
             min_version: Version::Tls12,
             ..common(Version::Tls13)

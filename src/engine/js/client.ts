@@ -38,7 +38,7 @@ import { Abort, Outbound } from './outbound.js'
 import { PendingHandshakes, Runner } from './pending.js'
 import { isClientSilence, phaseOfHandshake, streamFailure } from './reason.js'
 import { Side, type SideHandler } from './side.js'
-import type { TlsServerContext } from './tls-contexts.js'
+import type { DownstreamContext } from './tls-contexts.js'
 import { peerCertificate, summarize, type TlsHandshakeOwner } from './tls-layer.js'
 
 /** Bytes that are read ahead of policy, so that a FIN or RST behind them is seen; the longest PROXY header fits. */
@@ -83,7 +83,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
   /** The ClientHello, or what came instead, while policy decides about it. */
   #hello: Framed | undefined
   readonly #helloReader = new HelloReader()
-  #context: TlsServerContext | undefined
+  #context: DownstreamContext | undefined
   #tellsWaiting = false
   #limit = READ_AHEAD
   #timer: NodeJS.Timeout | undefined
@@ -151,7 +151,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     if (!this.#isAnswerable() || !this.#pending.accepts(clear, set)) return false
     if (this.#pending.asking === Handshake.TLS) {
       const terminated = (clear & Handshake.TLS) === 0
-      this.#context = terminated ? this.#core.tls.serverOf(context) : undefined
+      this.#context = terminated ? this.#core.tls.downstreamOf(context) : undefined
       if (terminated && !this.#context) return false
       if (!terminated) this.#skipTls()
       this.#hello = undefined

@@ -9,14 +9,14 @@ import { packReason } from '../../wire/reason.js'
 import type { ConnectionTable } from '../../wire/table.js'
 import { By, Code } from '../../wire/wire.js'
 import type {
+  DownstreamTlsSpec,
   Engine,
   EngineEvents,
   EngineStats,
   ListenResult,
   ListenSpec,
   RouteSpec,
-  TlsClientSpec,
-  TlsServerSpec,
+  UpstreamTlsSpec,
 } from '../engine.js'
 import { checkReply } from '../reply.js'
 import type { Client } from './client.js'
@@ -104,11 +104,11 @@ class JsEngine implements Engine, Core {
     return number
   }
 
-  tlsServer(spec: TlsServerSpec): number {
+  downstreamTls(spec: DownstreamTlsSpec): number {
     return this.tls.server(spec)
   }
 
-  tlsClient(spec: TlsClientSpec): number {
+  upstreamTls(spec: UpstreamTlsSpec): number {
     return this.tls.client(spec)
   }
 

@@ -16,7 +16,7 @@ import { timer } from './core.js'
 import { keepAlive, unixPath } from './options.js'
 import { connectFailure, streamFailure } from './reason.js'
 import { Side, type SideHandler } from './side.js'
-import type { TlsClientContext } from './tls-contexts.js'
+import type { UpstreamContext } from './tls-contexts.js'
 import { summarize, type TlsHandshakeOwner } from './tls-layer.js'
 
 const NO_BYTES = Buffer.alloc(0)
@@ -66,7 +66,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
   #socks: SocksClient | undefined
   #failure: { reason: number; errno: number } | undefined
   #aborted = false
-  #context: TlsClientContext | undefined
+  #context: UpstreamContext | undefined
 
   constructor(
     core: Core,
@@ -264,7 +264,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
     early: Buffer | undefined,
   ): void {
     this.#phase = Phase.TLS_OUT
-    const found = this.#core.tls.clientOf(context)
+    const found = this.#core.tls.upstreamOf(context)
     if (!found) {
       this.#fail(By.PROXY, Code.INTERNAL, 0)
       return

@@ -15,7 +15,7 @@ import {
   TLSSocket,
 } from 'node:tls'
 import { Lru } from '../../base/lru.js'
-import type { RouteSpec, TlsClientSpec, TlsServerSpec } from '../engine.js'
+import type { DownstreamTlsSpec, RouteSpec, UpstreamTlsSpec } from '../engine.js'
 import { peerCertificate } from './tls-layer.js'
 import { offerOf, tlsError } from './tls-names.js'
 import { checkCertificate, pemBlocks } from './tls-pem.js'
@@ -23,15 +23,15 @@ import { SessionGroup } from './tls-sessions.js'
 import { type Authorities, authorities, certificateCode, NOBODY } from './tls-verify.js'
 
 /** Makes the server side of connections. */
-export class TlsServerContext {
-  readonly spec: TlsServerSpec
+export class DownstreamContext {
+  readonly spec: DownstreamTlsSpec
   readonly group: SessionGroup
   readonly #context: SecureContext
   readonly #authorities: Authorities
   /** Never listens: what TLSSockets ask their server for. */
   readonly #server: Server
 
-  constructor(spec: TlsServerSpec, group: SessionGroup) {
+  constructor(spec: DownstreamTlsSpec, group: SessionGroup) {
     this.spec = spec
     this.group = group
     const demands = spec.clientCert !== 'none'
@@ -97,8 +97,8 @@ export class TlsServerContext {
 }
 
 /** Makes the client side of connections. */
-export class TlsClientContext {
-  readonly spec: TlsClientSpec
+export class UpstreamContext {
+  readonly spec: UpstreamTlsSpec
   readonly #context: SecureContext
   readonly #authorities: Authorities
   /** Sessions by address and name: one that was verified for a name is resumed for that name only. */
@@ -106,7 +106,7 @@ export class TlsClientContext {
   /** Certificates of the servers whose sessions are being resumed. */
   readonly #resuming = new WeakMap<TLSSocket, Uint8Array>()
 
-  constructor(spec: TlsClientSpec) {
+  constructor(spec: UpstreamTlsSpec) {
     const { certificate } = spec
     this.spec = spec
     this.#sessions = new Lru(spec.sessionCache)
@@ -173,18 +173,18 @@ interface Resumable {
 
 /** The contexts by number. */
 export class TlsContexts {
-  readonly #contexts = new Map<number, TlsServerContext | TlsClientContext>()
+  readonly #contexts = new Map<number, DownstreamContext | UpstreamContext>()
   readonly #groups = new Map<string, SessionGroup>()
   #next = 0
 
-  server(spec: TlsServerSpec): number {
+  server(spec: DownstreamTlsSpec): number {
     if (spec.certificates.length === 0) throw tlsError('There is no certificate.')
     for (const certificate of spec.certificates) checkCertificate(certificate)
     const name = spec.sessionGroup
     const known = this.#groups.get(name)
     const group = known ?? new SessionGroup(name, spec.ticketRotation)
     try {
-      const number = this.#add(new TlsServerContext(spec, group))
+      const number = this.#add(new DownstreamContext(spec, group))
       this.#groups.set(name, group)
       return number
     } finally {
@@ -192,25 +192,25 @@ export class TlsContexts {
     }
   }
 
-  client(spec: TlsClientSpec): number {
-    return this.#add(new TlsClientContext(spec))
+  client(spec: UpstreamTlsSpec): number {
+    return this.#add(new UpstreamContext(spec))
   }
 
-  serverOf(number: number): TlsServerContext | undefined {
+  downstreamOf(number: number): DownstreamContext | undefined {
     const context = this.#contexts.get(number)
-    return context instanceof TlsServerContext ? context : undefined
+    return context instanceof DownstreamContext ? context : undefined
   }
 
-  clientOf(number: number): TlsClientContext | undefined {
+  upstreamOf(number: number): UpstreamContext | undefined {
     const context = this.#contexts.get(number)
-    return context instanceof TlsClientContext ? context : undefined
+    return context instanceof UpstreamContext ? context : undefined
   }
 
   /** Connections that use the context have it in hand. A group ends with its last context. */
   forget(number: number): void {
     const context = this.#contexts.get(number)
     this.#contexts.delete(number)
-    if (!(context instanceof TlsServerContext)) return
+    if (!(context instanceof DownstreamContext)) return
     context.forget()
     if (!context.group.unused) return
     context.group.stop()
@@ -221,14 +221,14 @@ export class TlsContexts {
     for (const number of [...this.#contexts.keys()]) this.forget(number)
   }
 
-  #add(context: TlsServerContext | TlsClientContext): number {
+  #add(context: DownstreamContext | UpstreamContext): number {
     const number = this.#next++
     this.#contexts.set(number, context)
     return number
   }
 }
 
-function common(spec: TlsServerSpec | TlsClientSpec): SecureContextOptions {
+function common(spec: DownstreamTlsSpec | UpstreamTlsSpec): SecureContextOptions {
   for (const protocol of spec.alpn) {
     const { length } = Buffer.from(protocol)
     if (length < 1 || length > 255) {

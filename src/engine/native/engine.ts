@@ -6,14 +6,14 @@ import { ConfigError, SluiceError } from '../../base/errors.js'
 import { ConnectionTable } from '../../wire/table.js'
 import { Command, Control, Layout, Region, SendFlag } from '../../wire/wire.js'
 import type {
+  DownstreamTlsSpec,
   Engine,
   EngineEvents,
   EngineStats,
   ListenResult,
   ListenSpec,
   RouteSpec,
-  TlsClientSpec,
-  TlsServerSpec,
+  UpstreamTlsSpec,
 } from '../engine.js'
 import { listenError } from '../listen-error.js'
 import { checkReply } from '../reply.js'
@@ -187,12 +187,12 @@ export class NativeEngine implements Engine {
     return tls ? this.#tls(() => this.#handle.route(native)) : this.#handle.route(native)
   }
 
-  tlsServer(spec: TlsServerSpec): number {
-    return this.#tls(() => this.#handle.tlsServer(spec))
+  downstreamTls(spec: DownstreamTlsSpec): number {
+    return this.#tls(() => this.#handle.downstreamTls(spec))
   }
 
-  tlsClient(spec: TlsClientSpec): number {
-    return this.#tls(() => this.#handle.tlsClient(spec))
+  upstreamTls(spec: UpstreamTlsSpec): number {
+    return this.#tls(() => this.#handle.upstreamTls(spec))
   }
 
   tlsForget(context: number): void {

@@ -5,11 +5,11 @@ import { resolve } from 'node:path'
 import { SluiceError } from '../../base/errors.js'
 import { WIRE_VERSION } from '../../wire/wire.js'
 import type {
+  DownstreamTlsSpec,
   ListenResult,
   ListenSpec,
   RouteSpec,
-  TlsClientSpec,
-  TlsServerSpec,
+  UpstreamTlsSpec,
 } from '../engine.js'
 
 /** ListenSpec with a flat address, as crates/addon takes it. */
@@ -53,8 +53,8 @@ export interface NativeHandle {
   pause(listener: number, paused: boolean): void
   route(spec: NativeRouteSpec): number
   unroute(route: number): void
-  tlsServer(spec: TlsServerSpec): number
-  tlsClient(spec: TlsClientSpec): number
+  downstreamTls(spec: DownstreamTlsSpec): number
+  upstreamTls(spec: UpstreamTlsSpec): number
   tlsForget(context: number): void
   wake(worker: number): void
   doorbell(): 'loop' | 'queue'

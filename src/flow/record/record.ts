@@ -9,7 +9,7 @@ import { reasonText } from '../../wire/reason-text.js'
 import { By, type ByLabel, Code, type CodeLabel, Phase, type PhaseLabel } from '../../wire/wire.js'
 import type { ClientConnection } from '../connection.js'
 import type { FailedAttempt } from '../session/session.js'
-import type { ClientTls } from '../tls/client.js'
+import type { DownstreamTls } from '../tls/downstream.js'
 
 /** Why a session or an attempt to connect ended. */
 interface EndRecord {
@@ -135,7 +135,7 @@ function attemptRecord({ server, endpoint, reason, errno }: FailedAttempt): Atte
   return { server, address: endpoint, ...unpackReason(reason), ...errorOf(reason, errno) }
 }
 
-function tlsRecord({ hello, info, passes }: ClientTls): TlsRecord | undefined {
+function tlsRecord({ hello, info, passes }: DownstreamTls): TlsRecord | undefined {
   // Of a client that was cut off before its hello there is nothing to tell.
   if (hello === undefined) return undefined
   const record: TlsRecord = { serverName: hello.serverName }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { FrontendConfig, TlsBindConfig } from '#sluice/config/types.js'
+import type { DownstreamTlsConfig, FrontendConfig } from '#sluice/config/types.js'
 import {
   accept,
   type ClientHello,
@@ -20,7 +20,7 @@ type HelloRule = Rule<Connection & { readonly hello: ClientHello }>
 type EstablishedRule = Rule<Connection & { readonly tls: TlsInfo }>
 
 /** Two sets of certificates: 'a.example' without, 'b.example' with authorities for clients. */
-const TLS: TlsBindConfig[] = [
+const TLS: DownstreamTlsConfig[] = [
   { cert: 'a.example.pem', alpn: ['h2', 'http/1.1'] },
   { cert: 'b.example.pem', ca: 'clients.pem', alpn: ['h2', 'http/1.1'] },
 ]

@@ -77,9 +77,9 @@ pub struct CommonSpec {
     pub crl: String,
 }
 
-/// What a server side is made from. See `TlsServerSpec` in src/engine/engine.ts.
+/// What a context towards clients is made from. See `DownstreamTlsSpec` in src/engine/engine.ts.
 #[derive(Clone)]
-pub struct ServerSpec {
+pub struct DownstreamSpec {
     /// What both sides have.
     pub common: CommonSpec,
     /// One for each key type.
@@ -96,9 +96,9 @@ pub struct ServerSpec {
     pub session_cache: usize,
 }
 
-/// What a client side is made from. See `TlsClientSpec` in src/engine/engine.ts.
+/// What a context towards servers is made from. See `UpstreamTlsSpec` in src/engine/engine.ts.
 #[derive(Clone)]
-pub struct ClientSpec {
+pub struct UpstreamSpec {
     /// What both sides have.
     pub common: CommonSpec,
     /// False accepts every certificate.
@@ -109,12 +109,15 @@ pub struct ClientSpec {
     pub session_cache: usize,
 }
 
-/// Makes the server side's configuration.
+/// Makes the configuration towards clients.
 ///
 /// # Errors
 ///
 /// What is wrong with the specification, for the operator to read.
-pub fn server(spec: &ServerSpec, groups: &mut SessionGroups) -> Result<Arc<ServerConfig>, String> {
+pub fn downstream(
+    spec: &DownstreamSpec,
+    groups: &mut SessionGroups,
+) -> Result<Arc<ServerConfig>, String> {
     let common = &spec.common;
     let provider = parts::provider(&common.ciphers, &common.groups)?;
     let versions = versions(common, &provider)?;
@@ -154,12 +157,12 @@ pub fn server(spec: &ServerSpec, groups: &mut SessionGroups) -> Result<Arc<Serve
     Ok(Arc::new(config))
 }
 
-/// Makes the client side's configuration.
+/// Makes the configuration towards servers.
 ///
 /// # Errors
 ///
 /// What is wrong with the specification, for the operator to read.
-pub fn client(spec: &ClientSpec) -> Result<Arc<ClientConfig>, String> {
+pub fn upstream(spec: &UpstreamSpec) -> Result<Arc<ClientConfig>, String> {
     let common = &spec.common;
     let provider = parts::provider(&common.ciphers, &common.groups)?;
     let versions = versions(common, &provider)?;

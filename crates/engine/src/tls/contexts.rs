@@ -9,9 +9,9 @@ use rustls::{ClientConfig, ServerConfig};
 #[derive(Clone, Debug)]
 pub enum Context {
     /// Terminates TLS of clients.
-    Server(Arc<ServerConfig>),
+    Downstream(Arc<ServerConfig>),
     /// Speaks TLS to servers.
-    Client {
+    Upstream {
         /// What connections are made from.
         config: Arc<ClientConfig>,
         /// False where every certificate is accepted.
@@ -50,12 +50,12 @@ impl Contexts {
         drop(removed);
     }
 
-    /// The server context of a number.
+    /// The downstream context of a number.
     #[must_use]
-    pub fn server(&self, id: i32) -> Option<Arc<ServerConfig>> {
+    pub fn downstream(&self, id: i32) -> Option<Arc<ServerConfig>> {
         match self.get(id)? {
-            Context::Server(config) => Some(config),
-            Context::Client { .. } => None,
+            Context::Downstream(config) => Some(config),
+            Context::Upstream { .. } => None,
         }
     }
 

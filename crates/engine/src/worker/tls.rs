@@ -211,7 +211,7 @@ impl Worker {
     /// Policy has chosen a context: terminates TLS with it.
     /// `tells`: that it waits for its peer is told.
     pub(super) fn start_tls(&mut self, slot: u32, context: i32, tells: bool) -> bool {
-        let accepted = match self.contexts.server(context) {
+        let accepted = match self.contexts.downstream(context) {
             Some(config) => Tls::accept(config),
             None => Err(Failure {
                 code: code::INTERNAL,

@@ -13,7 +13,7 @@ use rustls::{AlertDescription, ClientConfig, ClientConnection, RootCertStore, St
 use sluice_engine::listener::ListenSpec;
 use sluice_engine::route::{Destination, Route};
 use sluice_engine::tls::config::{
-    CertificateSpec, ClientCert, ClientSpec, CommonSpec, ServerSpec, Version,
+    CertificateSpec, ClientCert, CommonSpec, DownstreamSpec, UpstreamSpec, Version,
 };
 use sluice_wire::commands::{command, proceed_flag};
 use sluice_wire::errors::{by, code, phase};
@@ -82,7 +82,7 @@ impl Secure {
                 }
             }),
         );
-        let spec = ServerSpec {
+        let spec = DownstreamSpec {
             common: common(max_version),
             certificates: vec![CertificateSpec {
                 chain: CHAIN.to_owned(),
@@ -98,7 +98,7 @@ impl Secure {
         let number = lock(&h.engine)
             .as_mut()
             .expect("engine")
-            .tls_server(&spec)
+            .downstream_tls(&spec)
             .expect("context");
         context.store(number, Ordering::SeqCst);
         Self { h, context, flags }
@@ -119,7 +119,7 @@ impl Secure {
         let mut engine = lock(&self.h.engine);
         let engine = engine.as_mut().expect("engine");
         let context = engine
-            .tls_client(&ClientSpec {
+            .upstream_tls(&UpstreamSpec {
                 common: common(Version::Tls13),
                 verify: true,
                 certificate: None,

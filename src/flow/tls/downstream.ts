@@ -4,7 +4,7 @@ import type { ClientHello } from '../../codec/tls.js'
 import type { ClientCertDemand, TlsInfo } from '../../policy/types.js'
 import type { HandshakeTicket } from './admission.js'
 
-export class ClientTls {
+export class DownstreamTls {
   hello: ClientHello | undefined = undefined
   /** The client's TLS, once it is complete. */
   info: TlsInfo | undefined = undefined

@@ -1,12 +1,12 @@
 /** Contexts of the engine for the certificates of a bind. */
 
 import { createHash } from 'node:crypto'
-import type { ResolvedServerTls } from '../config/resolved.js'
-import type { Engine, TlsCertificate, TlsServerSpec } from '../engine/engine.js'
+import type { ResolvedDownstreamTls } from '../config/resolved.js'
+import type { DownstreamTlsSpec, Engine, TlsCertificate } from '../engine/engine.js'
 import type { ClientCertDemand } from '../policy/types.js'
 import type { TrustText } from './authorities.js'
 import type { Certificate } from './certificates.js'
-import type { ServerContexts } from './contexts.js'
+import type { DownstreamContexts } from './contexts.js'
 import { type Group, NameTable } from './names.js'
 
 /** A group of certificates with its context, and those that were made for other demands. */
@@ -18,14 +18,14 @@ export interface Slot {
 
 /** What a set of certificates is made from. */
 export interface SetContent {
-  readonly tls: ResolvedServerTls
+  readonly tls: ResolvedDownstreamTls
   readonly certificates: readonly Certificate[]
   readonly ca: TrustText
   readonly crl: TrustText
 }
 
 /** A set of certificates with its contexts: complete, and never changed but for its variants. */
-export class ServerSet {
+export class DownstreamSet {
   readonly content: SetContent
   readonly slots: ReadonlyMap<string, Slot>
   readonly #table: NameTable<Certificate>
@@ -68,11 +68,11 @@ function slotKey({ ca, crl }: SetContent, group: Group<Certificate>): string {
 }
 
 /** What the engine makes the context of a group from. */
-export function serverSpec(
+export function downstreamSpec(
   { tls, ca, crl }: SetContent,
   group: Group<Certificate>,
   clientCert: ClientCertDemand,
-): TlsServerSpec {
+): DownstreamTlsSpec {
   const asks = clientCert !== 'none'
   const isolation = [tls.path, clientCert, asks ? ca.hash : '', asks ? crl.hash : '']
   return {
@@ -99,17 +99,17 @@ export function engineCertificate({ chain, key, ocsp }: Certificate): TlsCertifi
 }
 
 /** The certificates of one bind. A reload replaces its sets. */
-export class BindContexts implements ServerContexts {
-  readonly tls: readonly ResolvedServerTls[]
+export class BindContexts implements DownstreamContexts {
+  readonly tls: readonly ResolvedDownstreamTls[]
   readonly #engine: Engine
   readonly #failed: (path: string, error: unknown) => void
   readonly #strict: boolean
-  #sets: readonly ServerSet[]
+  #sets: readonly DownstreamSet[]
 
   /** `failed`: a context for another demand could not be made. */
   constructor(
-    tls: readonly ResolvedServerTls[],
-    sets: readonly ServerSet[],
+    tls: readonly ResolvedDownstreamTls[],
+    sets: readonly DownstreamSet[],
     engine: Engine,
     failed: (path: string, error: unknown) => void,
   ) {
@@ -120,7 +120,7 @@ export class BindContexts implements ServerContexts {
     this.#strict = tls[0]?.strictSni ?? false
   }
 
-  replace(sets: readonly ServerSet[]): void {
+  replace(sets: readonly DownstreamSet[]): void {
     this.#sets = sets
   }
 
@@ -139,14 +139,18 @@ export class BindContexts implements ServerContexts {
     return first && slot && this.#answer(first, slot, demand)
   }
 
-  #answer(set: ServerSet, slot: Slot, demand: ClientCertDemand | undefined): number | undefined {
+  #answer(
+    set: DownstreamSet,
+    slot: Slot,
+    demand: ClientCertDemand | undefined,
+  ): number | undefined {
     const { tls, ca } = set.content
     if (demand === undefined || demand === tls.clientCert) return slot.context
     if (demand !== 'none' && ca.pem === '') return undefined
     const known = slot.variants.get(demand)
     if (known !== undefined) return known
     try {
-      const made = this.#engine.tlsServer(serverSpec(set.content, slot.group, demand))
+      const made = this.#engine.downstreamTls(downstreamSpec(set.content, slot.group, demand))
       slot.variants.set(demand, made)
       return made
     } catch (error) {

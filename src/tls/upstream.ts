@@ -1,35 +1,35 @@
 /** Contexts of the engine towards servers. */
 
-import type { ResolvedClientTls } from '../config/resolved.js'
-import type { TlsClientSpec } from '../engine/engine.js'
+import type { ResolvedUpstreamTls } from '../config/resolved.js'
+import type { UpstreamTlsSpec } from '../engine/engine.js'
 import { systemAuthorities } from './authorities.js'
 import { sourceOf } from './certificates.js'
+import { engineCertificate } from './downstream.js'
 import { type Snapshot, trustOf } from './library.js'
-import { engineCertificate } from './server-contexts.js'
 
 /** Names of a server whose sessions are kept. */
-const CLIENT_SESSIONS = 256
+const SESSIONS_PER_SERVER = 256
 
 /** The context for a server. */
-export interface ClientSlot {
+export interface UpstreamSlot {
   readonly context: number
-  /** Of `clientKey`. */
+  /** Of `upstreamKey`. */
   readonly key: string
 }
 
 /** Equal keys: an equal context. */
-export function clientKey(tls: ResolvedClientTls, snapshot: Snapshot): string {
+export function upstreamKey(tls: ResolvedUpstreamTls, snapshot: Snapshot): string {
   const { ca, crl } = tls
   const trust = [trustOf(snapshot, 'ca', ca).hash, trustOf(snapshot, 'crl', crl).hash]
   return [...trust, certificateOf(tls, snapshot)?.hash].join('/')
 }
 
-export function clientSpec(tls: ResolvedClientTls, snapshot: Snapshot): TlsClientSpec {
+export function upstreamSpec(tls: ResolvedUpstreamTls, snapshot: Snapshot): UpstreamTlsSpec {
   const certificate = certificateOf(tls, snapshot)
   return {
     verify: tls.verify,
     ...(certificate && { certificate: engineCertificate(certificate) }),
-    sessionCache: tls.resumption ? CLIENT_SESSIONS : 0,
+    sessionCache: tls.resumption ? SESSIONS_PER_SERVER : 0,
     alpn: tls.alpn,
     minVersion: tls.minVersion,
     maxVersion: tls.maxVersion,
@@ -40,6 +40,6 @@ export function clientSpec(tls: ResolvedClientTls, snapshot: Snapshot): TlsClien
   }
 }
 
-function certificateOf({ certificate }: ResolvedClientTls, snapshot: Snapshot) {
+function certificateOf({ certificate }: ResolvedUpstreamTls, snapshot: Snapshot) {
   return certificate && snapshot.certificates.get(sourceOf(certificate).id)
 }
