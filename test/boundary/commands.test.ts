@@ -1,7 +1,7 @@
 /** Commands: more than the ring holds, more bytes than the slab holds, and stale handles. */
 
 import assert from 'node:assert/strict'
-import { CommandWriter } from '#sluice/engine/native/commands.js'
+import { CommandRing } from '#sluice/engine/native/command-ring.js'
 import { createNativeEngine } from '#sluice/engine/native/engine.js'
 import { BytesFlag, Command, Control, Layout, Region } from '#sluice/wire/wire.js'
 import { Harness, reasonWord } from '../support/engine-harness.js'
@@ -89,36 +89,36 @@ boundaryTest(
   'bytes of commands are forgotten as the worker takes them, small and empty ones',
   async () => {
     const words = new Int32Array(new SharedArrayBuffer(Region.WORKER_WORDS * 4))
-    const writer = new CommandWriter(words)
+    const ring = new CommandRing(words)
     const take = () => {
       Atomics.store(words, Control.COMMAND_TAIL, Atomics.load(words, Control.COMMAND_HEAD))
     }
     const send = (bytes: Uint8Array) => {
-      writer.writeBytes([Command.SEND, 0, 1, 0, 0, 0, 0, 0], 3, bytes)
-      writer.flush()
+      ring.writeBytes([Command.SEND, 0, 1, 0, 0, 0, 0, 0], 3, bytes)
+      ring.flush()
     }
     const small = Buffer.from('x')
     for (let i = 0; i < 10_000; i++) {
       send(i % 2 ? small : small.subarray(0, 0))
       if (i % 10 === 9) take()
-      assert.ok(writer.pieces <= 11, `${writer.pieces} pieces after ${i} commands`)
+      assert.ok(ring.pieces <= 11, `${ring.pieces} pieces after ${i} commands`)
     }
     // The position of a piece may not grow old: numbers alone move it on as well.
     send(small)
     take()
-    writer.write(Command.CREDIT, 0, 1, 1, 0, 0, 0)
-    writer.flush()
-    assert.equal(writer.pieces, 0)
+    ring.write(Command.CREDIT, 0, 1, 1, 0, 0, 0)
+    ring.flush()
+    assert.equal(ring.pieces, 0)
     // And nothing is forgotten that the worker has not taken.
     send(Buffer.alloc(Layout.COMMAND_SLAB_BYTES / 2))
     send(Buffer.alloc(Layout.COMMAND_SLAB_BYTES / 2))
-    assert.equal(writer.pieces, 2)
+    assert.equal(ring.pieces, 2)
     const head = Atomics.load(words, Control.COMMAND_HEAD)
     send(small)
     assert.equal(Atomics.load(words, Control.COMMAND_HEAD), head, 'it waits for room')
     take()
-    writer.flush()
-    assert.equal(writer.pieces, 1)
+    ring.flush()
+    assert.equal(ring.pieces, 1)
   },
 )
 

@@ -4,7 +4,7 @@ import { getSystemErrorMap } from 'node:util'
 import { type ListenAddress, withScope } from '../../address/listen.js'
 import { ConfigError, SluiceError } from '../../base/errors.js'
 import { ConnectionTable } from '../../wire/table.js'
-import { Command, Control, Layout, Region, SendFlag } from '../../wire/wire.js'
+import { Control, Layout, Region } from '../../wire/wire.js'
 import type {
   DownstreamTlsSpec,
   Engine,
@@ -16,9 +16,11 @@ import type {
   UpstreamTlsSpec,
 } from '../engine.js'
 import { listenError } from '../listen-error.js'
+import { CommandEncoder } from '../record/commands.js'
+import type { InternalEvents } from '../record/events.js'
 import { checkReply } from '../reply.js'
-import { CommandWriter } from './commands.js'
-import { EventReader, type InternalEvents } from './events.js'
+import { CommandRing } from './command-ring.js'
+import { EventRing } from './event-ring.js'
 import {
   listenAddress,
   loadBinding,
@@ -80,12 +82,11 @@ export class NativeEngine implements Engine {
   /** Each worker may hold all connections: memory is used only where they are. */
   readonly #slots: number
   readonly #handle: NativeHandle
-  /** Counts the answers of policy, by connection: BYTES events of an older one are dropped. */
-  readonly #epochs: Uint8Array
   readonly #memories: readonly Int32Array[]
-  readonly #readers: EventReader[]
+  readonly #eventRings: EventRing[]
   readonly #internals: InternalEvents[]
-  readonly #writers: CommandWriter[]
+  readonly #commandRings: CommandRing[]
+  readonly #encoders: CommandEncoder[]
   /** Workers whose part of a listener is not closed yet. */
   readonly #unlistening = new Map<
     number,
@@ -110,13 +111,16 @@ export class NativeEngine implements Engine {
     this.#slots = slots
     this.#memories = Array.from({ length: workers }, () => shared(Region.WORKER_WORDS))
     this.table = new ConnectionTable(tableMemory(workers, slots))
-    this.#epochs = new Uint8Array(slots * workers)
-    this.#readers = this.#memories.map(
-      (memory, worker) => new EventReader(memory, worker * slots, this.#epochs),
+    const epochs = new Uint8Array(slots * workers)
+    this.#eventRings = this.#memories.map(
+      (memory, worker) => new EventRing(memory, worker * slots, epochs),
     )
     this.#internals = this.#memories.map((_, worker) => this.#internalOf(worker))
     this.#alive = new Set(this.#memories.keys())
-    this.#writers = this.#memories.map((memory) => new CommandWriter(memory))
+    this.#commandRings = this.#memories.map((memory) => new CommandRing(memory))
+    this.#encoders = this.#commandRings.map(
+      (ring, worker) => new CommandEncoder(ring, worker * slots, epochs),
+    )
     this.#handle = new binding.NativeEngine(
       this.#memories,
       this.table.words,
@@ -212,11 +216,11 @@ export class NativeEngine implements Engine {
     context = -1,
     flags = 0,
   ): void {
-    this.#command(Command.PROCEED, conn, generation, clear, set, consume, context, flags)
+    this.#to(conn)?.proceed(conn, generation, clear, set, consume, context, flags)
   }
 
   inspect(conn: number, generation: number, limit: number, delay: number, consume: number): void {
-    this.#command(Command.INSPECT, conn, generation, limit, delay, consume)
+    this.#to(conn)?.inspect(conn, generation, limit, delay, consume)
   }
 
   connect(
@@ -227,45 +231,35 @@ export class NativeEngine implements Engine {
     consume: number,
     tlvs?: Uint8Array,
   ): void {
-    if (tlvs === undefined || tlvs.length === 0) {
-      this.#command(Command.CONNECT, conn, generation, route, flags, consume)
-      return
-    }
-    this.#bytes(conn, [Command.CONNECT, 0, generation, route, flags, consume, 0, 0], 6, tlvs)
+    this.#to(conn)?.connect(conn, generation, route, flags, consume, tlvs)
   }
 
   applet(conn: number, generation: number, credit: number, consume: number): void {
-    this.#command(Command.APPLET, conn, generation, credit, 0, consume)
+    this.#to(conn)?.applet(conn, generation, credit, consume)
   }
 
   credit(conn: number, generation: number, bytes: number): void {
-    this.#command(Command.CREDIT, conn, generation, bytes, 0, 0)
+    this.#to(conn)?.credit(conn, generation, bytes)
   }
 
   send(conn: number, generation: number, bytes: Uint8Array, fin: boolean): void {
-    let at = 0
-    do {
-      const chunk = bytes.subarray(at, at + Layout.MAX_CHUNK)
-      at += chunk.length
-      const flags = fin && at >= bytes.length ? SendFlag.FIN : 0
-      this.#bytes(conn, [Command.SEND, 0, generation, 0, 0, flags, 0, 0], 3, chunk)
-    } while (at < bytes.length)
+    this.#to(conn)?.send(conn, generation, bytes, fin)
   }
 
   reply(conn: number, generation: number, bytes: Uint8Array, reason: number): void {
     checkReply(bytes)
-    this.#bytes(conn, [Command.REPLY, 0, generation, 0, 0, reason, 0, 0], 3, bytes)
+    this.#to(conn)?.reply(conn, generation, bytes, reason)
   }
 
   close(conn: number, generation: number, reason: number, mode: number, hold: number): void {
-    this.#command(Command.CLOSE, conn, generation, reason, mode, hold)
+    this.#to(conn)?.close(conn, generation, reason, mode, hold)
   }
 
   eager(wanted: boolean): void {
     this.#eager += wanted ? 1 : -1
     for (const memory of this.#memories) Atomics.store(memory, Control.EAGER, this.#eager)
     // What was published before this has rung nobody.
-    if (wanted && this.#readers.some(({ pending }) => pending)) setImmediate(() => this.#drain())
+    if (wanted && this.#eventRings.some(({ pending }) => pending)) setImmediate(() => this.#drain())
   }
 
   now(): number {
@@ -293,7 +287,7 @@ export class NativeEngine implements Engine {
     process.removeListener('exit', this.#onExit)
     const stats = this.stats()
     for (const [worker, records] of this.#handle.stop().entries()) {
-      this.#readers[worker]?.append(records)
+      this.#eventRings[worker]?.append(records)
     }
     this.#final = { ...stats, connections: 0, pipesBorrowed: 0, buffersBorrowed: 0 }
     // The workers' last events are in the rings, and behind them what had no room there.
@@ -308,22 +302,10 @@ export class NativeEngine implements Engine {
     this.#handle.testPanic(worker)
   }
 
-  /** Operand `d` is the epoch of the answer, unless the command has another use for it. */
-  #command(
-    kind: number,
-    conn: number,
-    generation: number,
-    a: number,
-    b: number,
-    c: number,
-    d?: number,
-    e = 0,
-  ): void {
-    const worker = this.workers === 1 ? 0 : Math.floor(conn / this.#slots)
-    const epoch = this.#nextEpoch(conn)
-    const slot = conn - worker * this.#slots
-    this.#writers[worker]?.write(kind, slot, generation, a, b, c, d ?? epoch, e)
+  /** Where commands about a connection go; what is written in this turn is flushed at its end. */
+  #to(conn: number): CommandEncoder | undefined {
     this.#scheduleFlush()
+    return this.#encoders[this.workers === 1 ? 0 : Math.floor(conn / this.#slots)]
   }
 
   #tls(make: () => number): number {
@@ -332,19 +314,6 @@ export class NativeEngine implements Engine {
     } catch (error) {
       throw new SluiceError('ERR_SLUICE_TLS', (error as Error).message, { cause: error })
     }
-  }
-
-  #bytes(conn: number, words: number[], bytesAt: number, bytes: Uint8Array): void {
-    const worker = this.workers === 1 ? 0 : Math.floor(conn / this.#slots)
-    words[1] = conn - worker * this.#slots
-    this.#nextEpoch(conn)
-    this.#writers[worker]?.writeBytes(words, bytesAt, bytes)
-    this.#scheduleFlush()
-  }
-
-  #nextEpoch(conn: number): number {
-    this.#epochs[conn] = (this.#epochs[conn] as number) + 1
-    return this.#epochs[conn] as number
   }
 
   #scheduleFlush(): void {
@@ -359,8 +328,8 @@ export class NativeEngine implements Engine {
   /** One wake for all commands of a turn. */
   #flush(): void {
     if (this.#stopped) return
-    for (let worker = 0; worker < this.#writers.length; worker++) {
-      if ((this.#writers[worker] as CommandWriter).flush()) this.#handle.wake(worker)
+    for (let worker = 0; worker < this.#commandRings.length; worker++) {
+      if ((this.#commandRings[worker] as CommandRing).flush()) this.#handle.wake(worker)
     }
   }
 
@@ -381,10 +350,10 @@ export class NativeEngine implements Engine {
 
   #read(budget: number, events: EngineEvents): boolean {
     let more = false
-    for (const [worker, reader] of this.#readers.entries()) {
-      reader.arm()
-      if (reader.drain(budget, events, this.#internals[worker] as InternalEvents)) more = true
-      else if (reader.dead) this.#workerDied(worker)
+    for (const [worker, ring] of this.#eventRings.entries()) {
+      ring.arm()
+      if (ring.drain(budget, events, this.#internals[worker] as InternalEvents)) more = true
+      else if (ring.dead) this.#workerDied(worker)
     }
     return more
   }

@@ -1,15 +1,13 @@
 /**
- * Reader of a worker's event ring: turns records into calls. A handler that
- * throws is reported and does not stop the others.
+ * Events from records of eight integers: kind, slot, generation and five operands. Pure: what
+ * carries them, and the bytes that they point at, is the caller's business.
  */
 
-import { Control, Event, Layout, Region } from '../../wire/wire.js'
+import { Event } from '../../wire/wire.js'
 import type { EngineEvents } from '../engine.js'
 import { EngineEvent } from '../event.js'
 
-const RECORD = Layout.RECORD_WORDS
-const MASK = Layout.POSITION_MASK
-const decoder = new TextDecoder()
+const text = new TextDecoder()
 const NO_BYTES = new Uint8Array(0)
 
 /** What only the engine itself handles. */
@@ -17,79 +15,25 @@ export interface InternalEvents {
   listenerClosed(listener: number): void
 }
 
-export class EventReader {
-  readonly #words: Int32Array
+/** Turns the records of one worker into calls. */
+export class EventDecoder {
   readonly #slab: Uint8Array
   readonly #firstConn: number
   readonly #epochs: Uint8Array
   readonly #event = new EngineEvent()
-  #tail = 0
-  /** Records that a stop found no room for. */
-  #behind: Int32Array | undefined
 
-  /** `firstConn`: table index of the worker's slot 0. `epochs`: of the last answer, by connection. */
-  constructor(words: Int32Array, firstConn: number, epochs: Uint8Array) {
-    this.#words = words
-    this.#epochs = epochs
+  /**
+   * `slab`: what offsets are in; bytes are copied out of it. `firstConn`: table index of the
+   * worker's slot 0. `epochs`: of the last command, by connection (CommandEncoder).
+   */
+  constructor(slab: Uint8Array, firstConn: number, epochs: Uint8Array) {
+    this.#slab = slab
     this.#firstConn = firstConn
-    this.#slab = new Uint8Array(
-      words.buffer,
-      words.byteOffset + Region.EVENT_SLAB * 4,
-      Layout.EVENT_SLAB_BYTES,
-    )
+    this.#epochs = epochs
   }
 
-  /** Clears the wake word; before draining, so that an event behind it rings again. */
-  arm(): void {
-    Atomics.store(this.#words, Control.EVENT_WAKE, 0)
-  }
-
-  /** True where events wait. */
-  get pending(): boolean {
-    return this.#tail !== Atomics.load(this.#words, Control.EVENT_HEAD)
-  }
-
-  /** True once the worker has died, whatever the ring says. */
-  get dead(): boolean {
-    return Atomics.load(this.#words, Control.FATAL) !== 0
-  }
-
-  /** Takes the records that come behind those in the ring, once the worker has stopped. */
-  append(records: Int32Array): void {
-    this.#behind = records
-  }
-
-  /** Dispatches up to `budget` events; true where more wait. */
-  drain(budget: number, events: EngineEvents, internal: InternalEvents): boolean {
-    const words = this.#words
-    let head = Atomics.load(words, Control.EVENT_HEAD)
-    let left = budget
-    while (this.#tail !== head && left-- > 0) {
-      const at = Region.EVENT_RING + (this.#tail & (Layout.EVENT_CAPACITY - 1)) * RECORD
-      // Before the call: an event is told once, also where `fault` throws.
-      this.#tail = (this.#tail + 1) & MASK
-      this.#tell(words, at, events, internal)
-      if (this.#tail === head) head = Atomics.load(words, Control.EVENT_HEAD)
-    }
-    Atomics.store(words, Control.EVENT_TAIL, this.#tail)
-    if (this.#tail !== head) return true
-    const behind = this.#behind
-    this.#behind = undefined
-    for (let at = 0; behind && at < behind.length; at += RECORD) {
-      this.#tell(behind, at, events, internal)
-    }
-    return false
-  }
-
-  #tell(words: Int32Array, at: number, events: EngineEvents, internal: InternalEvents): void {
-    try {
-      this.#dispatch(words, at, events, internal)
-    } catch (error) {
-      events.fault(error)
-    }
-  }
-
-  #dispatch(words: Int32Array, at: number, events: EngineEvents, internal: InternalEvents): void {
+  /** Tells the event whose record begins at `words[at]`. Throws what its handler throws. */
+  tell(words: Int32Array, at: number, events: EngineEvents, internal: InternalEvents): void {
     const event = this.#event
     const conn = (words[at + 1] as number) + this.#firstConn
     const a = words[at + 3] as number
@@ -116,7 +60,7 @@ export class EventReader {
         event.version = b >> 16
         event.cipher = b & 0xffff
         event.flags = c
-        event.alpn = certificate > 1 ? decoder.decode(bytes.subarray(1, certificate)) : ''
+        event.alpn = certificate > 1 ? text.decode(bytes.subarray(1, certificate)) : ''
         event.bytes = bytes.subarray(certificate)
         events.secured(event)
         break

@@ -1,9 +1,10 @@
 /**
- * Writer of a worker's command ring. What does not fit waits in a queue and is
+ * A worker's command ring, as the side that writes it. What does not fit waits in a queue and is
  * written when the worker has made room: nothing is dropped, nothing blocks.
  */
 
 import { Control, Layout, Region } from '../../wire/wire.js'
+import type { CommandSink } from '../record/commands.js'
 
 const RECORD = Layout.RECORD_WORDS
 const MASK = Layout.POSITION_MASK
@@ -14,7 +15,7 @@ interface Waiting {
   bytes: Uint8Array | undefined
 }
 
-export class CommandWriter {
+export class CommandRing implements CommandSink {
   readonly #words: Int32Array
   readonly #slab: Uint8Array
   #head = 0
@@ -35,7 +36,6 @@ export class CommandWriter {
     )
   }
 
-  /** Queues a command of numbers only. */
   write(
     kind: number,
     slot: number,
@@ -55,10 +55,6 @@ export class CommandWriter {
       })
   }
 
-  /**
-   * Queues a command with bytes, at most Layout.MAX_CHUNK of them; offset and
-   * length become operands `bytesAt` and `bytesAt + 1`. The bytes are copied.
-   */
   writeBytes(words: readonly number[], bytesAt: number, bytes: Uint8Array): void {
     if (this.#waiting.length > 0 || !this.#tryBytes(words, bytesAt, bytes)) {
       this.#waiting.push({ words, bytesAt, bytes: bytes.slice() })
