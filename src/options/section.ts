@@ -12,6 +12,8 @@ export interface Option<W = unknown, R = unknown, Required extends boolean = boo
   readonly type: Type<W, unknown>
   readonly doc: string
   readonly required: Required
+  /** As it would be written. */
+  readonly default?: W
   /** Default in words, or as it would be written. */
   readonly standard: string | undefined
   readonly schema: z.ZodType
@@ -88,7 +90,7 @@ export function optional<W, R>(
   type: Type<W, R>,
   doc: string,
   notes: Notes & { default: NoInfer<W> },
-): Option<W, R, false> & { readonly default: R }
+): Option<W, R, false> & { readonly default: W }
 /** An option that becomes `absent` where it is not written. */
 export function optional<W, R, A>(
   type: Type<W, R>,
@@ -120,7 +122,7 @@ export function optional<W, R>(
       const taken = value ?? notes.default
       return taken === undefined ? (absent as R) : type.resolve(taken)
     },
-    ...(notes.default === undefined ? {} : { default: type.resolve(notes.default) }),
+    ...(notes.default === undefined ? {} : { default: notes.default }),
   }
 }
 
