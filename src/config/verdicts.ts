@@ -7,42 +7,16 @@ import { suggest } from '../base/suggest.js'
 import { show } from '../base/units.js'
 import { type RuleList, ruleLists } from '../options/rules.js'
 import { table as tableOptions } from '../options/table.js'
-import { counter, type Field, kinds, text } from '../options/verdicts.js'
+import { counter, type Field, kinds, text, uncalled } from '../options/verdicts.js'
 import type { Verdict } from '../policy/types.js'
-import {
-  clientCert,
-  priority,
-  reply,
-  setVar,
-  tarpit,
-  track,
-  useBackend,
-  useCertificate,
-} from '../policy/verdicts.js'
 import { keyCodec, type TableKey } from '../tables/key.js'
 import type { Context } from './context.js'
 import type { Issues, Path } from './issues.js'
 
-/**
- * Constructors that need an argument: without their call they are a rule that fails, or answers
- * nonsense. Those without one answer the same as when they are called.
- */
-const uncalled = new Map<unknown, Verdict['kind']>([
-  [tarpit, 'tarpit'],
-  [reply, 'reply'],
-  [track, 'track'],
-  [setVar, 'setVar'],
-  [useBackend, 'backend'],
-  [priority, 'priority'],
-  [useCertificate, 'certificate'],
-  [clientCert, 'clientCert'],
-])
-
 /** A rule that is a constructor of verdicts instead of what it makes. True where it was told. */
 export function checkCalled(path: Path, run: unknown, issues: Issues): boolean {
-  const kind = uncalled.get(run)
-  if (kind === undefined) return false
-  const { call } = kinds[kind]
+  const call = uncalled(run)
+  if (call === undefined) return false
   const name = call.slice(0, call.indexOf('('))
   issues.add(path, `expected a rule, got the function ${name} itself, which makes one.`, call)
   return true

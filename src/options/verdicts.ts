@@ -3,6 +3,16 @@
 import { show } from '../base/units.js'
 import { MOST_REPLY } from '../engine/reply.js'
 import type { Verdict } from '../policy/types.js'
+import {
+  clientCert,
+  priority,
+  reply,
+  setVar,
+  tarpit,
+  track,
+  useBackend,
+  useCertificate,
+} from '../policy/verdicts.js'
 import type { RuleList } from './rules.js'
 import { anyOf } from './type.js'
 
@@ -14,6 +24,11 @@ export interface Field {
 export interface Kind<K extends Verdict['kind']> {
   /** As its constructor is written. */
   readonly call: string
+  /**
+   * What makes it, where that needs an argument: without its call it would be a rule that fails, or
+   * answers nonsense. Those without one answer the same as when they are called.
+   */
+  readonly maker?: unknown
   /** The only list that it is for. */
   readonly only?: RuleList
   readonly fields: Record<Exclude<keyof Extract<Verdict, { kind: K }>, 'kind'>, Field>
@@ -42,6 +57,7 @@ export const kinds: { readonly [K in Verdict['kind']]: Kind<K> } = {
   },
   tarpit: {
     call: "tarpit('5s')",
+    maker: tarpit,
     fields: {
       ms: {
         expected: `milliseconds from 0 to ${2 ** 31 - 1}`,
@@ -51,6 +67,7 @@ export const kinds: { readonly [K in Verdict['kind']]: Kind<K> } = {
   },
   reply: {
     call: "reply('text')",
+    maker: reply,
     fields: {
       bytes: {
         expected: `bytes (a Uint8Array of at most ${MOST_REPLY})`,
@@ -60,6 +77,7 @@ export const kinds: { readonly [K in Verdict['kind']]: Kind<K> } = {
   },
   track: {
     call: "track('sc0', key, 'table')",
+    maker: track,
     fields: {
       counter,
       key: {
@@ -72,6 +90,7 @@ export const kinds: { readonly [K in Verdict['kind']]: Kind<K> } = {
   },
   setVar: {
     call: "setVar('name', value)",
+    maker: setVar,
     fields: {
       name: text,
       value: {
@@ -80,19 +99,22 @@ export const kinds: { readonly [K in Verdict['kind']]: Kind<K> } = {
       },
     },
   },
-  backend: { call: "useBackend('name')", fields: { backend: text } },
+  backend: { call: "useBackend('name')", maker: useBackend, fields: { backend: text } },
   expectProxy: { call: 'expectProxy()', only: 'connection', fields: {} },
   priority: {
     call: 'priority(number)',
+    maker: priority,
     fields: { value: { expected: 'a finite number', fits: Number.isFinite } },
   },
   certificate: {
     call: "useCertificate('name')",
+    maker: useCertificate,
     only: 'clientHello',
     fields: { name: text },
   },
   clientCert: {
     call: "clientCert('required')",
+    maker: clientCert,
     only: 'clientHello',
     fields: { demand: oneOf('none', 'optional', 'required') },
   },
@@ -101,3 +123,9 @@ export const kinds: { readonly [K in Verdict['kind']]: Kind<K> } = {
 }
 
 export const verdictKinds: readonly string[] = Object.keys(kinds)
+
+/** How the verdict is written whose maker `run` is; undefined where it is no maker. */
+export function uncalled(run: unknown): string | undefined {
+  const each = Object.values<{ call: string; maker?: unknown }>(kinds)
+  return each.find(({ maker }) => maker !== undefined && maker === run)?.call
+}
