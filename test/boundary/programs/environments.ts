@@ -52,10 +52,11 @@ async function refuses(port: number): Promise<void> {
 
 async function endWorker(how: string): Promise<void> {
   const worker = new Worker(self, { workerData: { how }, stderr: true })
-  // 'error' is what the 'throw' way is about.
+  // 'error' is what the 'throw' way is about. It may overtake the message that was sent
+  // before it, and once() of node:events would reject then.
   worker.on('error', () => {})
   const exited = new Promise((resolve) => worker.once('exit', resolve))
-  const [port] = (await once(worker, 'message')) as [number]
+  const port = await new Promise<number>((resolve) => worker.once('message', resolve))
   if (how === 'terminate') await worker.terminate()
   await exited
   await refuses(port)
