@@ -7,6 +7,7 @@ import { engineKinds } from '../support/engines.js'
 import { Peer, PeerServer } from '../support/peer.js'
 import { ProxyProcess } from './process.js'
 
+// Runs alone: a crowd of 512 is made and ended by three processes in turn, within a time.
 /** Enough for Node to load the program, and for some sessions. */
 const FILE_LIMIT = 256
 
