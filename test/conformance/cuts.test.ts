@@ -5,6 +5,7 @@
 
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { engineTest } from '../support/engine-harness.js'
 import type { Peer } from '../support/peer.js'
 
@@ -101,6 +102,22 @@ for (const by of directions) {
     assert.equal((await h.next('closed')).reason, `${by} close reset`)
   })
 }
+
+engineTest('what was read of a client in bulk arrives in front of its reset', async (h) => {
+  const { client, server } = await h.pair()
+  const block = randomBytes(1 << 20)
+  for (let i = 0; i < 48; i++) client.socket.write(block)
+  await h.until(() => server.socket.bytesRead > 4 * block.length, 'bulk is under way')
+  // The kernel holds bytes for a reader that is slower when the reset comes.
+  server.pause()
+  await delay(20)
+  client.reset()
+  server.resume()
+  assert.equal(await server.ending(), 'reset')
+  const { reason, record } = await h.next('closed')
+  assert.equal(reason, 'client data reset')
+  assert.equal(server.socket.bytesRead, record.bytesIn)
+})
 
 engineTest('a complete end is a FIN, also when the other side resets behind it', async (h) => {
   const { client, server } = await h.pair()

@@ -356,7 +356,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     if (this.side.closed) this.#checkClosed()
     // A client that was silent with bytes waiting for it would not take them now either.
     else if (isClientSilence(reason)) this.side.destroy()
-    else if (broken && !byClient) closing.cut(this.#patience, true)
+    else if (broken && !byClient) closing.cut(this.#patience)
     else closing.flush(undefined, this.#patience, false)
   }
 

@@ -67,8 +67,8 @@ export class Closing implements SideHandler {
     })
   }
 
-  /** `patience` as for `flush`. `courteous`: bytes that the kernel holds get a moment to leave. */
-  cut(patience: number, courteous: boolean): void {
+  /** `patience` as for `flush`. Bytes that the kernel holds get a moment to leave. */
+  cut(patience: number): void {
     const side = this.#side
     if (side.secured) {
       this.flush(undefined, patience, false)
@@ -87,7 +87,7 @@ export class Closing implements SideHandler {
       this.#inactivity?.stop()
       this.#cutting = true
       const now = this.#core.now()
-      const wait = courteous ? (waited ? now : written) + IN_FLIGHT - now : 0
+      const wait = (waited ? now : written) + IN_FLIGHT - now
       if (wait > 0 && !side.eof) this.#timer = timer(wait, () => side.reset())
       else side.reset()
     })

@@ -149,7 +149,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
     if (!side || side.closed) return
     const closing = new Closing(this.#core, side, done)
     const { serverFinTimeout, serverTimeout } = this.route
-    if (how === Abort.CUT) closing.cut(serverFinTimeout || serverTimeout, false)
+    if (how === Abort.CUT) closing.cut(serverFinTimeout || serverTimeout)
     else if (how === Abort.RESET) side.reset()
     else side.destroy()
   }
