@@ -1,5 +1,6 @@
 /** What other layers use of the bytes of TLS. */
 
+export { altNames } from './tls/alt-names.js'
 export {
   type ClientHello,
   type Framed,

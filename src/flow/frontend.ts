@@ -3,6 +3,7 @@
  */
 
 import { formatHostPort } from '../address/address.js'
+import { byName } from '../address/host-name.js'
 import type { Backend } from '../backend/backend.js'
 import { parseDuration } from '../base/units.js'
 import type { ResolvedBind, ResolvedFrontend } from '../config/resolved.js'
@@ -63,13 +64,8 @@ export class Listener {
 
   /** The backend to which TLS for this name goes unterminated: exact, then one label for '*', then any. */
   sniRoute(serverName: string): string | undefined {
-    const routes = this.bind.sniRoutes
-    if (routes === undefined) return undefined
-    const exact = routes.get(serverName)
-    if (exact !== undefined) return exact
-    const dot = serverName.indexOf('.')
-    const wild = dot > 0 ? routes.get(`*${serverName.slice(dot)}`) : undefined
-    return wild ?? routes.get('*')
+    const { sniRoutes } = this.bind
+    return sniRoutes && byName(sniRoutes, serverName)
   }
 
   /** The engine listens. */

@@ -4,6 +4,7 @@
  */
 
 import { basename, extname, resolve } from 'node:path'
+import { wildcardOf } from '../address/host-name.js'
 import { SluiceError } from '../base/errors.js'
 import type {
   ResolvedBind,
@@ -59,7 +60,8 @@ export class TestCertificates implements ContextSupplier {
     const certificates = sets.flatMap((set) => this.#certificatesOf(set))
     return {
       choose: (serverName, demand) => {
-        const found = find(certificates, serverName) ?? find(certificates, wildcardOf(serverName))
+        const found =
+          find(certificates, serverName) ?? find(certificates, wildcardOf(serverName) ?? '')
         const first = sets[0]
         if (found !== undefined) return this.#context(found.set, found.name, demand)
         if (first === undefined || first.strictSni) return undefined
@@ -129,12 +131,6 @@ export class TestCertificates implements ContextSupplier {
 function find(certificates: readonly Certificate[], name: string) {
   const found = name === '' ? undefined : certificates.find(({ names }) => names.includes(name))
   return found && { set: found.set, name }
-}
-
-/** '*.rest' of a name; '' where it has no dot. */
-function wildcardOf(name: string): string {
-  const dot = name.indexOf('.')
-  return dot > 0 ? `*${name.slice(dot)}` : ''
 }
 
 function nameOf(file: string): string {

@@ -4,17 +4,9 @@ import type { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import * as tls from 'node:tls'
 import { SluiceError } from '../base/errors.js'
+import { isCertificate, isRevocationList, type PemBlock, pemBlocks } from '../codec/pem.js'
 import { dateText, parseCertificates } from './certificates.js'
-import {
-  describeContent,
-  type Fault,
-  type FileContent,
-  isCertificate,
-  type PemBlock,
-  pemBlocks,
-  type Read,
-  readContent,
-} from './pem.js'
+import { describeContent, type Fault, type FileContent, type Read, readContent } from './content.js'
 import { nextUpdateOf } from './status.js'
 
 /** PEM of several files. */
@@ -62,8 +54,7 @@ export function readRevocations(
   files: readonly string[],
   old?: TrustText,
 ): Promise<Read<TrustText>> {
-  const isList = ({ label }: PemBlock) => label === 'X509 CRL'
-  return readAll(files, 'revocation lists', isList, old, (file, blocks, into) => {
+  return readAll(files, 'revocation lists', isRevocationList, old, (file, blocks, into) => {
     for (const { text } of blocks) {
       const nextUpdate = nextUpdateOf(text)
       if (nextUpdate) into.dueDates.push({ file, nextUpdate })

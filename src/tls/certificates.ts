@@ -1,18 +1,10 @@
 /** A chain and its key, read from PEM files and checked against each other. */
 
 import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { isCertificate, isKey, type PemBlock, pemBlocks } from '../codec/pem.js'
+import { altNames } from '../codec/tls.js'
 import type { CertificateFiles } from '../config/resolved.js'
-import {
-  describeContent,
-  type Fault,
-  type FileContent,
-  isCertificate,
-  isKey,
-  type PemBlock,
-  pemBlocks,
-  type Read,
-  readContent,
-} from './pem.js'
+import { describeContent, type Fault, type FileContent, type Read, readContent } from './content.js'
 import { type OcspResponse, plainHex, readOcsp } from './status.js'
 
 /** Where a certificate comes from. */
@@ -297,23 +289,12 @@ function checkOcsp(
 
 /** DNS names of the alternative names (RFC 6125 section 6.4.4: the common name counts only without them). */
 function namesOf(certificate: X509Certificate): string[] {
-  const names = altNames(certificate.subjectAltName ?? '').flatMap((name) =>
+  const names = altNames(certificate.subjectAltName).flatMap((name) =>
     name.startsWith('DNS:') ? [name.slice(4).toLowerCase()] : [],
   )
   if (names.length > 0) return [...new Set(names)]
   const commonName = /(?:^|\n)CN=(.+)/.exec(certificate.subject)?.[1]?.toLowerCase()
   return commonName && /^(\*\.)?[a-z0-9_.-]+$/.test(commonName) ? [commonName] : []
-}
-
-/** Node separates them by ', ' and writes those with special characters as JSON strings. */
-function altNames(text: string): string[] {
-  const names: string[] = []
-  for (const [, prefix = '', quoted, plain] of text.matchAll(
-    /([A-Za-z][A-Za-z ]*:)(?:("(?:[^"\\]|\\.)*")|([^,]*))/g,
-  )) {
-    names.push(prefix + (quoted === undefined ? plain : (JSON.parse(quoted) as string)))
-  }
-  return names
 }
 
 function weaknesses(file: string, chain: readonly X509Certificate[]): Fault[] {

@@ -2,17 +2,10 @@
 
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isCertificate, isKey, pemBlocks } from '../codec/pem.js'
 import type { ResolvedDownstreamTls } from '../config/resolved.js'
 import { type CertificateSource, sourceOf } from './certificates.js'
-import {
-  describeFailure,
-  type Fault,
-  isCertificate,
-  isKey,
-  pemBlocks,
-  type Read,
-  readContent,
-} from './pem.js'
+import { describeFailure, type Fault, type Read, readContent } from './content.js'
 
 /** What a missing file looks like. */
 export const MISSING = '-'

@@ -1,5 +1,6 @@
 /** What there is to say about the certificates of a configuration, without an engine. */
 
+import { byName } from '../address/host-name.js'
 import type { ConfigIssue } from '../base/errors.js'
 import type {
   ResolvedBind,
@@ -110,18 +111,12 @@ function hidden({ path, tls, sniRoutes }: ResolvedBind, snapshot: Snapshot): Pro
   if (!sniRoutes) return []
   return (tls ?? []).flatMap((set: ResolvedDownstreamTls) =>
     certificatesOf(snapshot, set).flatMap(({ names, source }) => {
-      const routed = names.filter((name) => routeOf(name, sniRoutes) !== undefined)
+      const routed = names.filter((name) => byName(sniRoutes, name) !== undefined)
       if (routed.length === 0) return []
       const message = `is not shown for ${routed.join(', ')}: sniRoutes sends ${routed.length > 1 ? 'them' : 'it'} through unterminated.`
       return [{ file: source.cert, message, paths: [`${path}.sniRoutes`] }]
     }),
   )
-}
-
-function routeOf(name: string, routes: ReadonlyMap<string, string>): string | undefined {
-  const dot = name.indexOf('.')
-  const wild = name.startsWith('*') || dot <= 0 ? undefined : routes.get(`*${name.slice(dot)}`)
-  return routes.get(name) ?? wild ?? routes.get('*')
 }
 
 /** Each once: a file may be used several times at one path. */

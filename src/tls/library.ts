@@ -18,8 +18,8 @@ import {
   readCertificate,
   sourceOf,
 } from './certificates.js'
+import type { Fault, Read } from './content.js'
 import { askAll, findSources, KeylessFiles, look } from './files.js'
-import type { Fault, Read } from './pem.js'
 import { giveTurn } from './turns.js'
 
 /** A fault with the paths of the configuration that it concerns. */

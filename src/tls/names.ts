@@ -1,5 +1,6 @@
 /** Which certificates are for a server name. */
 
+import { wildcardOf } from '../address/host-name.js'
 import type { KeyType } from './certificates.js'
 
 interface Named {
@@ -61,7 +62,7 @@ export class NameTable<T extends Named> {
 
   /** '*.example.com' for 'a.example.com'. */
   wildcard(name: string): Group<T> | undefined {
-    const dot = name.indexOf('.')
-    return dot > 0 ? this.#groups.get(`*${name.slice(dot)}`) : undefined
+    const wildcard = wildcardOf(name)
+    return wildcard === undefined ? undefined : this.#groups.get(wildcard)
   }
 }

@@ -15,10 +15,11 @@ import {
   TLSSocket,
 } from 'node:tls'
 import { Lru } from '../../base/lru.js'
+import { isRevocationList, pemBlocks } from '../../codec/pem.js'
 import type { DownstreamTlsSpec, RouteSpec, UpstreamTlsSpec } from '../engine.js'
 import { peerCertificate } from './tls-layer.js'
 import { offerOf, tlsError } from './tls-names.js'
-import { checkCertificate, pemBlocks } from './tls-pem.js'
+import { checkCertificate } from './tls-pem.js'
 import { SessionGroup } from './tls-sessions.js'
 import { type Authorities, authorities, certificateCode, NOBODY } from './tls-verify.js'
 
@@ -242,7 +243,7 @@ function common(spec: DownstreamTlsSpec | UpstreamTlsSpec): SecureContextOptions
 
 /** With lists, OpenSSL wants one of every issuer of a chain. Node reads one list of each text. */
 function revocations(text: string): SecureContextOptions {
-  const crl = pemBlocks(text, 'X509 CRL')
+  const crl = pemBlocks(text).flatMap((block) => (isRevocationList(block) ? block.text : []))
   if (crl.length > 0) return { crl }
   if (text.trim() !== '') throw tlsError('There is no revocation list in the crl text.')
   return {}

@@ -1,20 +1,15 @@
 /** PEM texts of TLS contexts, checked before OpenSSL sees them: its own words do not say what is wrong. */
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { isCertificate, isKey, pemBlocks } from '../../codec/pem.js'
 import type { TlsCertificate } from '../engine.js'
 import { tlsError } from './tls-names.js'
 
-/** Blocks of a PEM text with this label, each with its first and last line. */
-export function pemBlocks(text: string, label: string): string[] {
-  const block = new RegExp(`^-----BEGIN ${label}-----[^-]*^-----END ${label}-----`, 'gm')
-  return text.match(block) ?? []
-}
-
 /** @throws SluiceError (ERR_SLUICE_TLS) where there is none, or one cannot be read. `what` names the text. */
 export function certificates(text: string, what: string): X509Certificate[] {
-  const blocks = pemBlocks(text, '(?:X509 |TRUSTED )?CERTIFICATE')
+  const blocks = pemBlocks(text).filter(isCertificate)
   if (blocks.length === 0) throw tlsError(`There is no certificate in ${what}.`)
-  return blocks.map((block, i) => {
+  return blocks.map(({ text: block }, i) => {
     try {
       return new X509Certificate(block)
     } catch (error) {
@@ -32,7 +27,7 @@ export function checkCertificate({ chain, key }: TlsCertificate): void {
 }
 
 function privateKey(text: string): KeyObject {
-  if (!/^-----BEGIN [A-Z ]*PRIVATE KEY-----/m.test(text)) throw tlsError('There is no private key.')
+  if (!pemBlocks(text).some(isKey)) throw tlsError('There is no private key.')
   if (text.includes('ENCRYPTED')) throw tlsError('The private key is encrypted.')
   try {
     return createPrivateKey(text)

@@ -2,7 +2,7 @@
 
 import { createHash, X509Certificate } from 'node:crypto'
 import type { ClientHello } from '../../codec/tls.js'
-import { cipherName, versionName } from '../../codec/tls.js'
+import { altNames, cipherName, versionName } from '../../codec/tls.js'
 import type { PeerCertificate, TlsInfo } from '../../policy/types.js'
 import { TlsFlag } from '../../wire/wire.js'
 
@@ -166,15 +166,4 @@ function commonName(certificate: X509Certificate): string {
  */
 function distinguishedName(lines: string | undefined): string {
   return (lines ?? '').split('\n').reverse().join(',').replaceAll(' + ', '+')
-}
-
-/** 'DNS:a.example, DNS:"odd, name"': names with special characters are JSON strings. */
-function altNames(text: string | undefined): string[] {
-  const names: string[] = []
-  for (const [, type, quoted, plain] of (text ?? '').matchAll(
-    /([^:,]+):(?:("(?:[^"\\]|\\.)*")|([^,]*))(?:, |$)/g,
-  )) {
-    names.push(`${type}:${quoted === undefined ? plain : JSON.parse(quoted)}`)
-  }
-  return names
 }

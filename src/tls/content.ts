@@ -1,7 +1,8 @@
-/** Reading files of TLS: PEM (RFC 7468), and what is told where a file holds something else. */
+/** Reading files of TLS, and what is told where a file holds something else than PEM. */
 
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import type { PemBlock } from '../codec/pem.js'
 
 /** Something that is wrong with one file. */
 export interface Fault {
@@ -18,13 +19,6 @@ export interface FileContent {
   readonly file: string
   readonly bytes: Buffer
   readonly hash: string
-}
-
-export interface PemBlock {
-  /** 'CERTIFICATE', 'PRIVATE KEY', ... */
-  readonly label: string
-  /** With its first and last line. */
-  readonly text: string
 }
 
 export async function readContent(file: string): Promise<Read<FileContent>> {
@@ -49,23 +43,6 @@ export function describeFailure(error: NodeJS.ErrnoException, kind = 'file'): st
     default:
       return `cannot be read: ${error.message}.`
   }
-}
-
-/**
- * The blocks of a text, in order. A label begins its line (RFC 7468 section 2): what stands
- * between blocks, or in front of a label that is commented out, is commentary.
- */
-export function pemBlocks(text: string): PemBlock[] {
-  const pattern = /^-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?^-----END \1-----/gm
-  return Array.from(text.matchAll(pattern), ([block, label = '']) => ({ label, text: block }))
-}
-
-export function isCertificate(block: PemBlock): boolean {
-  return /^(X509 |TRUSTED )?CERTIFICATE$/.test(block.label)
-}
-
-export function isKey(block: PemBlock): boolean {
-  return /(^| )PRIVATE KEY$/.test(block.label)
 }
 
 /** What a file without a wanted block holds instead: "is empty", "is binary (...)". */
