@@ -6,10 +6,17 @@
 
 import { suggest } from '../base/suggest.js'
 import { type Parsed, show } from '../base/units.js'
-import { parseIp } from './address.js'
 import { addressHint } from './hint.js'
-import type { ListenAddress } from './listen.js'
+import { isHostName, normalName } from './host-name.js'
 import { inheritedSockets } from './listen-fds.js'
+import { parseIp } from './parse.js'
+
+/** Where to listen. Port 0 picks a free port. */
+export type ListenAddress =
+  | { kind: 'tcp'; host: string; port: number; v6only?: boolean }
+  /** A path that begins with '@' is a name in Linux's abstract namespace. */
+  | { kind: 'unix'; path: string; mode?: number }
+  | { kind: 'fd'; fd: number }
 
 /** sockaddr_un holds 108 bytes, the last one is 0 (unix(7)). */
 const MAX_UNIX_PATH = 107
@@ -268,8 +275,5 @@ function checkHostName(host: string): string | undefined {
   if (host.length > 253) return 'a host name has at most 253 characters'
   // All digits and dots was meant as an IPv4 address, and is not one.
   if (/^[\d.]+$/.test(host)) return `${show(host)} is no IPv4 address`
-  const labels = host.replace(/\.$/, '').split('.')
-  if (labels.every((label) => /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/.test(label)))
-    return undefined
-  return `${show(host)} is no host name`
+  return isHostName(normalName(host)) ? undefined : `${show(host)} is no host name`
 }

@@ -1,7 +1,7 @@
 /** What was probably meant by an address that is none: ways to write them elsewhere. */
 
 import { show } from '../base/units.js'
-import { parseIp } from './address.js'
+import { parseIp } from './parse.js'
 
 interface Hint {
   why: string

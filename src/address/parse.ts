@@ -1,7 +1,7 @@
 /**
  * IP addresses from text, the one parser of them: without allocating, as stick
- * tables and lists of CIDRs use it once for every connection. Same language as
- * `net.isIP`.
+ * tables, lists of CIDRs and the js engine use it once for every connection. Same
+ * language as `net.isIP`.
  */
 
 const COLON = 58
@@ -23,6 +23,36 @@ export function parseAddress(text: string, out: Uint32Array): 0 | 4 | 6 {
     if (text.charCodeAt(i) === COLON) return parseIpv6(text, out)
   }
   return parseIpv4(text, 0, text.length, out) ? 4 : 0
+}
+
+const parsed = new Uint32Array(4)
+
+/** Writes an IP address in text form into the table layout; returns 4, 6, or 0 where it is none. */
+export function parseIpInto(text: string, words: Int32Array, at: number): 0 | 4 | 6 {
+  const family = parseAddress(text, parsed)
+  if (family === 0) return 0
+  words[at] = swap(parsed[0] as number)
+  for (let i = 1; i < 4; i++) words[at + i] = family === 4 ? 0 : swap(parsed[i] as number)
+  return family
+}
+
+/**
+ * The 4 or 16 bytes of an address in text form, IPv4-mapped IPv6 as IPv4; undefined where it is
+ * none. A scope ('%eth0') is ignored.
+ */
+export function parseIp(text: string): Uint8Array | undefined {
+  const family = parseAddress(text, parsed)
+  if (family === 0) return undefined
+  const bytes = new Uint8Array(family === 4 ? 4 : 16)
+  for (let i = 0; i < bytes.length; i++) {
+    bytes[i] = (parsed[i >> 2] as number) >>> (24 - (i & 3) * 8)
+  }
+  return bytes
+}
+
+/** The other order of a word's bytes. */
+function swap(word: number): number {
+  return (word << 24) | ((word << 8) & 0xff0000) | ((word >>> 8) & 0xff00) | (word >>> 24)
 }
 
 /** Dotted quad in `text[from, to)`; a leading zero is refused, as it is octal to some and decimal to others. */

@@ -1,6 +1,6 @@
 /** Ways out to a server: what the engine is told, and for how long it holds. */
 
-import { formatHostPort } from '../address/address.js'
+import { formatHostPort } from '../address/text.js'
 import type { Clock } from '../base/clock.js'
 import { SluiceError } from '../base/errors.js'
 import type { ResolvedBackend, ResolvedServer } from '../config/resolved.js'

@@ -1,6 +1,6 @@
 /** What `sluice run` prints when it listens. */
 
-import { formatHostPort } from '../address/address.js'
+import { formatHostPort } from '../address/text.js'
 import type { ResolvedConfig } from '../config/resolved.js'
 import type { ListenAddresses, SluiceProxy } from '../proxy/proxy.js'
 import { packageVersion } from './version.js'

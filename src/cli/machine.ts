@@ -2,8 +2,8 @@
 
 import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { scopeOf } from '../address/address.js'
-import type { ListenAddress } from '../address/listen.js'
+import type { ListenAddress } from '../address/bind.js'
+import { scopeOf } from '../address/text.js'
 import type { ConfigIssue } from '../base/errors.js'
 import { show } from '../base/units.js'
 import type { ResolvedConfig } from '../config/resolved.js'

@@ -4,7 +4,7 @@
  * answer says what to send next.
  */
 
-import { parseIp } from '../address/address.js'
+import { parseIp } from '../address/parse.js'
 import { Code } from '../wire/wire.js'
 
 /** What is asked of the SOCKS proxy. Same shape as `SocksSpec` of the engine. */

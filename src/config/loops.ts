@@ -1,8 +1,8 @@
 /** A server that is a bind of the proxy itself: a client that gets there makes connections without end. */
 
 import { resolve } from 'node:path'
-import { parseIp } from '../address/address.js'
-import type { ListenAddress } from '../address/listen.js'
+import type { ListenAddress } from '../address/bind.js'
+import { normalIp } from '../address/text.js'
 import type { ConfigIssue } from '../base/errors.js'
 import { Issues } from './issues.js'
 import type {
@@ -124,7 +124,7 @@ function leadsTo(
 }
 
 function reaches(ip: string, host: string, v6only: boolean): boolean {
-  if (ip === host || (parseIp(ip) && sameIp(ip, host))) return true
+  if (ip === host || sameIp(ip, host)) return true
   if (ip === 'localhost') return ['127.0.0.1', '0.0.0.0', '::1', '::'].includes(host)
   // The kernel takes a connect to the wildcard as one to this host.
   if (ip === '0.0.0.0') return host === '127.0.0.1' || (host === '::' && !v6only)
@@ -134,7 +134,8 @@ function reaches(ip: string, host: string, v6only: boolean): boolean {
 }
 
 function sameIp(a: string, b: string): boolean {
-  return !a.includes('%') && !b.includes('%') && String(parseIp(a)) === String(parseIp(b))
+  const ip = normalIp(a)
+  return ip !== undefined && ip === normalIp(b)
 }
 
 /** Abstract names are no paths. */

@@ -1,10 +1,8 @@
 /** Binds: from addresses as written to one entry for each listening socket. */
 
-import { parseIp, scopeOf } from '../address/address.js'
-import { readBindAddress } from '../address/bind.js'
-import type { ListenAddress } from '../address/listen.js'
-import { formatListenAddress } from '../address/listen.js'
+import { type ListenAddress, readBindAddress } from '../address/bind.js'
 import { CidrBlocks } from '../address/set.js'
+import { formatListenAddress, normalIp } from '../address/text.js'
 import { bind as bindSection } from '../options/bind.js'
 import { noLiveness } from '../options/liveness.js'
 import { type Checked, namesOf } from '../options/section.js'
@@ -117,13 +115,7 @@ export function checkOverlaps(issues: Issues, binds: ResolvedBind[]): void {
 function claims(address: ListenAddress): string[] {
   if (address.kind !== 'tcp') return [formatListenAddress(address)]
   if (address.port === 0) return []
-  const host = normalHost(address.host)
-  const dual = host === normalHost('::') && !address.v6only
+  const host = normalIp(address.host)
+  const dual = host === '::' && !address.v6only
   return dual ? [`${host} ${address.port}`, `0.0.0.0 ${address.port}`] : [`${host} ${address.port}`]
-}
-
-/** One spelling for one address and scope. Precondition: `host` is an IP address. */
-function normalHost(host: string): string {
-  if (!host.includes(':')) return host
-  return `${parseIp(host)?.join('.')}${scopeOf(host)}`
 }

@@ -5,7 +5,7 @@
  * option's value after its own check comes from the option's declaration.
  */
 
-import type { ListenAddress } from '../address/listen.js'
+import type { ListenAddress } from '../address/bind.js'
 import type { ConfigIssue } from '../base/errors.js'
 import type { BackendOptions, ResolvedPassive } from '../options/backend.js'
 import type { ResolvedBalance } from '../options/balance.js'

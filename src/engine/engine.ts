@@ -41,7 +41,7 @@
  *   verdict deadline, after `bytes` with EOF, FULL or EXPIRED.
  */
 
-import type { ListenAddress } from '../address/listen.js'
+import type { ListenAddress } from '../address/bind.js'
 import type { ConnectionTable } from '../wire/table.js'
 import type {
   BytesEvent,

@@ -1,7 +1,8 @@
 /** Why a listener could not be opened, in the same words on every engine. */
 
 import { getSystemErrorMap } from 'node:util'
-import { formatListenAddress, type ListenAddress } from '../address/listen.js'
+import type { ListenAddress } from '../address/bind.js'
+import { formatListenAddress } from '../address/text.js'
 import { SluiceError } from '../base/errors.js'
 
 /** What the system's words leave open. */

@@ -2,8 +2,8 @@
  * A frontend at run time: its compiled policy, its listeners, its counts.
  */
 
-import { formatHostPort } from '../address/address.js'
 import { byName } from '../address/host-name.js'
+import { formatHostPort } from '../address/text.js'
 import type { Backend } from '../backend/backend.js'
 import { parseDuration } from '../base/units.js'
 import type { ResolvedBind, ResolvedFrontend } from '../config/resolved.js'

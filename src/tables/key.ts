@@ -3,8 +3,8 @@
  * the row, so that a table of any type holds no JavaScript object per entry.
  */
 
-import { formatIpv4, formatIpv6 } from '../address/address.js'
 import { parseAddress } from '../address/parse.js'
+import { formatIpv4, formatIpv6 } from '../address/text.js'
 import type { TableKeyType } from '../options/table.js'
 
 /** A key as callers give it. What fits which type: see `keyCodec`. */

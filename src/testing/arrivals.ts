@@ -1,6 +1,6 @@
 /** What a client sends, as the pieces in which it arrives. */
 
-import { parseIp } from '../address/address.js'
+import { parseIp } from '../address/parse.js'
 import { SluiceError } from '../base/errors.js'
 import { buildProxyV1, buildProxyV2, encodeTlv } from '../codec/proxy.js'
 

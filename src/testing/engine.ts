@@ -7,7 +7,7 @@
  * after the event that is being handled, as with the real engines.
  */
 
-import { parseIpInto } from '../address/address.js'
+import { parseIpInto } from '../address/parse.js'
 import type { Clock } from '../base/clock.js'
 import { SluiceError } from '../base/errors.js'
 import { buildProxyV1, buildProxyV2 } from '../codec/proxy.js'

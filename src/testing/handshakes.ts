@@ -3,7 +3,7 @@
  * that policy is asked about and those that the engine does alone.
  */
 
-import { parseIp } from '../address/address.js'
+import { parseIp } from '../address/parse.js'
 import { buildProxyV2, parseProxyHeader } from '../codec/proxy.js'
 import { recordProxied } from '../engine/js/addresses.js'
 import { packReason } from '../wire/reason.js'

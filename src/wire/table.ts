@@ -4,7 +4,7 @@
  * the layout of crates/wire.
  */
 
-import { formatIpv4, formatIpv6 } from '../address/address.js'
+import { formatIpv4, formatIpv6 } from '../address/text.js'
 import { Family, Field, Layout } from './wire.js'
 
 const WORDS = Layout.CONNECTION_WORDS

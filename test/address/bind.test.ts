@@ -7,8 +7,8 @@ import {
   readIpPort,
   readServerAddress,
 } from '#sluice/address/bind.js'
-import { formatListenAddress } from '#sluice/address/listen.js'
 import { inheritedSockets } from '#sluice/address/listen-fds.js'
+import { formatListenAddress } from '#sluice/address/text.js'
 
 const bind = (text: string, options?: BindOptions) => {
   const parsed = readBindAddress(text, { env: {}, ...options })

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict'
 import { isIP } from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { parseIp, parseIpInto } from '#sluice/address/address.js'
-import { parseAddress } from '#sluice/address/parse.js'
+import { parseAddress, parseIp, parseIpInto } from '#sluice/address/parse.js'
 import { naiveBytes } from './naive-address.js'
 
 function bytesOf(text: string): number[] | undefined {

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { formatIpv4, formatIpv6, parseIp } from '#sluice/address/address.js'
+import { parseIp } from '#sluice/address/parse.js'
+import { formatIpv4, formatIpv6 } from '#sluice/address/text.js'
 import { buildProxyV1, buildProxyV2 } from '#sluice/codec/proxy/build.js'
 import { type ProxyHeader, parseProxyHeader } from '#sluice/codec/proxy/parse.js'
 import { Code, Family } from '#sluice/wire/wire.js'

@@ -8,7 +8,7 @@ import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ListenAddress } from '#sluice/address/listen.js'
+import type { ListenAddress } from '#sluice/address/bind.js'
 import type {
   Engine,
   EngineEvents,

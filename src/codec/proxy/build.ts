@@ -1,6 +1,6 @@
 /** Building PROXY protocol headers (proxy-protocol.txt sections 2.1 and 2.2). */
 
-import { formatIpv4, formatIpv6 } from '../../address/address.js'
+import { formatIpv4, formatIpv6 } from '../../address/text.js'
 import { crc32c } from './crc32c.js'
 import type { ProxyAddresses } from './parse.js'
 import { encodeTlv, TlvType, tlvEnd } from './tlv.js'

@@ -3,7 +3,7 @@
  * of HAProxy (2020/03/05). A header that is not complete yet is no error.
  */
 
-import { parseIp } from '../../address/address.js'
+import { parseIp } from '../../address/parse.js'
 import { Code, Family } from '../../wire/wire.js'
 import { crc32cWithHole } from './crc32c.js'
 import { TlvType, tlvEnd } from './tlv.js'

@@ -1,17 +1,13 @@
 /** Addresses of sockets and PROXY headers in the connection table. */
 
 import type { Socket } from 'node:net'
-import { parseIpInto } from '../../address/address.js'
+import { parseIpInto } from '../../address/parse.js'
 import type { ProxyAddresses, ProxyHeader } from '../../codec/proxy.js'
 import type { ConnectionTable } from '../../wire/table.js'
 import { Family, Field, Layout } from '../../wire/wire.js'
 
 const WORDS = Layout.CONNECTION_WORDS
 const EMPTY = new Uint8Array(0)
-const DOT = 46
-const ZERO = 48
-const NINE = 57
-const COLON = 58
 
 /** Our own end of connections. A listener that is bound to a specific one knows it beforehand. */
 export interface LocalAddress {
@@ -46,7 +42,7 @@ export function endsOf(socket: Socket, local: LocalAddress | undefined): Ends | 
   const { localAddress, localPort: port } = socket
   if (localAddress === undefined || port === undefined) return undefined
   const words = new Int32Array(4)
-  parseInto(localAddress, words, 0)
+  parseIpInto(localAddress, words, 0)
   return { src, srcPort, local: { words, port } }
 }
 
@@ -54,7 +50,7 @@ export function endsOf(socket: Socket, local: LocalAddress | undefined): Ends | 
 export function recordEnds(table: ConnectionTable, slot: number, ends: Ends): void {
   const { words } = table
   const at = slot * WORDS
-  const family = parseInto(ends.src, words, at + Field.SRC)
+  const family = parseIpInto(ends.src, words, at + Field.SRC)
   words.set(ends.local.words, at + Field.DST)
   words[at + Field.FAMILY] = family === 4 ? Family.INET : Family.INET6
   words[at + Field.PORTS] = ends.srcPort | (ends.local.port << 16)
@@ -69,7 +65,7 @@ export function recordDestination(
 ): void {
   const { words } = table
   const at = slot * WORDS
-  const family = address === '' ? 0 : parseInto(address, words, at + Field.DST)
+  const family = address === '' ? 0 : parseIpInto(address, words, at + Field.DST)
   words[at + Field.FAMILY] = family === 4 ? Family.INET : family === 6 ? Family.INET6 : Family.UNIX
   words[at + Field.PORTS] = port << 16
 }
@@ -80,29 +76,8 @@ export function recordSource(table: ConnectionTable, slot: number, socket: Socke
   if (localAddress === undefined || localPort === undefined) return
   const { words } = table
   const at = slot * WORDS
-  parseInto(localAddress, words, at + Field.SRC)
+  parseIpInto(localAddress, words, at + Field.SRC)
   words[at + Field.PORTS] = (words[at + Field.PORTS] as number) | localPort
-}
-
-/** As parseIpInto; an IPv4 address that the kernel printed needs no checks. */
-function parseInto(text: string, words: Int32Array, at: number): 0 | 4 | 6 {
-  let word = 0
-  let octet = 0
-  let shift = 0
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    if (code === DOT) {
-      word |= octet << shift
-      shift += 8
-      octet = 0
-    } else if (code === COLON || code > NINE) {
-      return parseIpInto(text, words, at)
-    } else {
-      octet = octet * 10 + code - ZERO
-    }
-  }
-  words[at] = word | (octet << shift)
-  return 4
 }
 
 /** Replaces a connection's addresses by those of its PROXY header, where it names any. */

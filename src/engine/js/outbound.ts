@@ -3,7 +3,7 @@
 import { type NetConnectOpts, connect as netConnect, type Socket } from 'node:net'
 import { constants, networkInterfaces } from 'node:os'
 import type { TLSSocket } from 'node:tls'
-import { scopeOf } from '../../address/address.js'
+import { scopeOf } from '../../address/text.js'
 import { buildProxyV1, buildProxyV2 } from '../../codec/proxy.js'
 import { checkSocksRequest, SocksClient } from '../../codec/socks.js'
 import { packReason } from '../../wire/reason.js'

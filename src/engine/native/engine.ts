@@ -1,7 +1,8 @@
 /** The native engine: Rust workers behind shared-memory rings. */
 
 import { getSystemErrorMap } from 'node:util'
-import { type ListenAddress, withScope } from '../../address/listen.js'
+import type { ListenAddress } from '../../address/bind.js'
+import { withScope } from '../../address/text.js'
 import { ConfigError, SluiceError } from '../../base/errors.js'
 import { ConnectionTable } from '../../wire/table.js'
 import { Control, Layout, Region } from '../../wire/wire.js'

@@ -1,9 +1,10 @@
 /**
- * IP addresses as the connection table holds them: bytes in network order,
- * read as little-endian words.
+ * Addresses as text. The connection table holds them as bytes in network order, read as
+ * little-endian words.
  */
 
-import { parseAddress } from './parse.js'
+import type { ListenAddress } from './bind.js'
+import { parseIpInto } from './parse.js'
 
 const octets = Array.from({ length: 256 }, (_, i) => String(i))
 
@@ -40,30 +41,13 @@ export function formatIpv6(words: Int32Array, at: number): string {
   return start < 0 ? text(0, 8) : `${text(0, start)}::${text(start + length, 8)}`
 }
 
-const parsed = new Uint32Array(4)
+const words = new Int32Array(4)
 
-/** Writes an IP address in text form into the table layout; returns 4, 6, or 0 where it is none. */
-export function parseIpInto(text: string, words: Int32Array, at: number): 0 | 4 | 6 {
-  const family = parseAddress(text, parsed)
-  if (family === 0) return 0
-  for (let i = 0; i < 4; i++) {
-    words[at + i] = family === 4 && i > 0 ? 0 : swap(parsed[i] as number)
-  }
-  return family
-}
-
-/**
- * The 4 or 16 bytes of an address in text form, IPv4-mapped IPv6 as IPv4; undefined where it is
- * none. A scope ('%eth0') is ignored.
- */
-export function parseIp(text: string): Uint8Array | undefined {
-  const family = parseAddress(text, parsed)
+/** One spelling for one address and scope, IPv4-mapped IPv6 as IPv4; undefined for what is none. */
+export function normalIp(ip: string): string | undefined {
+  const family = parseIpInto(ip, words, 0)
   if (family === 0) return undefined
-  const bytes = new Uint8Array(family === 4 ? 4 : 16)
-  for (let i = 0; i < bytes.length; i++) {
-    bytes[i] = (parsed[i >> 2] as number) >>> (24 - (i & 3) * 8)
-  }
-  return bytes
+  return (family === 4 ? formatIpv4(words[0] as number) : formatIpv6(words, 0)) + scopeOf(ip)
 }
 
 /** '127.0.0.1:80', '[::1]:80'. */
@@ -77,7 +61,14 @@ export function scopeOf(ip: string): string {
   return at < 0 ? '' : ip.slice(at)
 }
 
-/** The other order of a word's bytes. */
-function swap(word: number): number {
-  return (word << 24) | ((word << 8) & 0xff0000) | ((word >>> 8) & 0xff00) | (word >>> 24)
+/** One line for messages and logs: '127.0.0.1:80', '[::1]:80', 'unix:/run/a.sock', 'fd@3'. */
+export function formatListenAddress(address: ListenAddress): string {
+  if (address.kind === 'unix') return `unix:${address.path}`
+  if (address.kind === 'fd') return `fd@${address.fd}`
+  return formatHostPort(address.host, address.port)
+}
+
+/** An address as the system tells it, with the scope that was asked for: not every system tells it. */
+export function withScope(ip: string, asked: ListenAddress): string {
+  return `${ip.replace(/%.*/, '')}${asked.kind === 'tcp' ? scopeOf(asked.host) : ''}`
 }
