@@ -103,6 +103,12 @@ impl Ready {
         self.readable = true;
     }
 
+    /// Commands come before the poller's news in a turn: a last read before a close
+    /// looks for itself.
+    pub fn look_again(&mut self) {
+        self.readable = true;
+    }
+
     /// A read filled less than its room. It has then seen everything that had
     /// come when the poller last spoke, unless it was stopped `early` by
     /// something of the socket's own, such as passed descriptors. Returns true

@@ -465,6 +465,7 @@ impl Worker {
         let connection = self.slots.get_mut(slot);
         let (buffers, scratch) = (&mut self.mover.buffers, &mut self.mover.scratch);
         let before = connection.traffic;
+        connection.ready.look_again();
         while data::cost(connection, before) < BUDGET {
             match read(connection, scratch, buffers) {
                 Got::Bytes(_) | Got::Records => {}
