@@ -8,9 +8,9 @@ import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.js'
 import type { ResolvedBackend, ResolvedServer } from '../config/resolved.js'
 import type { Engine, RouteSpec } from '../engine/engine.js'
-import type { Connection } from '../policy/types.js'
 import type { StickTable } from '../tables/stick-table.js'
 import { ServerAddresses } from './addresses.js'
+import type { Asker } from './asker.js'
 import { type Balancer, isFree } from './balance/balancer.js'
 import { createBalancer } from './balance/index.js'
 import { isLocalFailure, PassiveMark } from './passive.js'
@@ -21,6 +21,7 @@ import { routeSpec } from './route.js'
 import { BackendServer, type Server } from './server.js'
 import { Stickiness } from './stickiness.js'
 
+export type { Asker } from './asker.js'
 export type { BackendClient, Pick } from './pick.js'
 export type { Resolver } from './resolve.js'
 export type { Server, ServerState, ServerStatus } from './server.js'
@@ -118,17 +119,16 @@ export class Backend {
    */
   pick(client: BackendClient, avoid?: readonly Server[]): Pick {
     if (this.#stopped) return NONE
-    const conn = client.connection
     const avoided = avoid as readonly BackendServer[] | undefined
-    let server = this.#stuck(conn, avoided) ?? this.#balancer.pick(conn, avoided)
+    let server = this.#stuck(client, avoided) ?? this.#balancer.pick(client, avoided)
     if (server === undefined && avoided !== undefined) {
-      server = this.#leastBad(avoided) ?? this.#balancer.pick(conn)
+      server = this.#leastBad(avoided) ?? this.#balancer.pick(client)
     }
     if (server === undefined) {
       return this.#active.length === 0 ? NONE : this.#enqueue(client, undefined)
     }
     if (server.sessions >= server.limit) return this.#enqueue(client, server)
-    this.#take(server, conn)
+    this.#take(server, client)
     return server.picked
   }
 
@@ -257,9 +257,9 @@ export class Backend {
   }
 
   /** The server that the connection sticks to, where it can be used. */
-  #stuck(conn: Connection, avoid?: readonly BackendServer[]): BackendServer | undefined {
+  #stuck(asker: Asker, avoid?: readonly BackendServer[]): BackendServer | undefined {
     if (this.#stickiness === undefined) return undefined
-    const server = this.#byId.get(this.#stickiness.match(conn))
+    const server = this.#byId.get(this.#stickiness.match(asker.connection))
     if (server === undefined || avoid?.includes(server)) return undefined
     return serves(server) ? server : undefined
   }
@@ -279,9 +279,9 @@ export class Backend {
     return best
   }
 
-  #take(server: BackendServer, conn: Connection): void {
+  #take(server: BackendServer, asker: Asker): void {
     server.take()
-    this.#stickiness?.store(conn, server.id)
+    this.#stickiness?.store(asker.connection, server.id)
   }
 
   #enqueue(client: BackendClient, owner: BackendServer | undefined): Pick {
@@ -363,7 +363,7 @@ export class Backend {
       this.#again = false
       for (const server of this.#servers) this.#drain(server, false)
       for (let client = this.#queue.nextCommon(); client; client = this.#queue.nextCommon()) {
-        const server = this.#balancer.pick(client.connection)
+        const server = this.#balancer.pick(client)
         if (server === undefined) break
         if (server.sessions >= server.limit) this.#queue.move(client, server)
         else this.#hand(server, client)
@@ -383,7 +383,7 @@ export class Backend {
 
   #hand(server: BackendServer, client: BackendClient): void {
     this.#queue.remove(client)
-    this.#take(server, client.connection)
+    this.#take(server, client)
     this.#call('dequeued', () => client.dequeued(server))
   }
 

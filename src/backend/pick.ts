@@ -1,11 +1,10 @@
 /** Who asks a backend for a server, and what it answers. */
 
-import type { Connection } from '../policy/types.js'
+import type { Asker } from './asker.js'
 import type { Server } from './server.js'
 
 /** Whoever wants a server: one session. */
-export interface BackendClient {
-  readonly connection: Connection
+export interface BackendClient extends Asker {
   /** Place in the queue: lower goes first. */
   readonly priority: number
   /** A slot came free and is taken for this client. */

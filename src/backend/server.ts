@@ -6,9 +6,8 @@ import { isHostName, normalName } from '../address/host-name.js'
 import { SluiceError } from '../base/errors.js'
 import type { ResolvedServer } from '../config/resolved.js'
 import type { Applet } from '../policy/applet.js'
-import type { Connection } from '../policy/types.js'
 import type { ServerAddresses } from './addresses.js'
-import type { Backend } from './backend.js'
+import type { Asker } from './asker.js'
 import type { PassiveMark } from './passive.js'
 
 /** What an operator asks of a server. */
@@ -19,11 +18,20 @@ const STATES: readonly ServerState[] = ['ready', 'drain', 'maint']
 /** What a server is in effect. `drain` also where its weight is 0. */
 export type ServerStatus = 'up' | 'drain' | 'maint' | 'down' | 'half-open' | 'unresolved'
 
+/** The backend of a server, as sessions come back to it. */
+export interface ServerHome {
+  readonly name: string
+  /** Gives one slot back, once for each that was taken, and lets the next client have it. */
+  release(server: Server): void
+  /** A connect to the server by `route` succeeded. */
+  succeeded(server: Server, route?: number): void
+}
+
 export interface Server {
   readonly name: string
   /** Number in logs and tables (`serverId`). */
   readonly id: number
-  readonly backend: Backend
+  readonly backend: ServerHome
   readonly config: ResolvedServer
   /** The applet that stands where the connection would. */
   readonly applet: Applet | undefined
@@ -40,9 +48,9 @@ export interface Server {
    * where the server's is relative; throws what the choice throws, and SluiceError
    * (ERR_SLUICE_ARGUMENT) for what is no name, and for a port that does not exist.
    */
-  route(conn?: Connection): number
+  route(asker?: Asker): number
   /** Where the next connect for this connection goes: '127.0.0.1:80', 'unix:/path'; undefined for applets. */
-  endpointFor(conn: Connection): string | undefined
+  endpointFor(asker: Asker): string | undefined
   /** Whether an engine route leads to this server. */
   hasRoute(route: number): boolean
   /** Whether its current address is none of those that these routes led to. */
@@ -56,7 +64,7 @@ export interface Server {
 export class BackendServer implements Server {
   readonly name: string
   readonly id: number
-  readonly backend: Backend
+  readonly backend: ServerHome
   readonly config: ResolvedServer
   readonly applet: Applet | undefined
   readonly routes: ServerAddresses
@@ -77,7 +85,7 @@ export class BackendServer implements Server {
 
   /** `changed` is called after every change of state or weight, not for the passive mark's. */
   constructor(
-    backend: Backend,
+    backend: ServerHome,
     config: ResolvedServer,
     routes: ServerAddresses,
     passive: PassiveMark | undefined,
@@ -152,20 +160,20 @@ export class BackendServer implements Server {
     return passive !== undefined && passive.state === 'half-open' && !passive.trial
   }
 
-  route(conn?: Connection): number {
+  route(asker?: Asker): number {
     const { id } = this.routes
-    if (conn === undefined || id < 0) return id
-    const name = this.#serverName(conn)
-    const port = this.#port(conn)
+    if (asker === undefined || id < 0) return id
+    const name = this.#serverName(asker)
+    const port = this.#port(asker)
     return name === undefined && port === undefined ? id : this.routes.variant(name, port)
   }
 
-  endpointFor(conn: Connection): string | undefined {
+  endpointFor(asker: Asker): string | undefined {
     const { address } = this.routes
     // The route's own port is 0 where each connection has its own.
     return this.#offset === undefined || this.config.socks
       ? address
-      : address?.replace(/:0$/, `:${conn.dstPort + this.#offset}`)
+      : address?.replace(/:0$/, `:${asker.connection.dstPort + this.#offset}`)
   }
 
   get #offset(): number | undefined {
@@ -174,21 +182,22 @@ export class BackendServer implements Server {
   }
 
   /** The port for this connection, where it is the client's with an offset. */
-  #port(conn: Connection): number | undefined {
+  #port(asker: Asker): number | undefined {
     const offset = this.#offset
     if (offset === undefined) return undefined
-    const port = conn.dstPort + offset
+    const { dstPort } = asker.connection
+    const port = dstPort + offset
     // A client of a unix socket came to no port.
-    if (conn.dstPort > 0 && port > 0 && port <= 65_535) return port
+    if (dstPort > 0 && port > 0 && port <= 65_535) return port
     throw new SluiceError(
       'ERR_SLUICE_ARGUMENT',
-      `server '${this.name}' has no port for a client that came to port ${conn.dstPort} (offset ${offset})`,
+      `server '${this.name}' has no port for a client that came to port ${dstPort} (offset ${offset})`,
     )
   }
 
   /** The name that policy chooses, where it does. */
-  #serverName(conn: Connection): string | undefined {
-    const name: unknown = this.config.tls?.chooseServerName?.(conn)
+  #serverName(asker: Asker): string | undefined {
+    const name: unknown = this.config.tls?.chooseServerName?.(asker.connection)
     if (name === undefined) return undefined
     if (typeof name !== 'string' || name === '') {
       throw new SluiceError(

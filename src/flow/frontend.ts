@@ -5,38 +5,29 @@
 import { byName } from '../address/host-name.js'
 import { formatHostPort } from '../address/text.js'
 import type { Backend } from '../backend/backend.js'
-import { parseDuration } from '../base/units.js'
 import type { ResolvedBind, ResolvedFrontend } from '../config/resolved.js'
 import type { ListenResult, ListenSpec } from '../engine/engine.js'
 import { CidrList } from '../policy/cidr.js'
-import type { HandshakeHandler } from '../policy/handler.js'
 import type { Rule } from '../policy/types.js'
 import type { DownstreamContexts } from '../tls/contexts.js'
 import { formatReason } from '../wire/reason.js'
-import { Handshake, Phase } from '../wire/wire.js'
-import type { ClientConnection } from './connection.js'
-import { compileRules, type Ruleset } from './rules/compile.js'
-import type { ClientTarget } from './session/target.js'
-
-/** A custom handler with its limits in numbers. */
-export interface CompiledHandler {
-  readonly handler: HandshakeHandler
-  readonly name: string
-  /** Bytes. */
-  readonly limit: number
-  /** ms. */
-  readonly deadline: number
-  readonly opens: boolean
-}
+import { Handshake } from '../wire/wire.js'
+import {
+  type CompiledHandler,
+  compileHandler,
+  compileRules,
+  type RuleStage,
+  type Ruleset,
+} from './rules/compile.js'
+import type { Stage } from './stage/stage.js'
+import type { Seen } from './view.js'
 
 const HEALTH_REPLY = new TextEncoder().encode('OK\n')
-const DEFAULT_HANDLER_LIMIT = 16_384
-const DEFAULT_HANDLER_DEADLINE = 5_000
 /** The core's own deadline comes first: it knows the rule's name. */
 const ENGINE_MARGIN = 100
 
-/** One listening socket of a frontend. */
-export class Listener {
+/** One listening socket of a frontend. `C`: its connections. */
+export class Listener<C = unknown> {
   readonly frontend: Frontend
   readonly bind: ResolvedBind
   /** Number in the engine, -1 before it listens. */
@@ -48,8 +39,10 @@ export class Listener {
   name: string
   /** Sources whose PROXY headers are accepted; undefined: everybody's. */
   readonly proxySources: CidrList | undefined
-  /** What stands behind the client's side of its sessions. */
-  readonly target: ClientTarget
+  /** What its connections go through, in their order. */
+  #stages: readonly Stage<C>[] = []
+  /** Position of the first stage of each handshake, by the number of its bit. */
+  #entries: readonly number[] = []
   /** Certificates; undefined where TLS is not terminated. */
   tls: DownstreamContexts | undefined = undefined
 
@@ -59,7 +52,22 @@ export class Listener {
     this.name = bind.path
     const from = bind.acceptProxy?.from
     this.proxySources = from === undefined ? undefined : new CidrList(from)
-    this.target = { kind: 'client', listener: this }
+  }
+
+  get stages(): readonly Stage<C>[] {
+    return this.#stages
+  }
+
+  set stages(stages: readonly Stage<C>[]) {
+    this.#stages = stages
+    this.#entries = Array.from({ length: 32 }, (_, n) =>
+      stages.findIndex(({ bit }) => bit === 1 << n),
+    )
+  }
+
+  /** Position of the stage that answers the question about a handshake; -1: none does. */
+  entryOf(bit: number): number {
+    return this.#entries[31 - Math.clz32(bit)] as number
   }
 
   /** The backend to which TLS for this name goes unterminated: exact, then one label for '*', then any. */
@@ -83,15 +91,8 @@ export class Frontend {
   readonly listeners: Listener[] = []
   /** Default backend. */
   readonly backend: Backend | undefined
-  readonly connectionRules: Ruleset<ClientConnection>
-  readonly sessionRules: Ruleset<ClientConnection>
-  readonly contentRules: Ruleset<ClientConnection>
-  /** With the ClientHello. */
-  readonly helloRules: Ruleset<ClientConnection>
-  /** When TLS is complete. */
-  readonly establishedRules: Ruleset<ClientConnection>
+  readonly rules: Readonly<Record<RuleStage, Ruleset<Seen>>>
   readonly handlers: readonly CompiledHandler[]
-  readonly monitorSources: CidrList | undefined
   /** Failures of rules and handlers mean to go on. */
   readonly opens: boolean
   /** Budget of implicit deadlines, ms. */
@@ -120,69 +121,29 @@ export class Frontend {
     this.backend = backend
     this.opens = config.defaultVerdict === 'open'
     this.verdictTimeout = verdictTimeout
-    const path = `frontends.${config.name}.tcpRequest`
-    const { opens } = this
-    this.connectionRules = compileRules<ClientConnection>(config.connectionRules, {
-      path: `${path}.connection`,
-      phase: Phase.TCP_RULES,
-      opens,
-    })
-    this.sessionRules = compileRules<ClientConnection>(config.sessionRules, {
-      path: `${path}.session`,
-      phase: Phase.ACCEPT_SESSION,
-      opens,
-    })
-    this.contentRules = compileRules<ClientConnection>(config.contentRules, {
-      path: `${path}.content`,
-      phase: Phase.CONTENT,
-      opens,
-    })
-    // Each runs where what it reads is there.
-    this.helloRules = compileRules(config.helloRules as Rule<ClientConnection>[], {
-      path: `frontends.${config.name}.tlsRequest.clientHello`,
-      phase: Phase.TLS,
-      opens,
-    })
-    this.establishedRules = compileRules(config.establishedRules as Rule<ClientConnection>[], {
-      path: `frontends.${config.name}.tlsRequest.established`,
-      phase: Phase.TLS,
-      opens,
-    })
+    const compile = (rules: readonly Rule<never>[], section: string, stage: RuleStage) =>
+      // Each runs where what it reads is there.
+      compileRules(rules as readonly Rule<Seen>[], {
+        path: `frontends.${config.name}.${section}.${stage}`,
+        stage,
+        budget: verdictTimeout,
+        opens: this.opens,
+      })
+    this.rules = {
+      connection: compile(config.connectionRules, 'tcpRequest', 'connection'),
+      clientHello: compile(config.helloRules, 'tlsRequest', 'clientHello'),
+      established: compile(config.establishedRules, 'tlsRequest', 'established'),
+      session: compile(config.sessionRules, 'tcpRequest', 'session'),
+      content: compile(config.contentRules, 'tcpRequest', 'content'),
+    }
     this.handlers = config.handshakes.map(compileHandler)
-    this.monitorSources = config.monitor && new CidrList(config.monitor.from)
   }
 
-  /** What the engine is to do for a bind, and what to ask about it: absent policy never crosses. */
-  listenSpec(bind: ResolvedBind, fallbackRoute: number, maxconn: number): ListenSpec {
+  /** What the engine is to do for a listener, and what to ask about it. Precondition: it has its stages. */
+  listenSpec({ bind, stages }: Listener, fallbackRoute: number, maxconn: number): ListenSpec {
     const { config } = this
-    let handshakes: number = Handshake.ACCEPT_SESSION
-    let ask: number = Handshake.ACCEPT_SESSION
-    if (bind.health) handshakes |= Handshake.HEALTH
-    if (config.monitor) {
-      handshakes |= Handshake.MONITOR_IN
-      ask |= Handshake.MONITOR_IN
-    }
-    if (bind.acceptProxy) {
-      handshakes |= Handshake.ACCEPT_PROXY
-      // Asked even where everybody may: `conn.peer` must be read before the header replaces
-      // it, and a connection of which policy hears has a line in the log when its header is bad.
-      ask |= Handshake.ACCEPT_PROXY
-    }
-    const asksTls = bind.tls !== undefined || bind.sniRoutes !== undefined
-    // The question about TLS brings the ClientHello, so that TLVs must come with one before it.
-    const wantsTlvs = asksTls && bind.acceptProxy && this.helloRules.rules.length > 0
-    if (this.connectionRules.rules.length > 0 || wantsTlvs) {
-      handshakes |= Handshake.TCP_RULES
-      ask |= Handshake.TCP_RULES
-    }
-    if (asksTls) {
-      handshakes |= Handshake.TLS
-      ask |= Handshake.TLS
-    }
-    if (this.handlers.length > 0) {
-      handshakes |= Handshake.CUSTOM
-      ask |= Handshake.CUSTOM
-    }
+    const ask = stages.reduce((bits, { bit }) => bits | bit, 0)
+    const handshakes = bind.health ? ask | Handshake.HEALTH : ask
     return {
       address: bind.address,
       backlog: bind.backlog,
@@ -232,30 +193,19 @@ export class Frontend {
   /** One answer may take the budget, and every deadline that a rule was given on top. */
   #engineVerdictTimeout(): number {
     if (this.verdictTimeout === 0) return 0
+    const { connection, clientHello, established, session, content } = this.rules
+    // Rules that share a question have a budget each.
+    const budget = ({ rules }: Ruleset<Seen>) => (rules.length > 0 ? this.verdictTimeout : 0)
     const extra = Math.max(
-      this.connectionRules.extraTime,
-      this.sessionRules.extraTime,
-      this.contentRules.extraTime,
+      connection.extraTime,
+      session.extraTime,
+      content.extraTime,
       // Behind its rules a handshake may wait in its queue, at most as long as for a verdict.
-      this.helloRules.extraTime + (this.helloRules.rules.length > 0 ? this.verdictTimeout : 0),
-      // Established rules share a question with what follows, which has a budget of its own.
-      this.establishedRules.extraTime +
-        this.sessionRules.extraTime +
-        (this.establishedRules.rules.length > 0 ? this.verdictTimeout : 0),
+      clientHello.extraTime + budget(clientHello),
+      established.extraTime + budget(established) + session.extraTime,
     )
     const handlers = this.handlers.map(({ deadline }) => deadline)
     return Math.max(this.verdictTimeout + extra, ...handlers) + ENGINE_MARGIN
-  }
-}
-
-function compileHandler(handler: HandshakeHandler): CompiledHandler {
-  const { deadline = DEFAULT_HANDLER_DEADLINE } = handler
-  return {
-    handler,
-    name: handler.name,
-    limit: handler.limit ?? DEFAULT_HANDLER_LIMIT,
-    deadline: typeof deadline === 'string' ? parseDuration(deadline) : deadline,
-    opens: handler.onTimeout === 'open',
   }
 }
 

@@ -18,10 +18,10 @@ import type { Engine, EngineKind, EngineStats, ListenResult } from '../engine/en
 import { atBind } from '../engine/listen-error.js'
 import { selectEngine } from '../engine/select.js'
 import { Core } from '../flow/core.js'
+import type { SessionRecord, Sides } from '../flow/flow.js'
+import { type SiStateName, SiStateNames } from '../flow/flow.js'
 import { Frontend, Listener } from '../flow/frontend.js'
-import type { SessionRecord } from '../flow/record/record.js'
-import type { Session } from '../flow/session/session.js'
-import { type SiStateName, SiStateNames } from '../flow/session/state.js'
+import { Observer } from '../flow/observer.js'
 import { createLog, type ProxyLog } from '../log/logger.js'
 import { StickTable } from '../tables/stick-table.js'
 import type { CertificateStatus, ContextSupplier, ReloadReport } from '../tls/contexts.js'
@@ -40,6 +40,8 @@ export interface ProxyOptions {
   resolver?: Resolver
   /** TLS contexts from elsewhere: no certificate of the configuration is read. For tests. */
   certificates?: ContextSupplier
+  /** Told of policy at work. For tests. */
+  observer?: Observer
 }
 
 export interface StopOptions {
@@ -144,6 +146,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
   readonly tables: ReadonlyMap<string, StickTable>
   readonly logger: Logger
   readonly #options: ProxyOptions
+  readonly #observer: Observer
   readonly #clock: Clock
   readonly #log: ProxyLog | undefined
   readonly #backends = new Map<string, Backend>()
@@ -164,6 +167,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     super()
     this.config = config
     this.#options = options
+    this.#observer = options.observer ?? new Observer()
     this.#clock = options.clock ?? systemClock
     this.#log = options.logger ? undefined : createLog(config.log)
     this.logger = options.logger ?? (this.#log as ProxyLog).logger
@@ -305,6 +309,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
       this.#makeBackends(engine, tls)
       const core = this.#makeCore(engine)
       this.#core = core
+      this.#watchTransitions()
       engine.start(core)
       await Promise.all([...this.#backends.values()].map((backend) => backend.start()))
       for (const config of this.config.frontends) await this.#listen(engine, core, tls, config)
@@ -318,7 +323,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     this.#state = 'running'
     this.#tls?.watch()
     ;(this as EventEmitter).on('newListener', this.#onListener)
-    this.#core.refreshTracing()
+    this.#watchTransitions()
     this.#tell('listening', () => this.emit('listening', this.addresses))
     return this
   }
@@ -383,11 +388,10 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
       maxconn: this.config.maxconn,
       tlsHandshakes: this.config.tlsHandshakes,
       idPrefix: Math.floor(Date.now() / 1000).toString(16),
+      observer: this.#observer,
       events: {
         wantsSessions: () => this.listenerCount('session') > 0,
         sessionEnded: (record) => this.emit('session', record),
-        wantsTransitions: () => this.listenerCount('transition') > 0,
-        transitioned: (session, side, from, to) => this.#transitioned(session, side, from, to),
         fatal: (error) => this.#fatal(error),
       },
     })
@@ -402,12 +406,12 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     const backend = config.backend === undefined ? undefined : this.#backends.get(config.backend)
     const frontend = new Frontend(config, backend, this.config.verdictTimeout)
     this.#frontends.set(config.name, frontend)
+    for (const bind of config.binds) frontend.listeners.push(new Listener(frontend, bind))
     core.addFrontend(frontend)
     const fallback = frontend.opens ? fallbackRoute(backend) : -1
-    for (const bind of config.binds) frontend.listeners.push(new Listener(frontend, bind))
     for (const listener of frontend.listeners) {
       if (listener.bind.tls) listener.tls = tls.forBind(listener.bind)
-      const spec = frontend.listenSpec(listener.bind, fallback, this.config.maxconn)
+      const spec = frontend.listenSpec(listener, fallback, this.config.maxconn)
       const result = await engine.listen(spec).catch((error: unknown) => {
         throw atBind(listener.bind.path, error)
       })
@@ -437,7 +441,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     const core = this.#core as Core
     const open = () => core.current > 0 || engine.stats().connections > 0
     const listeners = [...this.#frontends.values()].flatMap((frontend) => frontend.listeners)
-    core.leaving = true
+    core.leave()
     if (grace > 0) {
       // Nobody there is as clear a no as there is, to every kind of health check.
       void this.#unlisten(listeners.filter(({ bind }) => bind.health))
@@ -528,10 +532,25 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
 
   readonly #onListener = (name: string | symbol) => {
     // The listener is added after this event.
-    if (name === 'transition') queueMicrotask(() => this.#core?.refreshTracing())
+    if (name === 'transition') queueMicrotask(() => this.#watchTransitions())
   }
 
-  #transitioned(session: Session, side: 0 | 1, from: number, to: number): void {
+  /** Sessions tell of their transitions only where somebody wants to know. Call when that may have changed. */
+  #watchTransitions(): void {
+    const wanted = this.logger.isLevelEnabled('trace') || this.listenerCount('transition') > 0
+    this.#observer.onTransition = wanted ? this.#onTransition : undefined
+  }
+
+  readonly #onTransition = (session: Sides, side: 0 | 1, from: number, to: number): void => {
+    try {
+      if (this.logger.isLevelEnabled('trace')) this.#core?.traceTransition(session, side, from, to)
+      if (this.listenerCount('transition') > 0) this.#transitioned(session, side, from, to)
+    } catch (error) {
+      this.#core?.fault(error)
+    }
+  }
+
+  #transitioned(session: Sides, side: 0 | 1, from: number, to: number): void {
     this.emit('transition', {
       id: session.client.id,
       side: side === 0 ? 'client' : 'server',

@@ -46,12 +46,12 @@ export type TestMode =
 /** What the two ends do of their own accord. Each is called in a turn of its own. */
 export interface Reactions {
   /** The server's side is established. */
-  connected?(): void
+  connected?: () => void
   /** The server got more bytes: `serverReceived`. */
-  serverBytes?(): void
-  serverFin?(): void
+  serverBytes?: () => void
+  serverFin?: () => void
   /** The client got a FIN. */
-  clientFin?(): void
+  clientFin?: () => void
 }
 
 export class TestClient {

@@ -10,7 +10,6 @@ export type { AcceptOptions, ConnectOutcome, EngineCall } from './engine.js'
 export { TestClient, TestEngine } from './engine.js'
 export { buildClientHello, type HelloOptions } from './hello.js'
 export type { LogRecord } from './log.js'
-export type { PolicyPhase, PolicyStep } from './observe.js'
 export type {
   ConnectOptions,
   TestConfig,
@@ -27,6 +26,7 @@ export type {
   Servers,
   ServerTlsFailure,
 } from './servers.js'
+export type { PolicyPhase, PolicyStep } from './steps.js'
 export type { TableChange, TableData, TestTable } from './tables.js'
 export type { TlsClientOptions } from './tls-client.js'
 export type { HandshakeOutcome, TestContext } from './tls-handshake.js'

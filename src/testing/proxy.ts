@@ -4,7 +4,6 @@
  */
 
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
-import type { Backend } from '../backend/backend.js'
 import { SluiceError } from '../base/errors.js'
 import { suggest } from '../base/suggest.js'
 import { parseDuration } from '../base/units.js'
@@ -18,7 +17,8 @@ import type {
   TableConfig,
 } from '../config/types.js'
 import type { ClientConnection } from '../flow/connection.js'
-import type { Session } from '../flow/session/session.js'
+import type { Session } from '../flow/flow.js'
+import { Observer } from '../flow/observer.js'
 import type { Applet } from '../policy/applet.js'
 import { type ProxyStats, SluiceProxy, type StopOptions, type StopResult } from '../proxy/proxy.js'
 import { addressOf, arrivalsOf, type ProxyHeaderOptions, type Split } from './arrivals.js'
@@ -28,9 +28,9 @@ import { settle, VirtualClock } from './clock.js'
 import { TestConnection } from './connection.js'
 import { type ConnectOutcome, TestEngine } from './engine.js'
 import { type LogRecord, memoryLog } from './log.js'
-import { watchPolicy } from './observe.js'
 import { type ResultHost, TestResult } from './result.js'
 import { playServer, type ServerBehaviour, type Servers } from './servers.js'
+import { noteAnswer, type PolicyStep } from './steps.js'
 import { observeTable, TestTable } from './tables.js'
 import { TlsClient, type TlsClientOptions } from './tls-client.js'
 import { Trail } from './trail.js'
@@ -157,13 +157,7 @@ export class TestProxy<
     this.logs = this.#logs
     const certificates = new TestCertificates(engine, options.certificates)
     this.#host = { clock, engine, certificates, settle: () => this.settle() }
-    const resolved = watchPolicy(resolveConfig(config), (conn, phase, name) => {
-      const trail = this.#seen(conn as ClientConnection)
-      const step = { phase, name, answer: undefined, at: clock.now() }
-      trail?.steps.push(step)
-      return step
-    })
-    this.proxy = new SluiceProxy(resolved, {
+    this.proxy = new SluiceProxy(resolveConfig(config), {
       engine,
       // What a timer does counts to the connection for which it was set.
       clock: {
@@ -173,6 +167,7 @@ export class TestProxy<
       logger: memoryLog(options.logLevel ?? 'debug', clock, (record) => this.#logged(record)),
       resolver: resolverOf(options.hosts ?? {}),
       certificates,
+      observer: this.#observer(),
     })
     const tables = [...this.proxy.tables].map(([name, table]) => {
       observeTable(table, (change) => this.#current.getStore()?.changed(change))
@@ -186,7 +181,6 @@ export class TestProxy<
   /** Called by `createTestProxy`. */
   async start(): Promise<void> {
     await this.proxy.start()
-    for (const backend of this.proxy.backends.values()) this.#watchBackend(backend)
   }
 
   /**
@@ -400,13 +394,16 @@ export class TestProxy<
 
   // --- what is seen of connections ---
 
-  /** A backend sees every session, also those that no rule has seen. */
-  #watchBackend(backend: Backend): void {
-    const { pick } = backend
-    backend.pick = (client, avoid) => {
-      this.#seen((client as Session).client)
-      return pick.call(backend, client, avoid)
+  #observer(): Observer {
+    const observer = new Observer()
+    observer.onRule = (scope, phase, name, answer, error) => {
+      const step: PolicyStep = { phase, name, answer: undefined, at: this.clock.now() }
+      this.#seen(scope as ClientConnection)?.steps.push(step)
+      noteAnswer(step, answer, error)
     }
+    // Every session, also those that no rule has seen.
+    observer.onPick = (client) => this.#seen((client as Session).client as ClientConnection)
+    return observer
   }
 
   #seen(conn: ClientConnection): Trail | undefined {

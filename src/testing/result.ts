@@ -2,7 +2,6 @@
 
 import { inspect } from 'node:util'
 import type { Clock } from '../base/clock.js'
-import { SiState } from '../flow/session/state.js'
 import type { TlsInfo, Variable } from '../policy/types.js'
 import { type Reason, reasonCode, unpackReason } from '../wire/reason.js'
 import { Code, Field } from '../wire/wire.js'
@@ -10,7 +9,7 @@ import type { TestCertificateChoice, TestCertificates } from './certificates.js'
 import type { ConnectionHost, TestConnection } from './connection.js'
 import type { TestEngine } from './engine.js'
 import type { LogRecord } from './log.js'
-import type { PolicyStep } from './observe.js'
+import type { PolicyStep } from './steps.js'
 import type { TableChange } from './tables.js'
 import type { TestTransition, Trail } from './trail.js'
 
@@ -185,8 +184,7 @@ export class TestResult {
     if (client === undefined) return { queue: 0, connect: -1, total: 0 }
     const now = this.#host.clock.now()
     const session = conn?.session
-    let queue = session?.queueTime ?? 0
-    if (session?.serverState === SiState.QUE) queue += now - session.queuedAt
+    const queue = session?.queuedFor ?? 0
     const total = now - this.#host.engine.table.get(client.slot, Field.OPENED_AT)
     return { queue, connect: client.connectTime, total: client.ended ? 0 : total }
   }
@@ -211,7 +209,7 @@ export class TestResult {
   async settled(): Promise<this> {
     await this.#host.settle()
     for (;;) {
-      const promise = this.#trail.conn?.promise
+      const promise = this.#trail.conn?.wait?.promise
       if (promise === undefined) return this
       await Promise.allSettled([promise])
       await this.#host.settle()

@@ -1,12 +1,11 @@
 /** What the core left behind of one connection under test. */
 
 import type { ClientConnection } from '../flow/connection.js'
-import type { SessionRecord } from '../flow/record/record.js'
-import type { SiStateName } from '../flow/session/state.js'
+import type { SessionRecord, SiStateName } from '../flow/flow.js'
 import type { TestClient } from './client.js'
 import type { LogRecord } from './log.js'
-import type { PolicyStep } from './observe.js'
 import type { Servers } from './servers.js'
+import type { PolicyStep } from './steps.js'
 import type { TableChange } from './tables.js'
 
 /** A side of a session changed its state. */

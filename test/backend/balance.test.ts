@@ -8,7 +8,7 @@ import { Random, seededRandom } from '#sluice/backend/balance/random.js'
 import { RoundRobin } from '#sluice/backend/balance/roundrobin.js'
 import { candidate, connection, type TestCandidate } from './support.js'
 
-const conn = connection()
+const asker = { connection: connection() }
 const weights = fc.array(fc.integer({ min: 1, max: 256 }), { minLength: 1, maxLength: 8 })
 
 function over(balancer: Balancer<TestCandidate>, candidates: TestCandidate[]) {
@@ -17,7 +17,7 @@ function over(balancer: Balancer<TestCandidate>, candidates: TestCandidate[]) {
 }
 
 function pickNames(balancer: Balancer<TestCandidate>, count: number): string {
-  return Array.from({ length: count }, () => balancer.pick(conn, undefined)?.name ?? '-').join(' ')
+  return Array.from({ length: count }, () => balancer.pick(asker, undefined)?.name ?? '-').join(' ')
 }
 
 describe('every algorithm that balances load', () => {
@@ -44,7 +44,7 @@ describe('every algorithm that balances load', () => {
           const free = candidates.filter((c) => c.sessions < c.limit && c !== avoid)
           const balancer = over(make(), candidates)
           for (let i = 0; i < 10; i++) {
-            const picked = balancer.pick(conn, avoid && [avoid])
+            const picked = balancer.pick(asker, avoid && [avoid])
             if (free.length === 0) assert.equal(picked, undefined)
             else assert.ok(picked && free.includes(picked))
           }
@@ -70,7 +70,7 @@ describe('roundrobin', () => {
         const balancer = over(new RoundRobin(), candidates)
         const counts = new Map<TestCandidate, number>()
         for (let i = 0; i < cycle; i++) {
-          const picked = balancer.pick(conn, undefined) as TestCandidate
+          const picked = balancer.pick(asker, undefined) as TestCandidate
           counts.set(picked, (counts.get(picked) ?? 0) + 1)
         }
         for (const one of candidates) assert.equal(counts.get(one), equal ? 1 : one.weight)
@@ -83,7 +83,7 @@ describe('roundrobin', () => {
     const balancer = over(new RoundRobin(), candidates)
     const counts = new Map<TestCandidate, number>()
     for (let n = 1; n <= 500; n++) {
-      const picked = balancer.pick(conn, undefined) as TestCandidate
+      const picked = balancer.pick(asker, undefined) as TestCandidate
       counts.set(picked, (counts.get(picked) ?? 0) + 1)
       for (const one of candidates) {
         const off = Math.abs((counts.get(one) ?? 0) - (n * one.weight) / 12)
@@ -133,7 +133,7 @@ describe('leastconn', () => {
         const candidates = list.map(([weight, held], i) => candidate(i, weight, held))
         const balancer = over(new LeastConn(), candidates)
         for (let i = 0; i < 30; i++) {
-          const picked = balancer.pick(conn, undefined) as TestCandidate
+          const picked = balancer.pick(asker, undefined) as TestCandidate
           const least = Math.min(...candidates.map((c) => c.sessions / c.weight))
           assert.equal(picked.sessions / picked.weight, least)
           picked.sessions++
@@ -150,7 +150,7 @@ describe('leastconn', () => {
   it('holds sessions in proportion to the weights', () => {
     const candidates = [candidate(1, 1), candidate(2, 2), candidate(3, 5)]
     const balancer = over(new LeastConn(), candidates)
-    for (let i = 0; i < 80; i++) (balancer.pick(conn, undefined) as TestCandidate).sessions++
+    for (let i = 0; i < 80; i++) (balancer.pick(asker, undefined) as TestCandidate).sessions++
     assert.deepEqual(
       candidates.map(({ sessions }) => sessions),
       [10, 20, 50],
@@ -164,7 +164,7 @@ describe('first', () => {
     const balancer = over(new First(), candidates)
     const names: string[] = []
     for (let i = 0; i < 5; i++) {
-      const picked = balancer.pick(conn, undefined) as TestCandidate
+      const picked = balancer.pick(asker, undefined) as TestCandidate
       picked.sessions++
       names.push(picked.name)
     }
@@ -184,7 +184,7 @@ describe('random', () => {
           const counts = new Map<TestCandidate, number>()
           const draws = 4000
           for (let i = 0; i < draws; i++) {
-            const picked = balancer.pick(conn, undefined) as TestCandidate
+            const picked = balancer.pick(asker, undefined) as TestCandidate
             counts.set(picked, (counts.get(picked) ?? 0) + 1)
           }
           const total = list.reduce((sum, weight) => sum + weight, 0)
@@ -214,7 +214,7 @@ describe('random', () => {
     const busiest = (draws: number) => {
       const candidates = Array.from({ length: 50 }, (_, i) => candidate(i))
       const balancer = over(new Random(draws, seededRandom(42)), candidates)
-      for (let i = 0; i < 5000; i++) (balancer.pick(conn, undefined) as TestCandidate).sessions++
+      for (let i = 0; i < 5000; i++) (balancer.pick(asker, undefined) as TestCandidate).sessions++
       return Math.max(...candidates.map(({ sessions }) => sessions))
     }
     assert.ok(busiest(2) <= 104, `two draws: ${busiest(2)}`)

@@ -14,7 +14,7 @@ const KEYS = 20_000
 function owners(balancer: Balancer<TestCandidate>, avoid?: TestCandidate): (string | undefined)[] {
   const names: (string | undefined)[] = []
   for (let i = 0; i < KEYS; i++)
-    names.push(balancer.pick(connection(`key-${i}`), avoid && [avoid])?.name)
+    names.push(balancer.pick({ connection: connection(`key-${i}`) }, avoid && [avoid])?.name)
   return names
 }
 
@@ -56,9 +56,9 @@ describe('hash map', () => {
 
   it('answers undefined for no servers, and for the avoided one alone', () => {
     const empty = new HashMap<TestCandidate>(bySource, 0)
-    assert.equal(empty.pick(connection(), undefined), undefined)
+    assert.equal(empty.pick({ connection: connection() }, undefined), undefined)
     empty.update([list[0] as TestCandidate])
-    assert.equal(empty.pick(connection(), [list[0] as TestCandidate]), undefined)
+    assert.equal(empty.pick({ connection: connection() }, [list[0] as TestCandidate]), undefined)
   })
 })
 
@@ -116,7 +116,7 @@ describe('consistent hash', () => {
 
   it('waits for a full server: affinity goes before load', () => {
     const list = [candidate(1, 1, 1, 1), candidate(2, 1, 1, 1)]
-    assert.ok(consistent(list).pick(connection(), undefined))
+    assert.ok(consistent(list).pick({ connection: connection() }, undefined))
   })
 })
 
@@ -136,7 +136,7 @@ describe('bounded load', () => {
           balancer.update(list)
           const total = weights.reduce((sum, weight) => sum + weight, 0)
           for (const [held, key] of keys.entries()) {
-            const picked = balancer.pick(connection(`hot-${key}`), undefined)
+            const picked = balancer.pick({ connection: connection(`hot-${key}`) }, undefined)
             assert.ok(picked, 'some server is always below its bound')
             picked.sessions++
             const bound = Math.ceil(((percent / 100) * (held + 1) * picked.weight) / total - 1e-9)
@@ -149,9 +149,9 @@ describe('bounded load', () => {
 
   it('lets the others take what a full server cannot', () => {
     const list = [candidate(1, 1, 1, 1), candidate(2, 1, 50)]
-    assert.equal(consistent(list, 125).pick(connection(), undefined)?.name, 's2')
+    assert.equal(consistent(list, 125).pick({ connection: connection() }, undefined)?.name, 's2')
     ;(list[1] as TestCandidate).limit = 50
-    assert.equal(consistent(list, 125).pick(connection(), undefined), undefined)
+    assert.equal(consistent(list, 125).pick({ connection: connection() }, undefined), undefined)
   })
 })
 
@@ -176,9 +176,9 @@ describe('the key function', () => {
       return made
     }
     const conn = connection('192.0.2.77', log)
-    const expected = make(bySource).pick(conn, undefined)?.name
+    const expected = make(bySource).pick({ connection: conn }, undefined)?.name
     for (const key of keys)
-      assert.equal(make(key as () => string).pick(conn, undefined)?.name, expected)
+      assert.equal(make(key as () => string).pick({ connection: conn }, undefined)?.name, expected)
     assert.equal(lines.length, keys.length)
     for (const { msg } of lines) assert.match(msg, /key function of hash balancing failed/)
   })

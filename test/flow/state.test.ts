@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ClientConnection } from '#sluice/flow/connection.js'
-import { Session } from '#sluice/flow/session/session.js'
+import { Sides } from '#sluice/flow/session/sides.js'
 import {
   holdsSlot,
   mayFollow,
@@ -53,15 +52,25 @@ test('a slot is taken on the way into ASS or TAR and given back on the way out o
   assert.deepEqual(holding, ['TAR', 'ASS', 'CON', 'CER', 'EST', 'DIS'])
 })
 
-test('an illegal transition changes nothing and is told to the owner', () => {
-  const told: string[] = []
-  const session = new Session({} as ClientConnection, {
-    tracing: true,
-    transitioned: (_session, side, from, to) => told.push(`${side} ${from}-${to}`),
-    illegal: (_session, side, from, to) => told.push(`illegal ${side} ${from}-${to}`),
-    dequeued: () => {},
-    queueExpired: () => {},
-  })
+/** Writes down what it is told. */
+class Told extends Sides {
+  readonly told: string[] = []
+  readonly client = { id: '', slot: 0, ended: false, decided: 0 }
+  readonly backend = undefined
+  readonly server = undefined
+  readonly lastFailure = 0
+
+  protected moved(side: 0 | 1, from: number, to: number): void {
+    this.told.push(`${side} ${from}-${to}`)
+  }
+
+  protected illegal(side: 0 | 1, from: number, to: number): void {
+    this.told.push(`illegal ${side} ${from}-${to}`)
+  }
+}
+
+test('an illegal transition changes nothing and is told', () => {
+  const session = new Told()
   assert.equal(session.transition(1, SiState.EST), false)
   assert.equal(session.serverState, SiState.INI)
   assert.equal(session.transition(1, SiState.REQ), true)
@@ -72,7 +81,7 @@ test('an illegal transition changes nothing and is told to the owner', () => {
   // Finished sessions stay finished.
   session.finish()
   assert.equal(session.transition(1, SiState.REQ), false)
-  assert.deepEqual(told, [
+  assert.deepEqual(session.told, [
     'illegal 1 0-7',
     '1 0-1',
     '0 0-7',

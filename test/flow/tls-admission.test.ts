@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import type { ClientConnection } from '#sluice/flow/connection.js'
 import {
   Admission,
   type AdmissionLimits,
@@ -10,6 +9,8 @@ import {
 } from '#sluice/flow/tls/admission.js'
 import { VirtualClock } from '#sluice/testing/clock.js'
 
+/** Who is never let in late. */
+const NOBODY = { admitted: assert.fail, waitedTooLong: assert.fail }
 const NO_LIMITS: AdmissionLimits = { concurrent: 0, total: 0, queue: 100, queueTimeout: 1000 }
 
 interface World {
@@ -26,24 +27,24 @@ function world(limits: Partial<AdmissionLimits>, workers = 1): World {
   const clock = new VirtualClock()
   const admitted: number[] = []
   const expired: number[] = []
-  const tickets = new Map<number, HandshakeTicket>()
-  const numberOf = (conn: ClientConnection) => conn as unknown as number
-  const admission = new TlsAdmission({ ...NO_LIMITS, ...limits }, workers, clock, {
-    admitted: (conn) => admitted.push(numberOf(conn)),
-    waitedTooLong: (conn) => expired.push(numberOf(conn)),
-  })
+  const tickets = new Map<number, HandshakeTicket<number>>()
+  const admission = new TlsAdmission({ ...NO_LIMITS, ...limits }, workers, clock)
+  const host = {
+    admitted: (number: number) => admitted.push(number),
+    waitedTooLong: (number: number) => expired.push(number),
+  }
   return {
     admission,
     clock,
     admitted,
     expired,
     arrive(number, worker = 0) {
-      const ticket = new HandshakeTicket(number as unknown as ClientConnection, worker)
+      const ticket = new HandshakeTicket(number, worker, host)
       tickets.set(number, ticket)
       return admission.arrive(ticket)
     },
     leave(number) {
-      admission.leave(tickets.get(number) as HandshakeTicket)
+      admission.leave(tickets.get(number) as HandshakeTicket<number>)
     },
   }
 }
@@ -73,7 +74,7 @@ describe('admission of handshakes', () => {
     const scarce = (limits: Partial<AdmissionLimits>, workers: readonly number[]) => {
       const { admission } = world(limits, 2)
       return workers.map((worker, n) => {
-        const ticket = new HandshakeTicket(n as unknown as ClientConnection, worker)
+        const ticket = new HandshakeTicket(n, worker, NOBODY)
         assert.equal(admission.arrive(ticket), Admission.GO)
         return ticket.scarce
       })

@@ -49,7 +49,7 @@ test('memory does not grow with names', () => {
 
 test('stacks: the frames of the policy, without ours and those of Node', () => {
   const error = new TypeError('bad\n    at forged (/x.js:1:1)')
-  const ours = new URL('../../../dist/flow/rules/run.js', import.meta.url).pathname
+  const ours = new URL('../../../dist/flow/rules/runner.js', import.meta.url).pathname
   error.stack = [
     `TypeError: ${error.message}`,
     '    at rule (/home/me/sluice.config.ts:3:4)',

@@ -5,32 +5,13 @@ export const upwards: readonly string[] = []
 
 /** Imports from a sub-folder of another folder: 'file -> file'. */
 export const privates: readonly string[] = [
-  'index.ts -> flow/record/record.ts',
-  'proxy/proxy.ts -> flow/record/record.ts',
-  'proxy/proxy.ts -> flow/session/session.ts',
-  'proxy/proxy.ts -> flow/session/state.ts',
   'testing/engine.ts -> engine/js/addresses.ts',
   'testing/engine.ts -> engine/js/reason.ts',
   'testing/handshakes.ts -> engine/js/addresses.ts',
-  'testing/observe.ts -> flow/rules/run.ts',
-  'testing/proxy.ts -> flow/session/session.ts',
-  'testing/result.ts -> flow/session/state.ts',
-  'testing/trail.ts -> flow/record/record.ts',
-  'testing/trail.ts -> flow/session/state.ts',
 ]
 
 /** Files that reach each other by imports. A circle may fall apart, and may not grow. */
 export const circles: readonly (readonly string[])[] = [
-  ['backend/backend.ts', 'backend/pick.ts', 'backend/server.ts'],
-  [
-    'flow/applet/runtime.ts',
-    'flow/connection.ts',
-    'flow/frontend.ts',
-    'flow/session/session.ts',
-    'flow/session/target.ts',
-    'flow/tls/admission.ts',
-    'flow/tls/downstream.ts',
-  ],
   [
     'engine/js/applet-stream.ts',
     'engine/js/client.ts',
@@ -48,7 +29,6 @@ export const circles: readonly (readonly string[])[] = [
 
 /** Assignments of methods: 'file: object.method'. */
 export const methodsReplaced: readonly string[] = [
-  'testing/proxy.ts: backend.pick',
   'testing/tables.ts: table.count',
   'testing/tables.ts: table.set',
 ]

@@ -1,6 +1,6 @@
 /** What every balance algorithm implements, and what it sees of a server. */
 
-import type { Connection } from '../../policy/types.js'
+import type { Asker } from '../asker.js'
 
 export interface Candidate {
   readonly name: string
@@ -21,7 +21,7 @@ export interface Balancer<S extends Candidate> {
    * them is full. Only algorithms with affinity may answer a server that is
    * full: the client then waits for exactly that one.
    */
-  pick(conn: Connection, avoid?: readonly S[]): S | undefined
+  pick(asker: Asker, avoid?: readonly S[]): S | undefined
 }
 
 /** Whether the candidate has a free slot and is not avoided. */

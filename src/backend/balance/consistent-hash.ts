@@ -4,7 +4,7 @@
  * only its own keys with it, about one in n.
  */
 
-import type { Connection } from '../../policy/types.js'
+import type { Asker } from '../asker.js'
 import { hashKey, hashString, mix32 } from '../hash.js'
 import type { Balancer, Candidate } from './balancer.js'
 import { type HashKey, LoadBound } from './bounded-load.js'
@@ -53,11 +53,11 @@ export class ConsistentHash<S extends Candidate> implements Balancer<S> {
     this.#owners = Uint16Array.from(ring, (point) => point % 0x1_0000)
   }
 
-  pick(conn: Connection, avoid?: readonly S[]): S | undefined {
+  pick(asker: Asker, avoid?: readonly S[]): S | undefined {
     const count = this.#points.length
     const candidates = this.#candidates
     if (count === 0 || !this.#bound.measure(candidates, avoid)) return undefined
-    let at = this.#after(hashKey(this.#key(conn)))
+    let at = this.#after(hashKey(this.#key(asker.connection)))
     for (let i = 0; i < count; i++, at++) {
       if (at >= count) at = 0
       const candidate = candidates[this.#owners[at] as number] as S

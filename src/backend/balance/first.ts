@@ -3,7 +3,7 @@
  * others may sleep. Makes sense with `maxconn` only.
  */
 
-import type { Connection } from '../../policy/types.js'
+import type { Asker } from '../asker.js'
 import { type Balancer, type Candidate, isFree } from './balancer.js'
 
 export class First<S extends Candidate> implements Balancer<S> {
@@ -13,7 +13,7 @@ export class First<S extends Candidate> implements Balancer<S> {
     this.#candidates = candidates.slice().sort((a, b) => a.id - b.id)
   }
 
-  pick(_conn: Connection, avoid?: readonly S[]): S | undefined {
+  pick(_asker: Asker, avoid?: readonly S[]): S | undefined {
     return this.#candidates.find((candidate) => isFree(candidate, avoid))
   }
 }

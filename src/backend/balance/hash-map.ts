@@ -4,7 +4,7 @@
  * goes.
  */
 
-import type { Connection } from '../../policy/types.js'
+import type { Asker } from '../asker.js'
 import { hashKey } from '../hash.js'
 import type { Balancer, Candidate } from './balancer.js'
 import { type HashKey, LoadBound } from './bounded-load.js'
@@ -27,11 +27,11 @@ export class HashMap<S extends Candidate> implements Balancer<S> {
     this.#sums = new WeightSums(candidates)
   }
 
-  pick(conn: Connection, avoid?: readonly S[]): S | undefined {
+  pick(asker: Asker, avoid?: readonly S[]): S | undefined {
     const candidates = this.#candidates
     const count = candidates.length
     if (count === 0 || !this.#bound.measure(candidates, avoid)) return undefined
-    let at = this.#sums.indexOf(hashKey(this.#key(conn)) % this.#sums.total)
+    let at = this.#sums.indexOf(hashKey(this.#key(asker.connection)) % this.#sums.total)
     for (let i = 0; i < count; i++, at++) {
       if (at === count) at = 0
       const candidate = candidates[at] as S

@@ -3,7 +3,7 @@
  * so that idle servers share short connections.
  */
 
-import type { Connection } from '../../policy/types.js'
+import type { Asker } from '../asker.js'
 import { type Balancer, busier, type Candidate, isFree } from './balancer.js'
 
 export class LeastConn<S extends Candidate> implements Balancer<S> {
@@ -16,7 +16,7 @@ export class LeastConn<S extends Candidate> implements Balancer<S> {
     if (this.#next > candidates.length) this.#next = 0
   }
 
-  pick(_conn: Connection, avoid?: readonly S[]): S | undefined {
+  pick(_asker: Asker, avoid?: readonly S[]): S | undefined {
     const candidates = this.#candidates
     const count = candidates.length
     let best: S | undefined

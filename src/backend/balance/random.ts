@@ -5,7 +5,7 @@
  * IEEE TPDS 12(10), 2001), without every proxy running to the same server.
  */
 
-import type { Connection } from '../../policy/types.js'
+import type { Asker } from '../asker.js'
 import { type Balancer, busier, type Candidate, isFree } from './balancer.js'
 import { pickWeighted, WeightSums } from './weights.js'
 
@@ -26,7 +26,7 @@ export class Random<S extends Candidate> implements Balancer<S> {
     this.#sums = new WeightSums(candidates)
   }
 
-  pick(_conn: Connection, avoid?: readonly S[]): S | undefined {
+  pick(_asker: Asker, avoid?: readonly S[]): S | undefined {
     let best: S | undefined
     for (let i = 0; i < this.#draws; i++) {
       const drawn = this.#draw(best)

@@ -7,7 +7,7 @@
  * Equal weights are a plain rotation, in O(1); unequal ones cost O(n).
  */
 
-import type { Connection } from '../../policy/types.js'
+import type { Asker } from '../asker.js'
 import { type Balancer, type Candidate, isFree } from './balancer.js'
 
 export class RoundRobin<S extends Candidate> implements Balancer<S> {
@@ -34,7 +34,7 @@ export class RoundRobin<S extends Candidate> implements Balancer<S> {
     }
   }
 
-  pick(_conn: Connection, avoid?: readonly S[]): S | undefined {
+  pick(_asker: Asker, avoid?: readonly S[]): S | undefined {
     return this.#equal ? this.#rotate(avoid) : this.#weigh(avoid)
   }
 

@@ -4,11 +4,10 @@
  */
 
 import { SluiceError } from '../../base/errors.js'
-import type { Engine } from '../../engine/engine.js'
 import type { Applet, AppletStream } from '../../policy/applet.js'
 import { packReason } from '../../wire/reason.js'
 import { By, BytesFlag, CloseMode, Code, Layout, Phase } from '../../wire/wire.js'
-import type { ClientConnection } from '../connection.js'
+import type { SessionClient } from '../session/client.js'
 import { Fifo, type FifoItem } from './fifo.js'
 import { Unread } from './unread.js'
 
@@ -92,8 +91,7 @@ class ResultRead extends Waiting<Result> implements FifoItem<Read> {
  * no arrays, no promise beside the one that the applet awaits, no generator for its loop.
  */
 export class AppletRuntime implements AppletStream {
-  readonly #engine: Engine
-  readonly #conn: ClientConnection
+  readonly #client: SessionClient
   readonly #applet: Applet
   readonly #unread = new Unread()
   readonly #reads = new Fifo<Read>()
@@ -108,19 +106,18 @@ export class AppletRuntime implements AppletStream {
   #done = false
   #gone = false
 
-  constructor(engine: Engine, conn: ClientConnection, applet: Applet) {
-    this.#engine = engine
-    this.#conn = conn
+  constructor(client: SessionClient, applet: Applet) {
+    this.#client = client
     this.#applet = applet
   }
 
   /** Takes the connection over and calls the applet. */
   start(): void {
-    const { slot, generation } = this.#conn
-    this.#engine.applet(slot, generation, APPLET_WINDOW, 0)
+    const { slot, generation, context } = this.#client
+    context.engine.applet(slot, generation, APPLET_WINDOW, 0)
     let served: void | Promise<void>
     try {
-      served = this.#applet.serve(this, this.#conn)
+      served = this.#applet.serve(this, this.#client.subject)
     } catch (error) {
       this.#failed(error)
       return
@@ -132,7 +129,7 @@ export class AppletRuntime implements AppletStream {
   }
 
   get signal(): AbortSignal {
-    return this.#conn.signal
+    return this.#client.signal
   }
 
   read(): Promise<Uint8Array | undefined> {
@@ -230,13 +227,15 @@ export class AppletRuntime implements AppletStream {
 
   #credit(bytes: number): void {
     if (this.#gone || this.#eof) return
-    this.#engine.credit(this.#conn.slot, this.#conn.generation, bytes)
+    const { slot, generation, context } = this.#client
+    context.engine.credit(slot, generation, bytes)
   }
 
   /** Hands writes to the engine while the window is open; a write resolves once it is handed over. */
   #pump(): void {
     if (this.#gone) return
-    const { slot, generation } = this.#conn
+    const { slot, generation, context } = this.#client
+    const { engine } = context
     for (;;) {
       const write = this.#writes.first
       if (write === undefined) break
@@ -247,7 +246,7 @@ export class AppletRuntime implements AppletStream {
         const part = write.bytes.subarray(write.taken, write.taken + Math.min(left, room))
         this.#inFlight += part.length
         write.taken += part.length
-        this.#engine.send(slot, generation, part, false)
+        engine.send(slot, generation, part, false)
         if (part.length < left) continue
       }
       this.#writes.shift()
@@ -255,7 +254,7 @@ export class AppletRuntime implements AppletStream {
     }
     if (this.#ending && !this.#finSent) {
       this.#finSent = true
-      this.#engine.send(slot, generation, EMPTY, true)
+      engine.send(slot, generation, EMPTY, true)
     }
   }
 
@@ -272,7 +271,7 @@ export class AppletRuntime implements AppletStream {
     this.#done = true
     // A read or write that failed because the client went away is no fault of the applet.
     if (this.#gone) return
-    this.#conn.failed(
+    this.#client.failed(
       'error',
       { err: error, applet: this.#applet.name },
       `applet ${this.#applet.name} failed`,
@@ -281,9 +280,8 @@ export class AppletRuntime implements AppletStream {
   }
 
   #close(reason: number, mode: number): void {
-    this.#conn.decided = reason
     this.closed()
-    this.#engine.close(this.#conn.slot, this.#conn.generation, reason, mode, 0)
+    this.#client.close(reason, mode)
   }
 }
 

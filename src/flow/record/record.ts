@@ -8,7 +8,7 @@ import { reasonBy, reasonCode, reasonPhase, unpackReason } from '../../wire/reas
 import { reasonText } from '../../wire/reason-text.js'
 import { By, type ByLabel, Code, type CodeLabel, Phase, type PhaseLabel } from '../../wire/wire.js'
 import type { ClientConnection } from '../connection.js'
-import type { FailedAttempt } from '../session/session.js'
+import type { FailedAttempt } from '../session/retries.js'
 import type { DownstreamTls } from '../tls/downstream.js'
 
 /** Why a session or an attempt to connect ended. */
@@ -109,10 +109,10 @@ export function buildRecord(
     code,
     ...errorOf(reason, lastErrno(conn, reason, errno)),
     tls: conn.secure && tlsRecord(conn.secure),
-    serverTls: session?.serverTls && serverTlsRecord(session.serverTls),
+    serverTls: conn.serverTls && serverTlsRecord(conn.serverTls),
     rule: conn.rule,
     retries: Math.max((session?.attempts ?? 0) - 1, 0),
-    attempts: session?.failed?.map(attemptRecord),
+    attempts: session?.retries?.failed.map(attemptRecord),
     opened: session?.opened ? true : undefined,
   }
 }
@@ -159,7 +159,8 @@ function serverTlsRecord({ version, cipher, resumed }: TlsInfo): SessionRecord['
 /** A session that ends for a failed connect has that connect's errno. */
 function lastErrno(conn: ClientConnection, reason: number, errno: number): number {
   if (errno !== 0) return errno
-  return conn.session?.lastFailure === reason ? conn.errno : 0
+  const retries = conn.session?.retries
+  return retries?.reason === reason ? retries.errno : 0
 }
 
 /** Whether the end is one that somebody should look at: always logged, as a warning. */

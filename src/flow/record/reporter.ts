@@ -5,16 +5,15 @@ import { decodeConnection, decodeReason } from '../../wire/decode.js'
 import type { ConnectionTable } from '../../wire/table.js'
 import type { ClientConnection } from '../connection.js'
 import type { Frontend, Listener } from '../frontend.js'
-import type { Session } from '../session/session.js'
-import { Side, SiStateNames } from '../session/state.js'
+import { transitionNames } from '../session/session.js'
+import type { Sides } from '../session/sides.js'
+import { SiStateNames } from '../session/state.js'
 import { buildRecord, isTrouble, type SessionRecord, writeRecord } from './record.js'
 
 export interface ReporterEvents {
   /** Whether anybody wants `sessionEnded`: the record costs something. */
   wantsSessions(): boolean
   sessionEnded(record: SessionRecord): void
-  wantsTransitions(): boolean
-  transitioned(session: Session, side: 0 | 1, from: number, to: number): void
 }
 
 /** A paused listener is logged at most this often, ms. */
@@ -69,26 +68,19 @@ export class Reporter {
   }
 
   /** In the spirit of the debugging line in notes-connection-commits.txt. */
-  transitioned(session: Session, side: 0 | 1, from: number, to: number): void {
-    const conn = session.client
-    if (this.#logger.isLevelEnabled('trace')) {
-      const { clientState, serverState } = session
-      const reason = decodeReason(session.lastFailure || conn.decided)
-      const decoded = conn.ended ? '' : decodeConnection(this.#table, conn.slot)
-      this.#logger.trace(
-        {
-          ...names(session, side, from, to),
-          backend: session.backend?.name,
-          server: session.server?.name,
-        },
-        `cs=${SiStateNames[clientState]} ss=${SiStateNames[serverState]}(${reason}) ${decoded}`,
-      )
-    }
-    if (this.#events.wantsTransitions()) this.#events.transitioned(session, side, from, to)
-  }
-
-  illegal(session: Session, side: 0 | 1, from: number, to: number): void {
-    this.#logger.error(names(session, side, from, to), 'illegal transition of a session')
+  transitioned(session: Sides, side: 0 | 1, from: number, to: number): void {
+    const { client, clientState, serverState } = session
+    const reason = decodeReason(session.lastFailure || client.decided)
+    const decoded = client.ended ? '' : decodeConnection(this.#table, client.slot)
+    this.#logger.trace(
+      {
+        id: client.id,
+        ...transitionNames(side, from, to),
+        backend: session.backend?.name,
+        server: session.server?.name,
+      },
+      `cs=${SiStateNames[clientState]} ss=${SiStateNames[serverState]}(${reason}) ${decoded}`,
+    )
   }
 
   /** accept() failed; told now and then. `now`: the clock in ms. */
@@ -111,14 +103,5 @@ export class Reporter {
     if (frontend.logTurn < logSample) return false
     frontend.logTurn = 0
     return true
-  }
-}
-
-function names(session: Session, side: 0 | 1, from: number, to: number) {
-  return {
-    id: session.client.id,
-    side: side === Side.CLIENT ? 'client' : 'server',
-    from: SiStateNames[from],
-    to: SiStateNames[to],
   }
 }

@@ -5,6 +5,7 @@
 
 import { SluiceError } from '../../base/errors.js'
 import { parseDuration } from '../../base/units.js'
+import type { HandshakeHandler } from '../../policy/handler.js'
 import type { Rule, RuleAnswer, Verdict } from '../../policy/types.js'
 
 export interface CompiledRule<C> {
@@ -19,13 +20,31 @@ export interface CompiledRule<C> {
   readonly opens: boolean
 }
 
+/** Lists of rules, in the order in which they run. */
+export type RuleStage = 'connection' | 'clientHello' | 'established' | 'session' | 'content'
+
 export interface Ruleset<C> {
   readonly rules: readonly CompiledRule<C>[]
-  /** Value of `Phase`. */
-  readonly phase: number
+  readonly stage: RuleStage
+  /** What implicit deadlines share, ms; 0: no limit. */
+  readonly budget: number
   /** Sum of the rules' own deadlines in ms, which come on top of the verdict time-out. */
   readonly extraTime: number
 }
+
+/** A handshake handler with its limits in numbers. */
+export interface CompiledHandler {
+  readonly handler: HandshakeHandler
+  readonly name: string
+  /** Bytes. */
+  readonly limit: number
+  /** ms. */
+  readonly deadline: number
+  readonly opens: boolean
+}
+
+const DEFAULT_HANDLER_LIMIT = 16_384
+const DEFAULT_HANDLER_DEADLINE = 5_000
 
 /**
  * Checks and names rules. `path` is their place in the configuration, such as
@@ -33,12 +52,13 @@ export interface Ruleset<C> {
  */
 export function compileRules<C>(
   rules: readonly Rule<C>[],
-  options: { path: string; phase: number; opens: boolean },
+  options: { path: string; stage: RuleStage; budget: number; opens: boolean },
 ): Ruleset<C> {
   const compiled = rules.map((rule, i) => compileRule(rule, `${options.path}[${i}]`, options.opens))
   return {
     rules: compiled,
-    phase: options.phase,
+    stage: options.stage,
+    budget: options.budget,
     extraTime: compiled.reduce((sum, rule) => sum + (rule.deadline ?? 0), 0),
   }
 }
@@ -61,5 +81,16 @@ function compileRule<C>(rule: Rule<C>, path: string, opens: boolean): CompiledRu
     verdict: undefined,
     deadline: typeof deadline === 'string' ? parseDuration(deadline) : deadline,
     opens: rule.onError === undefined ? opens : rule.onError === 'open',
+  }
+}
+
+export function compileHandler(handler: HandshakeHandler): CompiledHandler {
+  const { deadline = DEFAULT_HANDLER_DEADLINE } = handler
+  return {
+    handler,
+    name: handler.name,
+    limit: handler.limit ?? DEFAULT_HANDLER_LIMIT,
+    deadline: typeof deadline === 'string' ? parseDuration(deadline) : deadline,
+    opens: handler.onTimeout === 'open',
   }
 }

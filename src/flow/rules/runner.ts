@@ -1,108 +1,169 @@
 /**
- * Runs one ruleset on a connection to its end, through any number of promises,
- * and reports how it ended.
+ * Runs one list of rules on a scope to its end, through any number of promises. The synchronous
+ * path makes no promise and allocates nothing.
  */
 
 import type { Clock } from '../../base/clock.js'
-import { BytesFlag } from '../../wire/wire.js'
-import type { ClientConnection } from '../connection.js'
-import type { CompiledRule, Ruleset } from './compile.js'
-import { Outcome, type RuleTargets, ruleFailed, runRules, settleRule } from './run.js'
-import { type Guard, type Waiter, waitFor } from './wait.js'
+import type { CompiledRule, RuleStage, Ruleset } from './compile.js'
+import { Outcome, type Scope } from './scope.js'
+import { applyAnswer, type RuleTargets } from './verdicts.js'
+import { Wait, type Waiter } from './wait.js'
 
-/** Where a ruleset ends: PASS, STOP, FAILED or, for content rules, MORE. */
-export interface RulesHost {
-  /** `late`: FAILED because of a deadline. */
-  rulesEnded(conn: ClientConnection, phase: number, outcome: number, late: boolean): void
+/** Who watches rules at work. */
+export interface RuleObserver {
+  /**
+   * A rule was called: what it answered, a promise as it is, or what it threw. `scope`: what it
+   * ran on, as the flow has it.
+   */
+  onRule:
+    | ((
+        scope: object,
+        stage: RuleStage | 'handshake',
+        name: string,
+        answer: unknown,
+        error?: unknown,
+      ) => void)
+    | undefined
 }
 
-const FINAL = BytesFlag.EOF | BytesFlag.FULL | BytesFlag.EXPIRED
-
-/** Whether no more payload will come after bytes with these flags. */
-export function isFinal(flags: number): boolean {
-  return (flags & FINAL) !== 0
+/** What rules need beside their scope. */
+export interface RuleContext {
+  readonly clock: Clock
+  readonly targets: RuleTargets
+  readonly observer: RuleObserver
 }
 
-export class RuleRunner implements Waiter {
-  readonly #set: Ruleset<ClientConnection>
-  readonly #targets: RuleTargets
-  readonly #clock: Clock
-  readonly #guard: Guard
-  readonly #host: RulesHost
+/** A list of rules under way on one scope. Made only when a rule waits. */
+class RuleRun extends Wait {
+  /** Position of the rule that waits. */
+  index = 0
+  /** Clock at which implicit deadlines end, 0 before the first wait. */
+  until = 0
+}
 
-  constructor(
-    set: Ruleset<ClientConnection>,
-    targets: RuleTargets,
-    clock: Clock,
-    guard: Guard,
-    host: RulesHost,
-  ) {
+export class RuleRunner<S, C extends Scope<S>> implements Waiter<C> {
+  readonly #set: Ruleset<S>
+  readonly #context: RuleContext
+  readonly #resumed: (scope: C, outcome: number) => void
+
+  /** `resumed` is called with PASS or MORE where a rule waited; else `run` returns it. */
+  constructor(set: Ruleset<S>, context: RuleContext, resumed: (scope: C, outcome: number) => void) {
     this.#set = set
-    this.#targets = targets
-    this.#clock = clock
-    this.#guard = guard
-    this.#host = host
+    this.#context = context
+    this.#resumed = resumed
   }
 
-  get empty(): boolean {
-    return this.#set.rules.length === 0
+  /** Runs from the first rule: PASS, MORE or HELD. */
+  run(scope: C): number {
+    const outcome = this.#evaluate(scope, 0)
+    // A policy may have ended it by itself (an abort listener).
+    return scope.over ? Outcome.HELD : outcome
   }
 
-  /** Runs from the first rule. */
-  run(conn: ClientConnection): void {
-    conn.phase = this.#set.phase
-    conn.waitUntil = 0
-    this.#ended(
-      conn,
-      runRules(conn, this.#set, 0, isFinal(conn.payloadFlags), this.#targets),
-      false,
-    )
+  answered(scope: C, answer: unknown): void {
+    const at = (scope.wait as RuleRun).index
+    const outcome = answer === undefined ? Outcome.NEXT : this.#apply(scope, this.#rule(at), answer)
+    this.#resume(scope, outcome === Outcome.NEXT ? this.#evaluate(scope, at + 1) : outcome)
   }
 
-  answered(conn: ClientConnection, answer: unknown): void {
-    const final = isFinal(conn.payloadFlags)
-    this.#ended(conn, settleRule(conn, this.#set, answer, final, this.#targets), false)
+  rejected(scope: C, error: unknown): void {
+    this.#resume(scope, this.#failed(scope, this.#rule((scope.wait as RuleRun).index), error))
   }
 
-  rejected(conn: ClientConnection, error: unknown): void {
-    this.#ended(conn, ruleFailed(conn, this.#rule(conn), error), false)
+  late(scope: C): void {
+    const rule = this.#rule((scope.wait as RuleRun).index)
+    scope.rule = rule.name
+    scope.counts.lateVerdicts++
+    scope.failed('warn', { rule: rule.name }, `rule ${rule.name} did not answer in time`)
+    this.#resume(scope, failure(scope, rule, true))
   }
 
-  late(conn: ClientConnection): void {
-    const rule = this.#rule(conn)
-    const { frontend } = conn.listener
-    conn.rule = rule.name
-    frontend.lateVerdicts++
-    conn.failed('warn', { rule: rule.name }, `rule ${rule.name} did not answer in time`)
-    this.#ended(conn, rule.opens ? Outcome.PASS : Outcome.FAILED, true)
+  #evaluate(scope: C, from: number): number {
+    const { rules } = this.#set
+    for (let i = from; i < rules.length; i++) {
+      const rule = rules[i] as CompiledRule<S>
+      let answer: unknown = rule.verdict
+      if (rule.run !== undefined) {
+        try {
+          answer = rule.run(scope.subject)
+        } catch (error) {
+          this.#observe(scope, rule, undefined, error)
+          return this.#failed(scope, rule, error)
+        }
+      }
+      if (this.#context.observer.onRule !== undefined) this.#observe(scope, rule, answer)
+      if (answer === undefined) continue
+      if (isThenable(answer)) return this.#wait(scope, i, answer)
+      const outcome = this.#apply(scope, rule, answer)
+      if (outcome !== Outcome.NEXT) return outcome
+    }
+    return Outcome.PASS
   }
 
-  #rule(conn: ClientConnection): CompiledRule<ClientConnection> {
-    return this.#set.rules[conn.index] as CompiledRule<ClientConnection>
+  #apply(scope: C, rule: CompiledRule<S>, answer: unknown): number {
+    try {
+      return applyAnswer(scope, this.#set.stage, rule.name, answer, this.#context.targets)
+    } catch (error) {
+      return this.#failed(scope, rule, error)
+    }
   }
 
-  #ended(conn: ClientConnection, outcome: number, late: boolean): void {
-    // A policy may have closed the connection itself (an applet's reset, an abort listener).
-    if (conn.decided !== 0 || conn.ended) return
-    if (outcome === Outcome.WAIT) this.#wait(conn)
-    else this.#host.rulesEnded(conn, this.#set.phase, outcome, late)
+  /** A rule threw, rejected or answered nonsense: logged with its name, then its default. */
+  #failed(scope: C, rule: CompiledRule<S>, error: unknown): number {
+    scope.rule = rule.name
+    scope.counts.policyErrors++
+    scope.failed('error', { err: error, rule: rule.name }, `rule ${rule.name} failed`)
+    return failure(scope, rule, false)
   }
 
   /** Implicit deadlines share the verdict time-out; an explicit one comes on top. */
-  #wait(conn: ClientConnection): void {
-    const promise = conn.promise as PromiseLike<unknown>
-    const { deadline } = this.#rule(conn)
-    const budget = conn.listener.frontend.verdictTimeout
-    const now = this.#clock.now()
-    if (conn.waitUntil === 0) conn.waitUntil = now + budget
+  #wait(scope: C, index: number, promise: PromiseLike<unknown>): number {
+    if (scope.over) return Outcome.HELD
+    const { clock } = this.#context
+    const { budget } = this.#set
+    const run = scope.wait instanceof RuleRun ? scope.wait : new RuleRun()
+    run.index = index
+    const { deadline } = this.#rule(index)
+    const now = clock.now()
+    if (run.until === 0) run.until = now + budget
     let ms = 0
     if (deadline !== undefined) {
       ms = deadline
-      conn.waitUntil += deadline
+      run.until += deadline
     } else if (budget > 0) {
       // Late at once is still late in the next turn: a settled promise may win.
-      ms = Math.max(conn.waitUntil - now, 1)
+      ms = Math.max(run.until - now, 1)
     }
-    waitFor(conn, promise, ms, this.#clock, this.#guard, this)
+    run.begin(scope, promise, ms, clock, this)
+    return Outcome.HELD
   }
+
+  #resume(scope: C, outcome: number): void {
+    if (outcome === Outcome.HELD || scope.over) return
+    scope.wait = undefined
+    this.#resumed(scope, outcome)
+  }
+
+  #rule(index: number): CompiledRule<S> {
+    return this.#set.rules[index] as CompiledRule<S>
+  }
+
+  #observe(scope: C, rule: CompiledRule<S>, answer: unknown, error?: unknown): void {
+    this.#context.observer.onRule?.(scope, this.#set.stage, rule.name, answer, error)
+  }
+}
+
+/** What the failure of a rule means. */
+function failure(scope: Scope<unknown>, rule: { readonly opens: boolean }, late: boolean): number {
+  if (rule.opens) return Outcome.PASS
+  scope.failClosed(late)
+  return Outcome.HELD
+}
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as { then?: unknown }).then === 'function'
+  )
 }

@@ -2,7 +2,7 @@
 
 import type { Server } from '../../backend/backend.js'
 import { encodeProxySsl, encodeTlv, TlvType, tlvEnd } from '../../codec/proxy.js'
-import type { ClientConnection } from '../connection.js'
+import type { SessionClient } from './client.js'
 
 const encoder = new TextEncoder()
 /** Of a header's 65535 bytes: what addresses, ports and the checksum leave. */
@@ -11,7 +11,7 @@ const MOST_BYTES = 65_535 - 36 - 7
 const NEVER_HANDED_ON: readonly number[] = [TlvType.CRC32C, TlvType.NOOP]
 
 /** Encoded TLVs for the header to `server`; undefined for none, or where it has no place for them. */
-export function tlvsFor(client: ClientConnection, server: Server): Uint8Array | undefined {
+export function tlvsFor(client: SessionClient, server: Server): Uint8Array | undefined {
   const { sendProxy } = server.config
   if (sendProxy === undefined || sendProxy.version === 1) return undefined
   const { tlvs: handsOn } = sendProxy
@@ -35,7 +35,7 @@ export function tlvsFor(client: ClientConnection, server: Server): Uint8Array | 
 
 /** Ours. `mayYield`: what we know nothing of is left to the header that came in. */
 function ownTlvs(
-  client: ClientConnection,
+  client: SessionClient,
   { uniqueId, authority, ssl, sslCn }: NonNullable<Server['config']['sendProxy']>,
   mayYield: boolean,
 ): Uint8Array[] {

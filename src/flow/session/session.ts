@@ -1,179 +1,320 @@
 /**
- * A session: two stream interfaces and what links them. The states are kept
- * here as numbers; every change goes through `transition`, and what the session
- * holds (a server slot, a place in a queue) is given back by the transition
- * that leaves the holding states, not by looking at where it has been.
+ * A session: finds a server for a client and connects to it. Its server's side goes through REQ,
+ * QUE, ASS, CON, CER and TAR to EST; what it holds (a server's slot, a place in a queue) is given
+ * back by the transition that leaves the states that hold it.
  */
 
-import type { Backend, BackendClient, Server } from '../../backend/backend.js'
-import type { Connection, TlsInfo } from '../../policy/types.js'
-import type { ClientConnection } from '../connection.js'
-import { holdsSlot, mayFollow, Side, SiState } from './state.js'
-import type { Target } from './target.js'
+import type { Asker, Backend, BackendClient, Server } from '../../backend/backend.js'
+import type { Connection } from '../../policy/types.js'
+import { packReason } from '../../wire/reason.js'
+import { By, Code, ConnectFlag, Handshake, Phase } from '../../wire/wire.js'
+import { AppletRuntime } from '../applet/runtime.js'
+import type { SessionClient } from './client.js'
+import { Next, Retries } from './retries.js'
+import { tlvsFor } from './send-proxy.js'
+import { Sides } from './sides.js'
+import { holdsSlot, Side, SiState, SiStateNames } from './state.js'
 
-/** What a session needs of the core. */
-export interface SessionOwner {
-  /** Every transition is reported where this is true. */
-  readonly tracing: boolean
-  transitioned(session: Session, side: 0 | 1, from: number, to: number): void
-  /** A transition that the table does not have: logs it and closes this one session. */
-  illegal(session: Session, side: 0 | 1, from: number, to: number): void
-  /** A queued session was given a slot of `server`. */
-  dequeued(session: Session, server: Server): void
-  queueExpired(session: Session): void
-}
+const { SERVER } = Side
 
-/** A connect that failed. */
-export interface FailedAttempt {
-  readonly server: string | undefined
-  readonly endpoint: string | undefined
-  /** Reason word. */
-  readonly reason: number
-  readonly errno: number
-}
-
-/** Failed attempts that a session remembers for its log line. */
-const MOST_ATTEMPTS = 16
-
-const NOBODY: readonly Server[] = []
-const NO_ROUTES: readonly number[] = []
-
-export class Session implements BackendClient {
-  readonly client: ClientConnection
-  readonly #owner: SessionOwner
-  #clientState: number = SiState.INI
-  #serverState: number = SiState.INI
-
-  /** The backend whose server is wanted. */
+export class Session extends Sides implements BackendClient, Asker {
+  readonly client: SessionClient
   backend: Backend | undefined = undefined
-  /** The server whose slot is held, or was held last. */
   server: Server | undefined = undefined
+  /** The applet that stands where the server would. */
+  applet: AppletRuntime | undefined = undefined
+  /** What failed; undefined while nothing did. */
+  retries: Retries | undefined = undefined
   /** Connect attempts. */
   attempts = 0
-  /** Attempts that followed a failed one at once, on another server or address. */
-  moves = 0
-  /** Attempts that followed a failed one after a pause. */
-  pauses = 0
-  /** Servers that failed since the last pause, and the routes to them. */
-  tried: readonly Server[] = NOBODY
-  triedRoutes: readonly number[] = NO_ROUTES
-  /** Another server is to be tried where there is one. */
-  leaves = false
   /** Engine route of the last attempt. */
   route = -1
-  /** Clock at which the last attempt began. */
-  attemptedAt = 0
-  /** Failures on `server` since it was chosen. */
-  serverFailures = 0
   /** Where the last attempt went; undefined for an applet. */
   endpoint: string | undefined = undefined
-  /** Attempts that failed, the first ones where there are many. */
-  failed: FailedAttempt[] | undefined = undefined
-  /** Reason word of the last failed attempt. */
-  lastFailure = 0
   /** Opened by the engine, past policy, because the verdict was late. */
   opened = false
   /** ms spent in queues. */
   queueTime = 0
-  /** Clock at which it was queued. */
-  queuedAt = 0
-  cancelTimer: (() => void) | undefined = undefined
   /** The line of a long session is to come. */
   cancelOpenLine: (() => void) | undefined = undefined
+  /** Clock at which it was queued. */
+  #queuedAt = 0
+  /** Clock at which the last attempt began. */
+  #attemptedAt = 0
+  #cancelPause: (() => void) | undefined = undefined
 
-  constructor(client: ClientConnection, owner: SessionOwner) {
+  constructor(client: SessionClient) {
+    super()
     this.client = client
-    this.#owner = owner
+    this.transition(Side.CLIENT, SiState.EST)
   }
 
   get connection(): Connection {
-    return this.client
+    return this.client.subject
   }
 
   get priority(): number {
     return this.client.priority
   }
 
-  /** TLS with the server, once it is complete. */
-  get serverTls(): TlsInfo | undefined {
-    return this.client.secure?.serverInfo
+  get lastFailure(): number {
+    return this.retries === undefined ? 0 : this.retries.reason
   }
 
-  /** State of the client's side. */
-  get clientState(): number {
-    return this.#clientState
+  /** ms spent in queues until now. */
+  get queuedFor(): number {
+    if (this.serverState !== SiState.QUE) return this.queueTime
+    return this.queueTime + this.client.context.clock.now() - this.#queuedAt
   }
 
-  /** State of the server's side. */
-  get serverState(): number {
-    return this.#serverState
-  }
-
-  /** What the client's side talks to. */
-  get source(): Target {
-    return this.client.listener.target
-  }
-
-  /** What the server's side talks to; undefined while none is chosen. */
-  get target(): Target | undefined {
-    const { server } = this
-    if (server === undefined) return undefined
-    const { applet } = server
-    return applet === undefined ? { kind: 'server', server } : { kind: 'applet', applet, server }
-  }
-
-  /** An attempt failed; `errno` or 0. */
-  attemptFailed(reason: number, errno: number): void {
-    this.serverFailures++
-    this.lastFailure = reason
-    this.client.errno = errno
-    this.failed ??= []
-    if (this.failed.length === MOST_ATTEMPTS) return
-    this.failed.push({ server: this.server?.name, endpoint: this.endpoint, reason, errno })
-  }
-
-  /** False where the transition is illegal; the session is then closed. */
-  transition(side: 0 | 1, to: number): boolean {
-    const from = side === Side.CLIENT ? this.#clientState : this.#serverState
-    if (!mayFollow(side, from, to)) {
-      this.#owner.illegal(this, side, from, to)
-      return false
-    }
-    if (side === Side.CLIENT) this.#clientState = to
-    else {
-      this.#serverState = to
-      this.#giveBack(from, to)
-    }
-    if (this.#owner.tracing) this.#owner.transitioned(this, side, from, to)
-    return true
-  }
-
-  /** Walks both sides to CLO by legal steps, from wherever they are. */
-  finish(): void {
-    for (const side of [Side.SERVER, Side.CLIENT]) {
-      const state = side === Side.CLIENT ? this.#clientState : this.#serverState
-      if (state === SiState.EST) this.transition(side, SiState.DIS)
-      if (state !== SiState.CLO) this.transition(side, SiState.CLO)
+  /** Chooses a server and goes on from there. Precondition: the server's side is in INI. */
+  assign(): void {
+    const { client } = this
+    this.backend = client.backend ?? client.defaultBackend
+    if (this.backend === undefined) {
+      client.close(packReason(By.PROXY, Phase.ACCEPT_SESSION, Code.NO_BACKEND))
+    } else if (this.transition(SERVER, SiState.REQ)) {
+      this.#request(this.backend)
     }
   }
 
+  /** A slot came free; it is taken already. */
   dequeued(server: Server): void {
-    this.#owner.dequeued(this, server)
+    this.client.guard(() => {
+      this.queueTime = this.queuedFor
+      this.#take(server)
+    })
   }
 
   queueExpired(): void {
-    this.#owner.queueExpired(this)
+    this.client.guard(() => {
+      this.queueTime = this.queuedFor
+      this.#fail(packReason(By.TIMEOUT, Phase.QUEUE, Code.QUEUE_TIMEOUT))
+    })
+  }
+
+  /** The end is decided: nobody serves it any more. */
+  leaveQueue(): void {
+    if (this.serverState === SiState.QUE) this.transition(SERVER, SiState.CLO)
+  }
+
+  /**
+   * The engine took its own way to the default backend, because policy was late.
+   * No server is counted for it: the engine chose, not a backend.
+   */
+  openedByEngine(): void {
+    const { client } = this
+    // An applet that was chosen too late has no client.
+    this.applet?.closed()
+    this.applet = undefined
+    if (this.serverState === SiState.QUE) this.backend?.cancel(this)
+    // A choice that came too late is undone by legal steps, which give its slot back.
+    if (this.serverState === SiState.CON) this.transition(SERVER, SiState.CER)
+    if (this.serverState === SiState.CER) this.transition(SERVER, SiState.REQ)
+    if (this.serverState === SiState.INI) this.transition(SERVER, SiState.REQ)
+    this.opened = true
+    this.backend = client.defaultBackend
+    client.phase = Phase.CONNECT
+    client.answered = true
+    if (this.serverState === SiState.EST) return
+    this.server = undefined
+    this.endpoint = undefined
+    if (this.transition(SERVER, SiState.ASS)) this.transition(SERVER, SiState.CON)
+  }
+
+  /** The engine reports that the server's side is there. */
+  connected(): void {
+    if (this.serverState !== SiState.CON || !this.transition(SERVER, SiState.EST)) return
+    this.client.phase = Phase.DATA
+    this.server?.backend.succeeded(this.server, this.route)
+  }
+
+  /** An attempt failed with `reason` and `errno`, or 0; the client is still there. */
+  connectFailed(reason: number, errno: number): void {
+    if (!this.transition(SERVER, SiState.CER)) return
+    const { backend, server, endpoint } = this
+    this.retries ??= new Retries()
+    this.retries.note({ server: server?.name, endpoint, reason, errno })
+    if (server === undefined || backend === undefined) {
+      this.#fail(reason)
+      return
+    }
+    backend.failed(server, this.retries.code, this.route)
+    switch (this.retries.next(backend, server, this.route)) {
+      case Next.ADDRESS:
+        if (this.transition(SERVER, SiState.ASS)) this.#connect(server)
+        return
+      case Next.LEAVE:
+        this.#leave(backend, this.retries)
+        return
+      case Next.PAUSE:
+        this.#pause(backend, server, this.retries)
+        return
+      default:
+        this.#fail(reason)
+    }
+  }
+
+  /** The connection ended. `connectTime`: ms, or -1 where it never connected. */
+  ended(connectTime: number): void {
+    if (this.serverState === SiState.CON && connectTime >= 0) this.transition(SERVER, SiState.EST)
+    this.queueTime = this.queuedFor
+    this.finish()
+    this.cancelOpenLine?.()
+  }
+
+  protected moved(side: 0 | 1, from: number, to: number): void {
+    if (side === SERVER) this.#giveBack(from, to)
+    const { onTransition } = this.client.context.observer
+    if (onTransition !== undefined) onTransition(this, side, from, to)
+  }
+
+  protected illegal(side: 0 | 1, from: number, to: number): void {
+    const { client } = this
+    client.context.logger.error(
+      { id: client.id, ...transitionNames(side, from, to) },
+      'illegal transition of a session',
+    )
+    client.close(packReason(By.PROXY, client.phase, Code.INTERNAL))
   }
 
   #giveBack(from: number, to: number): void {
-    if (this.cancelTimer !== undefined && from === SiState.TAR) {
-      this.cancelTimer()
-      this.cancelTimer = undefined
+    if (this.#cancelPause !== undefined && from === SiState.TAR) {
+      this.#cancelPause()
+      this.#cancelPause = undefined
     }
     if (from === SiState.QUE && to === SiState.CLO) this.backend?.cancel(this)
     if (holdsSlot(from) && !holdsSlot(to)) {
       const { server } = this
       if (server !== undefined) server.backend.release(server)
     }
+  }
+
+  /** `avoid`: servers that are not wanted where there are others. */
+  #request(backend: Backend, avoid?: readonly Server[]): void {
+    const choice = backend.pick(this, avoid)
+    const { onPick } = this.client.context.observer
+    if (onPick !== undefined) onPick(this, choice)
+    switch (choice.kind) {
+      case 'server':
+        this.#take(choice.server)
+        return
+      case 'queued':
+        this.#queued(backend)
+        return
+      case 'full':
+        this.#fail(packReason(By.PROXY, Phase.QUEUE, Code.QUEUE_FULL))
+        return
+      case 'none':
+        this.#fail(this.lastFailure || packReason(By.PROXY, Phase.ACCEPT_SESSION, Code.NO_SERVER))
+    }
+  }
+
+  #queued(backend: Backend): void {
+    if (!this.transition(SERVER, SiState.QUE)) {
+      backend.cancel(this)
+      return
+    }
+    const { client } = this
+    const { clock, engine } = client.context
+    this.#queuedAt = clock.now()
+    client.phase = Phase.QUEUE
+    if (client.answered) return
+    client.answered = true
+    // The session is made: the engine waits without a verdict deadline now.
+    const made = Handshake.TCP_RULES | Handshake.ACCEPT_SESSION
+    engine.proceed(client.slot, client.generation, made, 0, 0)
+  }
+
+  /** Precondition: a slot of `server` is taken for the session. */
+  #take(server: Server): void {
+    if (this.server !== server) {
+      this.server = server
+      if (this.retries !== undefined) this.retries.failures = 0
+    }
+    if (this.transition(SERVER, SiState.ASS)) this.#connect(server)
+    else server.backend.release(server)
+  }
+
+  #connect(server: Server): void {
+    const { client } = this
+    const { clock, engine } = client.context
+    client.phase = Phase.CONNECT
+    client.answered = true
+    this.attempts++
+    this.endpoint = server.endpointFor(this)
+    this.#attemptedAt = clock.now()
+    if (server.applet !== undefined) {
+      if (!this.transition(SERVER, SiState.EST)) return
+      client.phase = Phase.DATA
+      client.kept = true
+      this.applet = new AppletRuntime(client, server.applet)
+      this.applet.start()
+      return
+    }
+    const route = this.#routeTo(server)
+    if (route === undefined) return
+    if (route < 0) {
+      this.connectFailed(packReason(By.PROXY, Phase.CONNECT, Code.RESOLVE), 0)
+      return
+    }
+    if (!this.transition(SERVER, SiState.CON)) return
+    this.route = route
+    const flags = server.wantsOutcome ? ConnectFlag.WANT_CONNECTED : 0
+    engine.connect(client.slot, client.generation, route, flags, 0, tlvsFor(client, server))
+  }
+
+  /** Undefined where policy failed to choose a TLS server name, or the server has no such port: the session ends. */
+  #routeTo(server: Server): number | undefined {
+    const { client } = this
+    // That of an earlier attempt is not this one's.
+    client.serverTls = undefined
+    try {
+      return server.route(this)
+    } catch (err) {
+      client.counts.policyErrors++
+      client.failed('error', { err, server: server.name }, 'no route to the server')
+      this.#fail(packReason(By.POLICY, Phase.CONNECT, Code.POLICY_ERROR))
+      return undefined
+    }
+  }
+
+  /** Gives the slot back, by leaving its states for REQ, and asks for another server. */
+  #leave(backend: Backend, retries: Retries): void {
+    if (this.transition(SERVER, SiState.REQ)) this.#request(backend, retries.servers)
+  }
+
+  /**
+   * Waits in TAR, the slot in hand. Attempts begin `retryDelay` after each other at least: one
+   * that took longer, to its time-out, is followed by the next at once.
+   */
+  #pause(backend: Backend, server: Server, retries: Retries): void {
+    if (!this.transition(SERVER, SiState.TAR)) return
+    const { client } = this
+    const { clock } = client.context
+    const passed = clock.now() - this.#attemptedAt
+    const delay = Math.max(backend.config.retryDelay - passed, 0)
+    const over = () => {
+      this.#cancelPause = undefined
+      if (this.serverState !== SiState.TAR) return
+      retries.paused(server, this.route)
+      if (retries.leaves) this.#leave(backend, retries)
+      else if (this.transition(SERVER, SiState.ASS)) this.#connect(server)
+    }
+    this.#cancelPause = clock.after(delay, () => client.guard(over))
+  }
+
+  /** No server: CLO gives back what is held. */
+  #fail(reason: number): void {
+    if (this.transition(SERVER, SiState.CLO)) this.client.close(reason)
+  }
+}
+
+/** A transition in words. */
+export function transitionNames(side: 0 | 1, from: number, to: number) {
+  return {
+    side: side === Side.CLIENT ? 'client' : 'server',
+    from: SiStateNames[from],
+    to: SiStateNames[to],
   }
 }

@@ -7,7 +7,6 @@
  */
 
 import type { Clock } from '../../base/clock.js'
-import type { ClientConnection } from '../connection.js'
 
 /** Handshakes at once; 0: no limit. `queue`: most that wait, `queueTimeout` in ms. */
 export interface AdmissionLimits {
@@ -19,11 +18,12 @@ export interface AdmissionLimits {
   readonly queueTimeout: number
 }
 
-export interface AdmissionHost {
+/** Who begins handshakes. `C`: what they are of. */
+export interface AdmissionHost<C> {
   /** A handshake that waited may begin; it is counted already. */
-  admitted(conn: ClientConnection): void
+  admitted(conn: C): void
   /** It waited too long and is no longer in the queue. */
-  waitedTooLong(conn: ClientConnection): void
+  waitedTooLong(conn: C): void
 }
 
 /** How `arrive` answers. */
@@ -34,9 +34,10 @@ export const Admission = {
 } as const
 
 /** A handshake that runs or waits. */
-export class HandshakeTicket {
-  readonly conn: ClientConnection
+export class HandshakeTicket<C = unknown> {
+  readonly conn: C
   readonly worker: number
+  readonly host: AdmissionHost<C>
   running = false
   /** Half of the places were taken when it began: it gives its own back as soon as it can. */
   scarce = false
@@ -47,9 +48,10 @@ export class HandshakeTicket {
   behind: HandshakeTicket | undefined = undefined
   cancelTimer: (() => void) | undefined = undefined
 
-  constructor(conn: ClientConnection, worker: number) {
+  constructor(conn: C, worker: number, host: AdmissionHost<C>) {
     this.conn = conn
     this.worker = worker
+    this.host = host
   }
 }
 
@@ -62,7 +64,6 @@ interface WorkerState {
 export class TlsAdmission {
   readonly #limits: AdmissionLimits
   readonly #clock: Clock
-  readonly #host: AdmissionHost
   readonly #workers: WorkerState[]
   #running = 0
   #waiting = 0
@@ -70,10 +71,9 @@ export class TlsAdmission {
   #serving = false
   #again = false
 
-  constructor(limits: AdmissionLimits, workers: number, clock: Clock, host: AdmissionHost) {
+  constructor(limits: AdmissionLimits, workers: number, clock: Clock) {
     this.#limits = limits
     this.#clock = clock
-    this.#host = host
     this.#workers = Array.from({ length: Math.max(workers, 1) }, () => ({
       running: 0,
       first: undefined,
@@ -157,7 +157,7 @@ export class TlsAdmission {
       ticket.cancelTimer = undefined
       if (!ticket.waiting) return
       this.#dequeue(ticket)
-      this.#host.waitedTooLong(ticket.conn)
+      ticket.host.waitedTooLong(ticket.conn)
     })
   }
 
@@ -187,7 +187,7 @@ export class TlsAdmission {
         for (let next = this.#next(); next !== undefined; next = this.#next()) {
           this.#dequeue(next)
           this.#begin(next)
-          this.#host.admitted(next.conn)
+          next.host.admitted(next.conn)
         }
       }
     } finally {

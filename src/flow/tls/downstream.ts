@@ -15,8 +15,4 @@ export class DownstreamTls {
   passes = false
   /** The handshake that waits or is under way. */
   ticket: HandshakeTicket | undefined = undefined
-  /** The established rules ran, or there are none. */
-  checked = false
-  /** Bit of the question that waits while they run. */
-  asked = 0
 }

@@ -1,63 +1,58 @@
 /**
- * Runs the custom handlers of a frontend (HH_CUSTOM), one after another, each
- * on what the one before left.
- * What a handler takes is dropped in the engine with its answer; bytes that were
- * on their way at that moment are of an older epoch and are not heard of.
+ * The custom handlers of a frontend (HH_CUSTOM), one after another, each on what the one before
+ * left. What a handler takes is dropped in the engine with its answer; bytes that were on their
+ * way at that moment are of an older epoch and are not heard of.
  */
 
-import type { Clock } from '../../base/clock.js'
-import type { Engine } from '../../engine/engine.js'
 import type { HandshakeAnswer, HandshakeDone, HandshakeSend } from '../../policy/handler.js'
 import { packReason } from '../../wire/reason.js'
-import { By, BytesFlag, CloseMode, Code, Phase } from '../../wire/wire.js'
+import { By, BytesFlag, CloseMode, Code, Handshake, Phase } from '../../wire/wire.js'
 import type { ClientConnection } from '../connection.js'
-import type { CompiledHandler } from '../frontend.js'
-import { isThenable, type RuleTargets } from '../rules/run.js'
-import { type Guard, type Waiter, waitFor } from '../rules/wait.js'
-
-export interface HandshakeHost {
-  /** Every handler is done; the last one took `consume` of the bytes that are buffered. */
-  handshakesDone(conn: ClientConnection, consume: number): void
-  close(conn: ClientConnection, reason: number, mode?: number): void
-  reply(conn: ClientConnection, bytes: Uint8Array, reason: number): void
-}
+import type { FlowContext } from '../context.js'
+import type { CompiledHandler } from '../rules/compile.js'
+import { isThenable } from '../rules/runner.js'
+import { Wait, type Waiter } from '../rules/wait.js'
+import type { Stage } from './stage.js'
 
 const encoder = new TextEncoder()
 
-export class CustomHandshakes implements Waiter {
-  readonly #engine: Engine
-  readonly #clock: Clock
-  readonly #guard: Guard
-  readonly #targets: RuleTargets
-  readonly #host: HandshakeHost
+/** The handlers under way on one connection. */
+class HandlerRun extends Wait {
+  /** Position of the handler whose turn it is. */
+  index = 0
+  /** Clock until which it may wait for bytes. */
+  until = 0
+}
 
-  constructor(
-    engine: Engine,
-    clock: Clock,
-    guard: Guard,
-    targets: RuleTargets,
-    host: HandshakeHost,
-  ) {
-    this.#engine = engine
-    this.#clock = clock
-    this.#guard = guard
-    this.#targets = targets
-    this.#host = host
+export class Handshakes implements Stage<ClientConnection>, Waiter<ClientConnection> {
+  readonly bit = Handshake.CUSTOM
+  readonly phase = Phase.CUSTOM
+  readonly #handlers: readonly CompiledHandler[]
+  readonly #opens: boolean
+  readonly #context: FlowContext
+
+  /** `opens`: a handler that fails is skipped. */
+  constructor(handlers: readonly CompiledHandler[], opens: boolean, context: FlowContext) {
+    this.#handlers = handlers
+    this.#opens = opens
+    this.#context = context
   }
 
-  start(conn: ClientConnection): void {
-    conn.phase = Phase.CUSTOM
-    conn.index = 0
-    this.#inspect(conn, 0)
+  enter(conn: ClientConnection): boolean {
+    const run = new HandlerRun()
+    conn.wait = run
+    this.#inspect(conn, run, 0)
+    return false
   }
 
-  /** The engine has bytes for the current handler. `bytes` is valid during the call only. */
+  /** There are bytes for the handler whose turn it is. */
   bytes(conn: ClientConnection, bytes: Uint8Array, flags: number): void {
+    const run = conn.wait
     // On its way while the last handler answered.
-    if (conn.index >= conn.listener.frontend.handlers.length) return
-    const { deadline, limit } = this.#current(conn)
+    if (!(run instanceof HandlerRun)) return
+    const { deadline, limit } = this.#current(run)
     if ((flags & BytesFlag.EXPIRED) !== 0) {
-      const left = conn.handlerUntil - this.#clock.now()
+      const left = run.until - this.#context.clock.now()
       // The clocks differ by a little; an expiry of the handler before comes right at the start.
       if (left < deadline / 2) {
         this.late(conn)
@@ -66,12 +61,12 @@ export class CustomHandshakes implements Waiter {
     }
     const eof = (flags & BytesFlag.EOF) !== 0
     if (bytes.length === 0 && !eof) return
-    // The handler may keep them across a promise, and the engine's view does not last.
-    const owned = conn.prefix.grow(bytes.length > limit ? bytes.subarray(0, limit) : bytes)
+    const inspection = conn.inspect()
+    const shown = inspection.grow(bytes.length > limit ? bytes.subarray(0, limit) : bytes)
     const full = bytes.length >= limit
-    conn.payloadFlags = (eof ? BytesFlag.EOF : 0) | (full ? BytesFlag.FULL : 0)
-    if (conn.promise !== undefined) conn.inbox = owned
-    else this.#call(conn, owned)
+    inspection.flags = (eof ? BytesFlag.EOF : 0) | (full ? BytesFlag.FULL : 0)
+    if (run.promise !== undefined) inspection.inbox = shown
+    else this.#call(conn, shown)
   }
 
   answered(conn: ClientConnection, answer: unknown): void {
@@ -83,47 +78,52 @@ export class CustomHandshakes implements Waiter {
   }
 
   late(conn: ClientConnection): void {
-    const { name, opens } = this.#current(conn)
-    conn.forget()
+    const { name, opens } = this.#current(runOf(conn))
     conn.rule = name
     if (opens) this.#next(conn, 0)
-    else this.#host.close(conn, packReason(By.TIMEOUT, Phase.CUSTOM, Code.HANDSHAKE_TIMEOUT))
+    else conn.close(packReason(By.TIMEOUT, Phase.CUSTOM, Code.HANDSHAKE_TIMEOUT))
   }
 
-  #current(conn: ClientConnection): CompiledHandler {
-    return conn.listener.frontend.handlers[conn.index] as CompiledHandler
+  #current(run: HandlerRun): CompiledHandler {
+    return this.#handlers[run.index] as CompiledHandler
   }
 
   /** Asks for the bytes of the current handler, behind those that the one before took. */
-  #inspect(conn: ClientConnection, consume: number): void {
-    const { limit, deadline } = this.#current(conn)
-    conn.handlerUntil = this.#clock.now() + deadline
-    this.#engine.inspect(conn.slot, conn.generation, limit, deadline, consume)
+  #inspect(conn: ClientConnection, run: HandlerRun, consume: number): void {
+    const { limit, deadline } = this.#current(run)
+    const { clock, engine } = this.#context
+    run.until = clock.now() + deadline
+    engine.inspect(conn.slot, conn.generation, limit, deadline, consume)
   }
 
   #call(conn: ClientConnection, bytes: Uint8Array): void {
-    const { handler } = this.#current(conn)
-    conn.payload = bytes
+    const run = runOf(conn)
+    const { handler, name } = this.#current(run)
+    const { clock, observer } = this.#context
+    const inspection = conn.inspect()
+    inspection.payload = bytes
     let answer: unknown
     try {
-      answer = handler.onBytes(conn, bytes, {
-        eof: (conn.payloadFlags & BytesFlag.EOF) !== 0,
-        full: (conn.payloadFlags & BytesFlag.FULL) !== 0,
+      answer = handler.onBytes(conn.subject, bytes, {
+        eof: inspection.has(BytesFlag.EOF),
+        full: inspection.has(BytesFlag.FULL),
       })
     } catch (error) {
+      observer.onRule?.(conn, 'handshake', name, undefined, error)
       this.#failed(conn, error)
       return
     }
-    if (!isThenable(answer)) {
+    observer.onRule?.(conn, 'handshake', name, answer)
+    if (conn.over) return
+    if (isThenable(answer)) {
+      run.begin(conn, answer, Math.max(run.until - clock.now(), 1), clock, this)
+    } else {
       this.#apply(conn, answer)
-      return
     }
-    const left = Math.max(conn.handlerUntil - this.#clock.now(), 1)
-    waitFor(conn, answer, left, this.#clock, this.#guard, this)
   }
 
   #apply(conn: ClientConnection, value: unknown): void {
-    if (conn.decided !== 0 || conn.ended) return
+    if (conn.over) return
     const answer = value as HandshakeAnswer
     if (answer === 'more') {
       this.#more(conn)
@@ -133,14 +133,14 @@ export class CustomHandshakes implements Waiter {
       this.#failed(conn, new TypeError(`${String(value)} is no answer of a handshake handler`))
       return
     }
-    const { name } = this.#current(conn)
+    const { name } = this.#current(runOf(conn))
     const stray = Object.keys(answer).find((key) => !ANSWER_KEYS.has(key))
     if (stray !== undefined) {
       this.#failed(conn, new TypeError(`an answer of a handshake handler has no '${stray}'`))
     } else if ('reject' in answer) {
       conn.rule = name
       const mode = answer.reject === 'reset' ? CloseMode.RESET : CloseMode.CLOSE
-      this.#host.close(conn, packReason(By.POLICY, Phase.CUSTOM, Code.REJECTED), mode)
+      conn.close(packReason(By.POLICY, Phase.CUSTOM, Code.REJECTED), mode)
     } else if ('send' in answer) {
       this.#send(conn, answer)
     } else if ('reply' in answer) {
@@ -148,7 +148,7 @@ export class CustomHandshakes implements Waiter {
       const { reply } = answer
       const bytes = typeof reply === 'string' ? encoder.encode(reply) : reply
       if (bytes instanceof Uint8Array) {
-        this.#host.reply(conn, bytes, packReason(By.POLICY, Phase.CUSTOM, Code.REPLIED))
+        conn.reply(bytes, packReason(By.POLICY, Phase.CUSTOM, Code.REPLIED))
       } else {
         this.#failed(conn, new TypeError('a reply must be a string or a Uint8Array'))
       }
@@ -167,11 +167,12 @@ export class CustomHandshakes implements Waiter {
 
   /** `bytes` go to the client before anything else. */
   #done(conn: ClientConnection, answer: HandshakeDone, bytes?: Uint8Array): void {
-    const { name } = this.#current(conn)
+    const { engine, targets } = this.#context
+    const { name } = this.#current(runOf(conn))
     const { consume = 0, backend, vars } = answer
     if (!this.#mayConsume(conn, consume, 0)) return
     if (backend !== undefined) {
-      const chosen = this.#targets.backends.get(backend)
+      const chosen = targets.backends.get(backend)
       if (chosen === undefined) {
         this.#failed(conn, new TypeError(`there is no backend '${backend}'`))
         return
@@ -180,7 +181,7 @@ export class CustomHandshakes implements Waiter {
       conn.rule = name
     }
     if (vars !== undefined) Object.assign(conn.vars, vars)
-    if (bytes !== undefined) this.#engine.send(conn.slot, conn.generation, bytes, false)
+    if (bytes !== undefined) engine.send(conn.slot, conn.generation, bytes, false)
     this.#next(conn, consume)
   }
 
@@ -199,48 +200,61 @@ export class CustomHandshakes implements Waiter {
     }
     const { consume } = answer
     if (!this.#mayConsume(conn, consume, 1)) return
-    conn.forget()
-    conn.forgetPayload()
+    const run = runOf(conn)
+    run.forget()
+    conn.inspection = undefined
     const { slot, generation } = conn
-    const left = Math.max(Math.ceil(conn.handlerUntil - this.#clock.now()), 1)
-    this.#engine.send(slot, generation, bytes, false)
-    this.#engine.inspect(slot, generation, this.#current(conn).limit, left, consume)
+    const { clock, engine } = this.#context
+    const left = Math.max(Math.ceil(run.until - clock.now()), 1)
+    engine.send(slot, generation, bytes, false)
+    engine.inspect(slot, generation, this.#current(run).limit, left, consume)
   }
 
   #more(conn: ClientConnection): void {
-    const newer = conn.inbox
-    conn.inbox = undefined
+    const inspection = conn.inspect()
+    const newer = inspection.inbox
+    inspection.inbox = undefined
     if (newer !== undefined) {
       this.#call(conn, newer)
       return
     }
-    const { name } = this.#current(conn)
-    if ((conn.payloadFlags & BytesFlag.FULL) !== 0) {
+    const { name } = this.#current(runOf(conn))
+    if (inspection.has(BytesFlag.FULL)) {
       conn.rule = name
-      this.#host.close(conn, packReason(By.POLICY, Phase.CUSTOM, Code.HANDSHAKE_LIMIT))
-    } else if ((conn.payloadFlags & BytesFlag.EOF) !== 0) {
+      conn.close(packReason(By.POLICY, Phase.CUSTOM, Code.HANDSHAKE_LIMIT))
+    } else if (inspection.has(BytesFlag.EOF)) {
       conn.rule = name
-      this.#host.close(conn, packReason(By.CLIENT, Phase.CUSTOM, Code.ABORTED))
+      conn.close(packReason(By.CLIENT, Phase.CUSTOM, Code.ABORTED))
     }
   }
 
   #failed(conn: ClientConnection, error: unknown): void {
-    const { name } = this.#current(conn)
+    const { name } = this.#current(runOf(conn))
     conn.rule = name
-    conn.listener.frontend.policyErrors++
+    conn.counts.policyErrors++
     conn.failed('error', { err: error, handler: name }, `handshake handler ${name} failed`)
-    if (conn.listener.frontend.opens) this.#next(conn, 0)
-    else this.#host.close(conn, packReason(By.POLICY, Phase.CUSTOM, Code.POLICY_ERROR))
+    if (this.#opens) this.#next(conn, 0)
+    else conn.close(packReason(By.POLICY, Phase.CUSTOM, Code.POLICY_ERROR))
   }
 
   /** On to the next handler, behind `consume` bytes. */
   #next(conn: ClientConnection, consume: number): void {
-    conn.forget()
-    conn.forgetPayload()
-    conn.index++
-    if (conn.index < conn.listener.frontend.handlers.length) this.#inspect(conn, consume)
-    else this.#host.handshakesDone(conn, consume)
+    const run = runOf(conn)
+    run.forget()
+    conn.inspection = undefined
+    run.index++
+    if (run.index < this.#handlers.length) {
+      this.#inspect(conn, run, consume)
+      return
+    }
+    conn.wait = undefined
+    this.#context.engine.proceed(conn.slot, conn.generation, Handshake.CUSTOM, 0, consume)
   }
+}
+
+/** Precondition: handlers are under way. */
+function runOf(conn: ClientConnection): HandlerRun {
+  return conn.wait as HandlerRun
 }
 
 const ANSWER_KEYS: ReadonlySet<string> = new Set<

@@ -1,0 +1,23 @@
+/** What all connections of a proxy share. */
+
+import type { Logger } from 'pino'
+import type { Engine } from '../engine/engine.js'
+import type { FailureLog } from '../log/failures.js'
+import type { ConnectionTable } from '../wire/table.js'
+import type { Observer } from './observer.js'
+import type { RuleContext } from './rules/runner.js'
+import type { TlsAdmission } from './tls/admission.js'
+
+export interface FlowContext extends RuleContext {
+  readonly engine: Engine
+  readonly table: ConnectionTable
+  readonly logger: Logger
+  /** Start of every `id`, hexadecimal. */
+  readonly idPrefix: string
+  readonly failures: FailureLog
+  readonly observer: Observer
+  /** The proxy is about to stop: the monitor says no. */
+  leaving: boolean
+  /** Who may do a TLS handshake with a client now. */
+  readonly admission: TlsAdmission
+}

@@ -1,0 +1,61 @@
+/** What rules run on: a connection, later a request. Rules know no more of it than this. */
+
+import type { Backend } from '../../backend/backend.js'
+import type { FailureFields } from '../../log/failures.js'
+import type { CounterName, Variable, Verdict } from '../../policy/types.js'
+import type { StickTable } from '../../tables/stick-table.js'
+import type { RuleStage } from './compile.js'
+import type { Wait } from './wait.js'
+
+/** How an evaluation went on. */
+export const Outcome = {
+  /** Nothing decided: go on with the next rule. */
+  NEXT: 0,
+  /** The rules are done: go on behind them. */
+  PASS: 1,
+  /** A content rule wants more payload. */
+  MORE: 2,
+  /** Nothing to do now: an answer is awaited, or the end is decided. */
+  HELD: 3,
+} as const
+
+/** Verdicts that end what the rule runs on. */
+export type EndingVerdict = Extract<Verdict, { kind: 'reject' | 'tarpit' | 'reply' }>
+
+/** What goes wrong with policies, counted. */
+export interface PolicyCounts {
+  policyErrors: number
+  lateVerdicts: number
+}
+
+/** `S`: what a rule is given of it. */
+export interface Scope<S> {
+  readonly subject: S
+  /** The end is decided, or there: nobody has a say any more. */
+  readonly over: boolean
+  /** No more payload will come. */
+  readonly final: boolean
+  readonly counts: PolicyCounts
+  /** Somebody may look at it behind its end. */
+  kept: boolean
+  /** What is awaited of a policy. */
+  wait: Wait | undefined
+  /** Name of the rule or handler that decided last. */
+  rule: string | undefined
+  /** Chosen by a rule or handler. */
+  backend: Backend | undefined
+  /** Place in queues: lower goes first. */
+  priority: number
+  readonly vars: Record<string, Variable>
+  track(counter: CounterName, table: StickTable, key: string | number | Uint8Array): void
+  /** A verdict that only this kind of scope has: its `Outcome`. Throws where it makes no sense. */
+  apply(verdict: Verdict, stage: RuleStage, rule: string): number
+  /** Ends it as the verdict says. */
+  enforce(verdict: EndingVerdict): void
+  /** Ends it because rules failed. `late`: because of a deadline. */
+  failClosed(late: boolean): void
+  /** Something of the policy failed: logged, not without bound. */
+  failed(level: 'warn' | 'error', fields: FailureFields, message: string): void
+  /** Runs `fn`; whatever it throws is logged and ends this one scope. */
+  guard(fn: () => void): void
+}

@@ -1,0 +1,30 @@
+/** Whose session it is: what a session asks of a connection, later of a request. */
+
+import type { Backend } from '../../backend/backend.js'
+import type { ClientHello } from '../../codec/tls.js'
+import type { Connection, TlsInfo } from '../../policy/types.js'
+import type { FlowContext } from '../context.js'
+import type { Scope } from '../rules/scope.js'
+import type { SessionOwner } from './sides.js'
+
+export interface SessionClient extends Scope<Connection>, SessionOwner {
+  readonly context: FlowContext
+  /** Of the connection in the engine. */
+  readonly generation: number
+  /** What policy is doing now: a value of `Phase`. */
+  phase: number
+  /** The engine was told that the session is made. */
+  answered: boolean
+  /** Where sessions go for which no policy chose a backend. */
+  readonly defaultBackend: Backend | undefined
+  /** TLS with the server, once it is complete. */
+  serverTls: TlsInfo | undefined
+  readonly tls: TlsInfo | undefined
+  readonly hello: ClientHello | undefined
+  readonly signal: AbortSignal
+  /** TLVs of the PROXY v2 header that came: encoded, and by type. */
+  readonly tlvBytes: Uint8Array | undefined
+  readonly proxyTlvs: ReadonlyMap<number, Uint8Array>
+  /** Ends it with a reason word. `mode`: CloseMode. */
+  close(reason: number, mode?: number): void
+}

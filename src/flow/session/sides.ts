@@ -1,0 +1,70 @@
+/**
+ * The two stream interfaces of a session: their states, kept as numbers. Every change goes
+ * through `transition`, so that nothing is held and given back by looking at where a session
+ * has been.
+ */
+
+import type { Backend, Server } from '../../backend/backend.js'
+import { mayFollow, Side, SiState } from './state.js'
+
+/** Whose session it is, as it is told of. */
+export interface SessionOwner {
+  readonly id: string
+  readonly slot: number
+  readonly ended: boolean
+  /** Reason word of a decision to close, or 0. */
+  readonly decided: number
+}
+
+export abstract class Sides {
+  #clientState: number = SiState.INI
+  #serverState: number = SiState.INI
+
+  abstract readonly client: SessionOwner
+  /** The backend whose server is wanted. */
+  abstract readonly backend: Backend | undefined
+  /** The server whose slot is held, or was held last. */
+  abstract readonly server: Server | undefined
+  /** Reason word of the last failed attempt, or 0. */
+  abstract readonly lastFailure: number
+
+  /** State of the client's side. */
+  get clientState(): number {
+    return this.#clientState
+  }
+
+  /** State of the server's side. */
+  get serverState(): number {
+    return this.#serverState
+  }
+
+  /** False where the transition is illegal; `illegal` was called then. */
+  transition(side: 0 | 1, to: number): boolean {
+    const from = side === Side.CLIENT ? this.#clientState : this.#serverState
+    if (!mayFollow(side, from, to)) {
+      this.illegal(side, from, to)
+      return false
+    }
+    if (side === Side.CLIENT) this.#clientState = to
+    else this.#serverState = to
+    this.moved(side, from, to)
+    return true
+  }
+
+  /** Walks both sides to CLO by legal steps, from wherever they are. */
+  finish(): void {
+    for (const side of BOTH) {
+      const state = side === Side.CLIENT ? this.#clientState : this.#serverState
+      if (state === SiState.EST) this.transition(side, SiState.DIS)
+      if (state !== SiState.CLO) this.transition(side, SiState.CLO)
+    }
+  }
+
+  /** A side is in another state now. */
+  protected abstract moved(side: 0 | 1, from: number, to: number): void
+
+  /** Somebody asked for a transition that the table does not have. */
+  protected abstract illegal(side: 0 | 1, from: number, to: number): void
+}
+
+const BOTH = [Side.SERVER, Side.CLIENT] as const

@@ -1,0 +1,97 @@
+/**
+ * A connection as policies hold it: the members of `Connection`, the payload of content rules,
+ * and no others, also at run time. Made when a policy first looks.
+ */
+
+import type { Logger } from 'pino'
+import type { ClientHello } from '../codec/tls.js'
+import type { Connection, TlsInfo, TrackedCounter, Variable } from '../policy/types.js'
+
+/** What content rules see beside the connection. */
+export interface Seen extends Connection {
+  readonly payload: Uint8Array
+}
+
+export class ConnectionView implements Seen {
+  readonly #conn: Seen
+
+  constructor(conn: Seen) {
+    this.#conn = conn
+  }
+
+  get id(): string {
+    return this.#conn.id
+  }
+
+  get frontend(): string {
+    return this.#conn.frontend
+  }
+
+  get src(): string {
+    return this.#conn.src
+  }
+
+  get srcPort(): number {
+    return this.#conn.srcPort
+  }
+
+  get dst(): string {
+    return this.#conn.dst
+  }
+
+  get dstPort(): number {
+    return this.#conn.dstPort
+  }
+
+  get peer(): string {
+    return this.#conn.peer
+  }
+
+  get proxyTlvs(): ReadonlyMap<number, Uint8Array> {
+    return this.#conn.proxyTlvs
+  }
+
+  get tls(): TlsInfo | undefined {
+    return this.#conn.tls
+  }
+
+  get hello(): ClientHello | undefined {
+    return this.#conn.hello
+  }
+
+  get bytesIn(): number {
+    return this.#conn.bytesIn
+  }
+
+  get bytesOut(): number {
+    return this.#conn.bytesOut
+  }
+
+  get sc0(): TrackedCounter {
+    return this.#conn.sc0
+  }
+
+  get sc1(): TrackedCounter {
+    return this.#conn.sc1
+  }
+
+  get sc2(): TrackedCounter {
+    return this.#conn.sc2
+  }
+
+  get vars(): Record<string, Variable> {
+    return this.#conn.vars
+  }
+
+  get log(): Logger {
+    return this.#conn.log
+  }
+
+  get signal(): AbortSignal {
+    return this.#conn.signal
+  }
+
+  get payload(): Uint8Array {
+    return this.#conn.payload
+  }
+}

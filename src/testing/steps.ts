@@ -1,0 +1,44 @@
+/** Policy at work, as tests see it: which rules and handlers ran, and what they answered. */
+
+import { isThenable } from '../flow/flow.js'
+import type { HandshakeAnswer } from '../policy/handler.js'
+import type { Verdict } from '../policy/types.js'
+
+export type PolicyPhase =
+  | 'connection'
+  | 'clientHello'
+  | 'established'
+  | 'session'
+  | 'content'
+  | 'handshake'
+
+/** One call of a rule or a handshake handler. */
+export interface PolicyStep {
+  phase: PolicyPhase
+  /** Name of the rule, as logs have it; the kind of a rule that is a verdict. */
+  name: string
+  /** What it answered; undefined where it had nothing to say, or has not answered yet. */
+  answer: Verdict | readonly Verdict[] | HandshakeAnswer | undefined
+  /** It threw, or its promise was rejected. */
+  error?: unknown
+  /** ms on the virtual clock when it was called. */
+  at: number
+}
+
+/** Notes what a call answered, or threw; a promise's answer once it is there. */
+export function noteAnswer(step: PolicyStep, answer: unknown, error: unknown): void {
+  if (error !== undefined) step.error = error
+  if (!isThenable(answer)) {
+    step.answer = answer as PolicyStep['answer']
+    return
+  }
+  // On the side: the core awaits the promise itself, at the time it would anyway.
+  Promise.resolve(answer).then(
+    (value) => {
+      step.answer = value as PolicyStep['answer']
+    },
+    (reason: unknown) => {
+      step.error = reason
+    },
+  )
+}
