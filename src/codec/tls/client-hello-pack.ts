@@ -5,6 +5,7 @@
  */
 
 import { isIP } from 'node:net'
+import { isHostName } from '../../address/host-name.js'
 import { Layout } from '../../wire/wire.js'
 
 /** A ClientHello that is well-formed. */
@@ -138,13 +139,13 @@ function readHostName(message: Uint8Array, from: number, end: number): string | 
   return last - from > MAX_NAME ? `${name}...` : name
 }
 
-/** What rustls takes for a DNS name: labels of letters, digits, hyphens inside and underscores. */
-const DNS_NAME = /^(?=.{1,253}$)(?:(?!-)[a-z0-9_-]{1,63}(?<!-)\.)*(?!-|\d+$)[a-z0-9_-]{1,63}(?<!-)$/
-
-/** Whether a name of a client, as `packHello` has it, is a DNS name or an IP address. */
+/** Whether a name of a client, as `packHello` has it, is what rustls takes: a DNS name or an IP address. */
 export function isServerName(name: string): boolean {
-  return DNS_NAME.test(name) || isIP(name) !== 0
+  return (isHostName(name) && !ENDS_IN_NUMBER.test(name)) || isIP(name) !== 0
 }
+
+/** No DNS name, but an address gone wrong. */
+const ENDS_IN_NUMBER = /(?:^|\.)\d+$/
 
 /** A list of 16-bit numbers behind its length. */
 function isNumbers(message: Uint8Array, from: number, end: number): boolean {
