@@ -14,7 +14,7 @@ use sluice_wire::handshakes::handshake;
 use sluice_wire::states::conn_state;
 
 use super::incoming::phase_of;
-use super::{LISTENER_TOKEN, LocalListener, SERVER_TOKEN, Worker, record};
+use super::{LISTENER_TOKEN, SERVER_TOKEN, Worker, record};
 use crate::connection::{Deadline, Mode, Side, Watch};
 use crate::listener::{ListenAddress, Listener};
 use crate::poller::ListenInterest;
@@ -24,6 +24,23 @@ use crate::sys;
 const ACCEPT_BATCH: usize = 64;
 /// Rest after accept() failed for want of resources, in milliseconds.
 const ACCEPT_REST: u64 = 100;
+
+/// A listener as one worker has it.
+#[derive(Debug)]
+pub(super) struct LocalListener {
+    listener: Arc<Listener>,
+    socket: Arc<OwnedFd>,
+    shared: bool,
+    pub(super) watched: bool,
+    /// Connections to expect from one wake-up, from those before.
+    expected: usize,
+    /// Turn in which as many came as were expected.
+    filled_in: u64,
+    /// Clock until which accepting rests after an error.
+    pub(super) rests_until: u64,
+    /// It is being closed: so many may still be waiting in its queue.
+    closing: Option<usize>,
+}
 
 impl Worker {
     pub(super) fn add_listener(
@@ -246,6 +263,43 @@ impl Worker {
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(Errno::AGAIN) => return self.remove_listener(id),
                 Err(error) => return self.rest(id, error),
+            }
+        }
+    }
+
+    /// Closes a listener's socket.
+    pub(super) fn remove_listener(&mut self, id: u32) {
+        let Some(local) = self.listeners.remove(&id) else {
+            return;
+        };
+        if local.watched {
+            let _ = self.poller.remove(&*local.socket);
+        }
+        drop(local);
+        self.forget_specs();
+        self.events
+            .emit(record(event::LISTENER_CLOSED, id as i32, 0, [0; 5]));
+    }
+
+    /// Forgets listeners that are closed and have no connections left, in any worker.
+    fn forget_specs(&mut self) {
+        let listeners = &self.listeners;
+        self.specs
+            .retain(|id, spec| listeners.contains_key(id) || spec.open.load(Ordering::Relaxed) > 0);
+    }
+
+    /// A client has gone, and its place is free: workers look again that hold
+    /// their listeners back for want of one.
+    pub(super) fn made_room(&self) {
+        // With the fence in `wait_for_room`: one of both sees the other.
+        fence(Ordering::SeqCst);
+        if self.limits.waiting.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let waiting = self.limits.waiting.swap(0, Ordering::SeqCst);
+        for (index, mailbox) in self.mailboxes.iter().enumerate() {
+            if waiting & 1 << (index % 64) != 0 {
+                mailbox.waker.wake();
             }
         }
     }

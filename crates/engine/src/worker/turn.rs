@@ -1,0 +1,370 @@
+//! The loop, one turn at a time, apart from the thread that runs it.
+//!
+//! ```text
+//! turn: poller ─ readiness ─ commands, control messages ─ timers ─ what has more to do ─ doorbell
+//! ```
+
+use std::sync::atomic::{Ordering, fence};
+
+use sluice_wire::ring_layout::control;
+
+use super::{LISTENER_TOKEN, RETRY, SERVER_TOKEN, Worker};
+use crate::poller::Readiness;
+use crate::ring::Record;
+
+/// A turn of the loop that took longer than this, in milliseconds, was no work: the
+/// process was stopped, or the machine stood still.
+const STANDSTILL: u64 = 250;
+/// Events of the poller in a turn from which on a worker has enough to do to let a ring wait.
+const BUSY: usize = 3;
+/// Turns for which it does.
+const GATHER: u32 = 4;
+
+impl Worker {
+    /// Runs turns until it is stopped. Returns the events that found no room in the
+    /// ring: nobody reads it while the threads are joined.
+    ///
+    /// # Errors
+    ///
+    /// Where the poller itself fails: the worker cannot go on.
+    pub fn run(&mut self) -> rustix::io::Result<Vec<Record>> {
+        while self.turn(None)? {}
+        self.end_everything();
+        self.ring();
+        Ok(self.events.take_waiting())
+    }
+
+    /// One turn: waits until something is ready or due, but at most `longest`
+    /// milliseconds, and does what there is to do. What it has to tell is in the ring
+    /// when it returns. Any thread may run the next turn, one at a time. False once the
+    /// worker was told to stop.
+    ///
+    /// # Errors
+    ///
+    /// Where the poller itself fails: the worker cannot go on.
+    pub fn turn(&mut self, longest: Option<u32>) -> rustix::io::Result<bool> {
+        // Where the last turn has looked already, this is what it found.
+        let mut ready = std::mem::take(&mut self.ready);
+        if ready.is_empty() {
+            self.wait(longest, &mut ready)?;
+        }
+        self.tick();
+        self.serve(&ready);
+        self.turn += 1;
+        self.tick();
+        self.work();
+        if self.stopping {
+            return Ok(false);
+        }
+        let busy = ready.len() >= BUSY;
+        ready.clear();
+        if busy {
+            self.gather(&mut ready)?;
+        }
+        if ready.is_empty() {
+            self.ring();
+        }
+        self.ready = ready;
+        Ok(true)
+    }
+
+    /// Servers' answers first, then clients' requests: each peer is woken for a run of
+    /// messages rather than for every other one.
+    fn serve(&mut self, ready: &[(u64, Readiness)]) {
+        for servers in [true, false] {
+            for &(token, readiness) in ready {
+                if (token & (LISTENER_TOKEN | SERVER_TOKEN) == SERVER_TOKEN) == servers {
+                    self.on_ready(token, readiness);
+                }
+            }
+        }
+    }
+
+    /// What there is to do without the poller's news.
+    fn work(&mut self) {
+        self.events.refresh();
+        let events = &self.events;
+        self.slots.thaw(|position| events.consumed(position));
+        // Commands first, then messages: a command may name a route whose
+        // message was sent before it, so messages are read after the ring's
+        // head is known and before its records are.
+        let commands = self.commands.poll();
+        self.read_messages();
+        if commands {
+            self.run_commands();
+        }
+        if self.stopping {
+            return;
+        }
+        self.run_timers();
+        self.run_runnable();
+        self.run_starved();
+        self.show_more();
+        self.run_handshakes();
+        self.knock();
+        self.resume_listeners();
+        self.watch_unwatched();
+        self.end_unwatchable();
+    }
+
+    /// Reads the clock.
+    fn tick(&mut self) {
+        // Never 0: 0 means "never" in records.
+        let now = (self.started.elapsed().as_millis() as u64).max(1);
+        let lost = (now - self.now).saturating_sub(self.allowed);
+        self.allowed = 0;
+        self.now = now;
+        if lost > STANDSTILL {
+            self.forgive(lost);
+        }
+    }
+
+    /// Publishes events and rings the doorbell where nobody has yet.
+    fn ring(&mut self) {
+        if self.events.publish(self.now) {
+            self.shares_core = (self.doorbell)();
+            self.gathered = 0;
+            // Where TypeScript shares this core it answers before this thread
+            // would be asleep. Handshakes that wait are work to do meanwhile.
+            if self.shares_core && self.securing.is_empty() {
+                std::thread::yield_now();
+            }
+        }
+        let stats = &self.mailbox.stats;
+        stats
+            .connections
+            .store(self.slots.open() as u64, Ordering::Relaxed);
+        stats
+            .pipes
+            .store(self.mover.pipes.borrowed() as u64, Ordering::Relaxed);
+        stats
+            .buffers
+            .store(self.mover.buffers.borrowed() as u64, Ordering::Relaxed);
+        stats.wakes.store(self.events.wakes, Ordering::Relaxed);
+        stats.events.store(self.events.written, Ordering::Relaxed);
+        stats.ring_full.store(self.events.full, Ordering::Relaxed);
+    }
+
+    /// On a core that TypeScript shares, a ring takes it away from this thread at once:
+    /// where there is more to read, that goes first, and more is asked with one ring.
+    fn gather(&mut self, ready: &mut Vec<(u64, Readiness)>) -> rustix::io::Result<()> {
+        if self.shares_core && self.gathered < GATHER && self.events.asks() {
+            self.gathered += 1;
+            self.poller.wait(Some(0), ready)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for readiness. Commands that came meanwhile go first, but not
+    /// twice in a row: readiness must not wait for a busy policy.
+    fn wait(
+        &mut self,
+        longest: Option<u32>,
+        ready: &mut Vec<(u64, Readiness)>,
+    ) -> rustix::io::Result<()> {
+        let mut timeout = match (self.timeout(), longest) {
+            (Some(due), Some(longest)) => Some(due.min(longest)),
+            (due, longest) => due.or(longest),
+        };
+        if timeout != Some(0) && !self.fall_asleep() {
+            self.wake_up();
+            if !self.skipped {
+                self.skipped = true;
+                return Ok(());
+            }
+            timeout = Some(0);
+        }
+        self.skipped = false;
+        self.allowed = timeout.map_or(u64::MAX, u64::from);
+        let outcome = self.poller.wait(timeout, ready);
+        self.wake_up();
+        outcome
+    }
+
+    /// True where commands or messages wait.
+    fn has_work(&mut self) -> bool {
+        self.commands.poll() || self.mailbox.full.load(Ordering::SeqCst)
+    }
+
+    /// Announces sleep; false where work came in meanwhile (Dekker with the
+    /// side that writes work and then reads SLEEPING).
+    fn fall_asleep(&mut self) -> bool {
+        self.memory
+            .word(control::SLEEPING as usize)
+            .store(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        !self.has_work()
+    }
+
+    fn wake_up(&self) {
+        self.memory
+            .word(control::SLEEPING as usize)
+            .store(0, Ordering::SeqCst);
+    }
+
+    fn timeout(&self) -> Option<u32> {
+        if !self.runnable.is_empty() || !self.securing.is_empty() || !self.unwatchable.is_empty() {
+            return Some(0);
+        }
+        let mut timeout = self.timers.next(self.now);
+        let mut within = |ms: u64| timeout = Some(timeout.map_or(ms, |it| it.min(ms)));
+        let mut held_back =
+            !self.starved.is_empty() || !self.unwatched.is_empty() || self.events.congested();
+        held_back |= !self.shown.is_empty();
+        if let Some(ms) = self.events.next_ring(self.now) {
+            within(ms);
+        }
+        for local in self.listeners.values().filter(|local| !local.watched) {
+            // Paused, or full: whoever changes that wakes this worker.
+            if local.rests_until > self.now {
+                within(local.rests_until - self.now);
+            }
+            // TypeScript has not read yet of ends whose slots are needed.
+            held_back |= !self.slots.room(2) && self.slots.thaws();
+        }
+        if held_back {
+            within(RETRY);
+        }
+        if !self.crowds.is_empty() {
+            within(self.knock_at.saturating_sub(self.now));
+        }
+        // A day at most: what is due later is looked at again.
+        timeout.map(|ms| ms.min(86_400_000) as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{SocketAddr, TcpStream};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::time::{Duration, Instant};
+
+    use sluice_wire::events::event;
+    use sluice_wire::handshakes::handshake;
+    use sluice_wire::ring_layout::{EVENT_RING, WORKER_WORDS, layout};
+
+    use super::*;
+    use crate::listener::{ListenAddress, ListenSpec, Listener, open};
+    use crate::memory::Words;
+    use crate::poller::Poller;
+    use crate::sys::Liveness;
+    use crate::worker::{Control, Limits, Mailbox, WorkerParts};
+
+    const SLOTS: usize = 16;
+
+    fn words(count: usize) -> Words {
+        let memory = Box::leak(vec![0_i32; count].into_boxed_slice());
+        // SAFETY: leaked, and accessed through this view only.
+        unsafe { Words::new(memory.as_ptr(), memory.len()) }
+    }
+
+    /// A worker that no thread runs, and its memory.
+    fn worker() -> (Worker, Words) {
+        let (poller, waker) = Poller::new().expect("poller");
+        let memory = words(WORKER_WORDS);
+        let mailbox = Arc::new(Mailbox {
+            messages: std::sync::Mutex::default(),
+            full: false.into(),
+            waker,
+            stats: crate::stats::WorkerStats::default(),
+        });
+        let worker = Worker::new(WorkerParts {
+            index: 0,
+            memory,
+            table: words(SLOTS * layout::CONNECTION_WORDS as usize),
+            first_word: 0,
+            slots: SLOTS,
+            poller,
+            mailboxes: [mailbox].into(),
+            limits: Arc::new(Limits {
+                maxconn: SLOTS,
+                open: AtomicUsize::new(0),
+                waiting: 0.into(),
+            }),
+            pipes: Arc::default(),
+            contexts: Arc::default(),
+            doorbell: Arc::new(|| false),
+            started: Instant::now(),
+        });
+        (worker, memory)
+    }
+
+    /// Answers each client with "well" and closes, without policy.
+    fn listen(worker: &mut Worker) -> SocketAddr {
+        let spec = ListenSpec {
+            address: ListenAddress::Tcp {
+                address: ([127, 0, 0, 1], 0).into(),
+                v6only: false,
+            },
+            backlog: 16,
+            maxconn: SLOTS,
+            defer_accept: 0,
+            fast_open: 0,
+            reuse_port: false,
+            liveness: Liveness::default(),
+            transparent: false,
+            original_dst: false,
+            handshakes: handshake::HEALTH,
+            ask: 0,
+            proxy_limit: 0,
+            silence_asks: false,
+            health_reply: b"well".to_vec(),
+            handshake_timeout: 0,
+            verdict_timeout: 0,
+            fallback_route: -1,
+            client_timeout: 0,
+            client_fin_timeout: 0,
+        };
+        let opened = open(&spec, 1).expect("listen");
+        let listener = Arc::new(Listener {
+            id: 7,
+            spec,
+            fixed_dst: opened.local,
+            tcp: true,
+            file: None,
+            open: AtomicUsize::new(0),
+            paused: false.into(),
+        });
+        worker.add_listener(listener, opened.sockets[0].clone(), false);
+        opened.local.expect("an address")
+    }
+
+    #[test]
+    fn any_thread_runs_the_next_turn() {
+        let (mut worker, memory) = worker();
+        let address = listen(&mut worker);
+        let client = std::thread::spawn(move || {
+            let mut stream = TcpStream::connect(address).expect("connect");
+            let mut told = String::new();
+            stream.read_to_string(&mut told).expect("reply");
+            told
+        });
+        let worker = std::sync::Mutex::new(worker);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let head = || memory.get(control::EVENT_HEAD as usize);
+        while head() == 0 {
+            assert!(Instant::now() < deadline, "no turn has ended the session");
+            std::thread::scope(|scope| {
+                let turn = || worker.lock().expect("worker").turn(Some(5));
+                let here = turn();
+                let there = scope.spawn(turn).join().expect("no panic");
+                assert_eq!((here, there), (Ok(true), Ok(true)));
+            });
+        }
+        assert_eq!(client.join().expect("client"), "well");
+        assert_eq!(memory.get(EVENT_RING), event::CLOSED);
+    }
+
+    #[test]
+    fn a_turn_waits_no_longer_than_it_may_and_the_last_one_says_so() {
+        let (mut worker, _memory) = worker();
+        // Nothing is due, ever: this returns because of the limit alone.
+        assert_eq!(worker.turn(Some(1)), Ok(true));
+        let mailbox = worker.mailbox.clone();
+        mailbox.messages.lock().expect("box").push(Control::Stop);
+        mailbox.full.store(true, Ordering::SeqCst);
+        assert_eq!(worker.turn(None), Ok(false));
+    }
+}
