@@ -475,11 +475,18 @@ pub fn is_drained(connection: &Connection) -> bool {
 /// Sets TCP_NODELAY before the second write: a connection with one write each way
 /// never needs it.
 pub fn before_write(target: &mut Connection) {
-    if target.bytes_out > 0 && !target.nodelay {
-        target.nodelay = true;
-        if let Some(fd) = &target.fd {
-            let _ = rustix::net::sockopt::set_tcp_nodelay(fd, true);
-        }
+    if target.bytes_out > 0 {
+        set_nodelay(target);
+    }
+}
+
+/// Sets TCP_NODELAY where it is not set: what is written goes at once, such as a TLS
+/// handshake, which is several small writes.
+pub fn set_nodelay(target: &mut Connection) {
+    if !std::mem::replace(&mut target.nodelay, true)
+        && let Some(fd) = &target.fd
+    {
+        let _ = rustix::net::sockopt::set_tcp_nodelay(fd, true);
     }
 }
 

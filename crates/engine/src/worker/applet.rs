@@ -48,30 +48,45 @@ impl Worker {
 
     /// Moves payload between the client and the applet.
     pub(super) fn pump_applet(&mut self, slot: u32) {
+        if self.send_to_client(slot) && self.give_to_applet(slot) && self.tell_end(slot) {
+            self.slots.mirror(slot);
+            // Who is expected to act may be another one now.
+            self.set_idle_deadline(slot);
+        }
+    }
+
+    /// What the applet has sent, and its end behind that. False where the session ended.
+    fn send_to_client(&mut self, slot: u32) -> bool {
         let before = self.slots.get(slot).traffic;
-        match self.flush_out(slot) {
-            Ok((sent, empty)) => {
-                if sent > 0 {
-                    self.acknowledge(slot, sent);
-                }
-                let connection = self.slots.get_mut(slot);
-                if connection.traffic != before {
-                    connection.last_io = self.now;
-                }
-                if connection.extra().fin {
-                    connection.want_shutw();
-                }
-                connection.run_close_steps(empty, &mut self.mover.buffers);
-                if !empty || connection.owes_end() {
-                    self.watch(slot, Watch::ReadWrite);
-                }
-            }
+        let flushed = self.flush_out(slot);
+        let connection = self.slots.get_mut(slot);
+        let (sent, empty) = match flushed {
+            Ok(flushed) => flushed,
             Err(error) => {
-                let connection = self.slots.get_mut(slot);
                 let (code, errno) = data::explain(connection, error, &mut self.mover.buffers);
                 return self.applet_failed(slot, code, errno);
             }
+        };
+        if connection.traffic != before {
+            connection.last_io = self.now;
         }
+        if connection.extra().fin {
+            connection.want_shutw();
+        }
+        connection.run_close_steps(empty, &mut self.mover.buffers);
+        let waits = !empty || connection.owes_end();
+        if sent > 0 {
+            self.acknowledge(slot, sent);
+        }
+        if waits {
+            self.watch(slot, Watch::ReadWrite);
+        }
+        true
+    }
+
+    /// What the client has sent, as far as the applet has credit. False where the
+    /// applet is tried again later, or the session ended.
+    fn give_to_applet(&mut self, slot: u32) -> bool {
         loop {
             let connection = self.slots.get_mut(slot);
             let generation = connection.generation;
@@ -84,7 +99,8 @@ impl Worker {
                 let bytes = buffer.bytes().get(..count).unwrap_or(&[]);
                 let data = record(event::DATA, slot as i32, generation, [0; 5]);
                 if !self.events.emit_bytes(data, 3, bytes) {
-                    return self.run_when_room(slot);
+                    self.run_when_room(slot);
+                    return false;
                 }
                 let buffer = &mut connection.input.buffer;
                 self.mover.buffers.consume(buffer, count);
@@ -112,39 +128,38 @@ impl Worker {
             // The applet does not read, so that no read tells of the reset.
             return self.applet_failed(slot, sys::code_of(error), error.raw_os_error());
         }
+        true
+    }
+
+    /// Tells the applet of the client's end, and ends the session once both have
+    /// ended: false then.
+    fn tell_end(&mut self, slot: u32) -> bool {
+        let connection = self.slots.get_mut(slot);
         if connection.is_read_out() && !connection.extra().eof_told {
             connection.extra().eof_told = true;
             connection.want_shutr();
             // Its own end goes behind what waits for it.
             connection.run_close_steps(false, &mut self.mover.buffers);
-            let generation = connection.generation;
             let end = [0, 0, bytes_flag::EOF, 0, 0];
-            self.events
-                .emit(record(event::DATA, slot as i32, generation, end));
+            let told = record(event::DATA, slot as i32, connection.generation, end);
+            self.events.emit(told);
         }
-        let connection = self.slots.get_mut(slot);
         let both = conn_flag::SHR | conn_flag::SHW;
-        if connection.flags & both == both {
-            if connection.reason == 0 {
-                connection.reason = reason(by::CLIENT, phase::DATA, code::DONE);
-            }
-            if connection.is_truncated() && reason_code(connection.reason) == code::DONE {
-                connection.reason = reason(by::CLIENT, phase::DATA, code::TLS_TRUNCATED);
-            }
-            return self.end(slot);
-        }
-        if connection.reason == 0 && connection.flags & both != 0 {
+        let shut = connection.flags & both;
+        if connection.reason == 0 && shut != 0 {
             // Whoever shuts first ends the session; an applet is policy.
-            let side = if connection.flags & conn_flag::SHR != 0 {
-                by::CLIENT
-            } else {
-                by::POLICY
-            };
+            let client_ended = shut & conn_flag::SHR != 0;
+            let side = if client_ended { by::CLIENT } else { by::POLICY };
             connection.reason = reason(side, phase::DATA, code::DONE);
         }
-        self.slots.mirror(slot);
-        // Who is expected to act may be another one now.
-        self.set_idle_deadline(slot);
+        if shut != both {
+            return true;
+        }
+        if connection.is_truncated() && reason_code(connection.reason) == code::DONE {
+            connection.reason = reason(by::CLIENT, phase::DATA, code::TLS_TRUNCATED);
+        }
+        self.end(slot);
+        false
     }
 
     /// A CREDIT command.
@@ -180,8 +195,10 @@ impl Worker {
         self.events.emit(told);
     }
 
-    fn applet_failed(&mut self, slot: u32, code: i32, errno: i32) {
+    /// The client's connection broke: the session ends. Always false.
+    fn applet_failed(&mut self, slot: u32, code: i32, errno: i32) -> bool {
         self.slots.get_mut(slot).reason = 0;
         self.end_with(slot, reason(by::CLIENT, phase::DATA, code), errno);
+        false
     }
 }

@@ -7,7 +7,7 @@ use sluice_wire::commands::{command, proceed_flag, send_flag};
 use sluice_wire::handshakes::handshake;
 
 use super::Worker;
-use crate::connection::{Connection, Deadline, Mode, Side};
+use crate::connection::{Deadline, Mode, Side};
 use crate::ring::Record;
 
 /// Handshakes that the engine does once policy has agreed.
@@ -29,62 +29,50 @@ impl Worker {
             self.mailbox.stats.stale.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        let Connection { mode, side, .. } = *self.slots.get(slot);
-        let undecided = matches!(mode, Mode::Ask(_) | Mode::Inspect | Mode::Held);
-        let allowed = match kind {
-            command::PROCEED | command::INSPECT | command::CONNECT | command::APPLET => undecided,
-            command::SEND => mode == Mode::Applet || undecided && c & send_flag::FIN == 0,
-            command::CREDIT => mode == Mode::Applet,
-            command::REPLY => undecided || mode == Mode::Connecting,
-            command::CLOSE => true,
-            _ => false,
-        };
+        let connection = self.slots.get(slot);
         // Policy knows a server's slot from CONNECTED, but decides about clients only.
-        if !allowed || side == Side::Server {
+        if connection.side == Side::Server || !takes(connection.mode, kind, c) {
             self.mailbox.stats.late.fetch_add(1, Ordering::Relaxed);
             return;
         }
+        if matches!(kind, command::INSPECT | command::CONNECT | command::APPLET) {
+            self.answer(slot, c);
+        }
         match kind {
             command::PROCEED => self.proceed(slot, [a, b, c, d, e]),
-            command::INSPECT => {
-                self.answer(slot);
-                self.consume(slot, c);
-                self.start_inspection(slot, a, b, d);
-            }
+            command::INSPECT => self.start_inspection(slot, a, b, d),
             command::CONNECT => {
-                self.answer(slot);
-                self.consume(slot, c);
                 let mut tlvs = Vec::new();
                 if e > 0 {
                     self.commands.bytes(d, e, &mut tlvs);
                 }
                 self.connect(slot, a, b, tlvs);
             }
-            command::APPLET => {
-                self.answer(slot);
-                self.consume(slot, c);
-                self.attach_applet(slot, a.max(0) as usize);
-            }
-            command::SEND => {
-                self.command_bytes.clear();
-                self.commands.bytes(a, b, &mut self.command_bytes);
-                if mode == Mode::Applet {
-                    self.applet_send(slot, c & send_flag::FIN != 0);
-                } else {
-                    self.handshake_send(slot);
-                }
-            }
+            command::APPLET => self.attach_applet(slot, a.max(0) as usize),
+            command::SEND => self.send(slot, a, b, c & send_flag::FIN != 0),
             command::CREDIT => self.applet_credit(slot, a.max(0) as usize),
-            command::REPLY => {
-                let mut bytes = std::mem::take(&mut self.command_bytes);
-                bytes.clear();
-                self.commands.bytes(a, b, &mut bytes);
-                self.detach(slot);
-                self.start_last_chunk(slot, &bytes, c);
-                self.command_bytes = bytes;
-            }
+            command::REPLY => self.reply(slot, a, b, c),
             _ => self.obey_close(slot, a, b, c.max(0) as u64),
         }
+    }
+
+    fn send(&mut self, slot: u32, offset: i32, length: i32, fin: bool) {
+        self.command_bytes.clear();
+        self.commands.bytes(offset, length, &mut self.command_bytes);
+        if self.slots.get(slot).mode == Mode::Applet {
+            self.applet_send(slot, fin);
+        } else {
+            self.handshake_send(slot);
+        }
+    }
+
+    fn reply(&mut self, slot: u32, offset: i32, length: i32, reason: i32) {
+        let mut bytes = std::mem::take(&mut self.command_bytes);
+        bytes.clear();
+        self.commands.bytes(offset, length, &mut bytes);
+        self.detach(slot);
+        self.start_last_chunk(slot, &bytes, reason);
+        self.command_bytes = bytes;
     }
 
     fn proceed(&mut self, slot: u32, [clear, set, consume, context, flags]: [i32; 5]) {
@@ -127,26 +115,11 @@ impl Worker {
         self.run_incoming(slot);
     }
 
-    fn start_inspection(&mut self, slot: u32, limit: i32, delay: i32, epoch: i32) {
-        let connection = self.slots.get_mut(slot);
-        connection.mode = Mode::Inspect;
-        let extra = connection.extra();
-        extra.inspect_limit = limit.clamp(1, sluice_wire::ring_layout::layout::MAX_CHUNK) as usize;
-        extra.inspect_epoch = epoch;
-        extra.inspect_expired = false;
-        extra.inspect_reported = None;
-        extra.inspect_shown = None;
-        if delay > 0 {
-            self.set_deadline(slot, Deadline::Inspect, self.now + delay as u64);
-        } else {
-            self.set_idle_deadline(slot);
-        }
-        self.inspect(slot);
-    }
-
-    /// The question is answered: its deadline is over.
-    fn answer(&mut self, slot: u32) {
+    /// The question is answered, by somebody who has taken `consumed` bytes of the
+    /// payload: its deadline is over.
+    fn answer(&mut self, slot: u32, consumed: i32) {
         self.slots.get_mut(slot).deadline_kind = Deadline::None;
+        self.consume(slot, consumed);
     }
 
     fn consume(&mut self, slot: u32, count: i32) {
@@ -154,5 +127,18 @@ impl Worker {
         self.mover
             .buffers
             .consume(&mut connection.input.buffer, count.max(0) as usize);
+    }
+}
+
+/// True where a client's connection in this mode takes this command.
+fn takes(mode: Mode, kind: i32, send_flags: i32) -> bool {
+    let undecided = matches!(mode, Mode::Ask(_) | Mode::Inspect | Mode::Held);
+    match kind {
+        command::PROCEED | command::INSPECT | command::CONNECT | command::APPLET => undecided,
+        command::SEND => mode == Mode::Applet || undecided && send_flags & send_flag::FIN == 0,
+        command::CREDIT => mode == Mode::Applet,
+        command::REPLY => undecided || mode == Mode::Connecting,
+        command::CLOSE => true,
+        _ => false,
     }
 }

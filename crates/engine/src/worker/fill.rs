@@ -1,10 +1,12 @@
-//! Reading into a connection's buffer: the one loop that does it, for whoever
-//! looks at payload before it is forwarded.
+//! Between a socket and the buffers of its connection: the one loop that reads, for
+//! whoever looks at payload before it is forwarded, and the one that writes what is no
+//! forwarded payload.
 
+use rustix::io::Errno;
 use sluice_wire::errors::{by, code, reason};
 
 use super::Worker;
-use crate::connection::data::{self, Got};
+use crate::connection::data::{self, Got, write};
 use crate::stream::forward::BUDGET;
 
 /// How far [`Worker::fill`] came.
@@ -59,5 +61,38 @@ impl Worker {
             .take_failure()
             .unwrap_or((code::ABORTED, 0));
         self.end_with(slot, reason(by::CLIENT, phase, code), errno);
+    }
+
+    /// Writes what is in `extra.out`: bytes written now, and whether it is empty.
+    pub(super) fn flush_out(&mut self, slot: u32) -> Result<(usize, bool), Errno> {
+        let connection = self.slots.get_mut(slot);
+        let Some(mut extra) = connection.extra.take() else {
+            return Ok((0, true));
+        };
+        let mut total = 0;
+        let mut outcome = Ok(());
+        while let Some(buffer) = &extra.out {
+            if !connection.ready.writes() {
+                break;
+            }
+            match write(connection, buffer.bytes(), false, &mut self.mover.buffers) {
+                Ok(count) => {
+                    total += count;
+                    self.mover.buffers.consume(&mut extra.out, count);
+                }
+                Err(Errno::AGAIN) => {}
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+        }
+        let mut empty = extra.out.is_none();
+        connection.extra = Some(extra);
+        outcome?;
+        if empty {
+            empty = data::flush(connection, &mut self.mover.buffers)?;
+        }
+        Ok((total, empty))
     }
 }

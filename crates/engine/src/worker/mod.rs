@@ -3,19 +3,19 @@
 //! A worker shares nothing but counters with other workers. It never blocks
 //! outside its poller, and never waits for TypeScript.
 
-mod accept;
 mod applet;
 mod commands;
 mod control;
 mod dispatch;
 mod fill;
 mod incoming;
-mod knock;
+mod listeners;
 mod outgoing;
 mod session;
 mod timeouts;
 mod tls;
 mod turn;
+mod watch;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -34,8 +34,8 @@ use crate::stream::pipe::PipeBudget;
 use crate::timer::Timers;
 use crate::tls::contexts::Contexts;
 
-use accept::LocalListener;
 pub use control::{Control, Limits, Mailbox};
+use listeners::LocalListener;
 
 /// Token bit of listeners.
 const LISTENER_TOKEN: u64 = 1 << 63;
@@ -76,7 +76,7 @@ pub struct Worker {
     /// Clients whose TLS handshake has work to do: slot and generation.
     securing: VecDeque<(u32, i32)>,
     /// Connects that wait for room in the queues of unix sockets, and when they are tried again.
-    crowds: Vec<knock::Crowd>,
+    crowds: Vec<outgoing::knock::Crowd>,
     knock_at: u64,
     /// Connections that the poller refused: slot, generation, why.
     unwatchable: Vec<(u32, i32, Errno)>,

@@ -1,12 +1,12 @@
 //! Deadlines. One entry in the wheel serves a client's whole session; what it
 //! means changes with the session's mode.
 
-use sluice_wire::errors::{by, code, phase, reason};
+use sluice_wire::errors::{by, code, reason};
 use sluice_wire::events::event;
 
 use super::Worker;
-use super::incoming::{LAST_CHUNK_TIMEOUT, phase_of};
-use crate::connection::{Connection, Deadline, Mode, NONE};
+use super::incoming::phase_of;
+use crate::connection::{Deadline, Mode};
 
 impl Worker {
     pub(super) fn set_deadline(&mut self, slot: u32, kind: Deadline, at: u64) {
@@ -29,101 +29,6 @@ impl Worker {
         }
     }
 
-    /// Starts or updates the inactivity deadline.
-    pub(super) fn set_idle_deadline(&mut self, client: u32) {
-        self.slots.get_mut(client).deadline_kind = Deadline::Idle;
-        if let Some((at, _)) = self.idle_deadline(client) {
-            self.timers.schedule(client, at);
-        }
-    }
-
-    /// When inactivity ends the session, and which time-out that is. A side is
-    /// held responsible only while it is expected to act: while it is read from
-    /// and has not sent its FIN, or while bytes wait for it.
-    fn idle_deadline(&self, client: u32) -> Option<(u64, i32)> {
-        let connection = self.slots.get(client);
-        let spec = &self.listener_of(client)?.spec;
-        let server = (connection.peer != NONE).then(|| self.slots.get(connection.peer));
-        let half_closed =
-            connection.is_half_closed() || server.is_some_and(Connection::is_half_closed);
-        let pick = |normal: u64, fin: u64| if half_closed && fin > 0 { fin } else { normal };
-        let mut found = None;
-        let mut consider = |timeout: u64, last_io: u64, code: i32| {
-            if timeout > 0 && found.is_none_or(|(at, _)| last_io + timeout < at) {
-                found = Some((last_io + timeout, code));
-            }
-        };
-        let code = |timeout: u64, normal: i32, fin: i32| {
-            if half_closed && timeout > 0 {
-                fin
-            } else {
-                normal
-            }
-        };
-        let route = server.and_then(|server| server.route.as_ref());
-        if let (Some(server), Some(route)) = (server, route)
-            && route.tunnel_timeout > 0
-            && !half_closed
-            && connection.bytes_in > 0
-            && server.bytes_in > 0
-        {
-            let last_io = connection.last_io.max(server.last_io);
-            consider(route.tunnel_timeout, last_io, code::TUNNEL_TIMEOUT);
-            return found;
-        }
-        let sends = |side: &Connection, held: bool| !side.input.ended() && !held;
-        let for_client =
-            connection.unsent() || server.is_some_and(|server| connection.holds_back(server));
-        if for_client || sends(connection, self.is_held_back(client)) {
-            let fin = spec.client_fin_timeout;
-            consider(
-                pick(spec.client_timeout, fin),
-                connection.last_io,
-                code(fin, code::CLIENT_TIMEOUT, code::CLIENT_FIN_TIMEOUT),
-            );
-        }
-        if let (Some(server), Some(route)) = (server, route)
-            && (server.unsent()
-                || server.holds_back(connection)
-                || sends(server, connection.holds_back(server)))
-        {
-            let fin = route.server_fin_timeout;
-            consider(
-                pick(route.server_timeout, fin),
-                server.last_io,
-                code(fin, code::SERVER_TIMEOUT, code::SERVER_FIN_TIMEOUT),
-            );
-        }
-        found
-    }
-
-    /// True where a client is not read from: it cannot help being silent.
-    fn is_held_back(&self, client: u32) -> bool {
-        let connection = self.slots.get(client);
-        let credit = connection.extra.as_ref().map_or(0, |extra| extra.credit);
-        match connection.mode {
-            // More is wanted, whatever is there.
-            Mode::Inspect => false,
-            Mode::Applet => connection.input.holds() || credit == 0,
-            _ if connection.peer != NONE => self.slots.get(connection.peer).holds_back(connection),
-            _ => connection.input.holds(),
-        }
-    }
-
-    /// The shortest time-out of inactivity that a session has, in milliseconds.
-    fn shortest_timeout(&self, client: u32) -> Option<u64> {
-        let spec = &self.listener_of(client)?.spec;
-        let mut all = vec![spec.client_timeout, spec.client_fin_timeout];
-        let server = self.slots.get(client).peer;
-        if server != NONE
-            && let Some(route) = &self.slots.get(server).route
-        {
-            all.extend([route.server_timeout, route.server_fin_timeout]);
-            all.push(route.tunnel_timeout);
-        }
-        all.into_iter().filter(|&timeout| timeout > 0).min()
-    }
-
     /// The loop was not run for `lost` milliseconds: stopped, or on a machine that
     /// stood still. Peers had no chance to be heard, so that no deadline counts it.
     pub(super) fn forgive(&mut self, lost: u64) {
@@ -131,22 +36,6 @@ impl Worker {
             let connection = self.slots.get_mut(slot);
             connection.last_io += lost;
             connection.deadline += lost;
-        }
-    }
-
-    /// How long a side that takes nothing is waited for once the other has ended, in
-    /// milliseconds.
-    pub(super) fn patience_with(&self, client: u32, side: u32) -> u64 {
-        let (normal, fin) = match &self.slots.get(side).route {
-            Some(route) => (route.server_timeout, route.server_fin_timeout),
-            None => self.listener_of(client).map_or((0, 0), |it| {
-                (it.spec.client_timeout, it.spec.client_fin_timeout)
-            }),
-        };
-        match (normal, fin) {
-            (0, 0) => LAST_CHUNK_TIMEOUT,
-            (normal, 0) => normal,
-            (_, fin) => fin,
         }
     }
 
@@ -191,30 +80,6 @@ impl Worker {
             Deadline::Cut => self.pump(slot),
             Deadline::None | Deadline::Idle => {}
         }
-    }
-
-    fn on_idle(&mut self, slot: u32) {
-        self.set_liveness(slot);
-        let Some((at, code)) = self.idle_deadline(slot) else {
-            // Nobody is expected to act now, but the session is not over: it must
-            // not go on without a timer.
-            if let Some(ms) = self.shortest_timeout(slot) {
-                self.timers.schedule(slot, self.now + ms);
-            }
-            return;
-        };
-        if at > self.now {
-            return self.timers.schedule(slot, at);
-        }
-        let connection = self.slots.get_mut(slot);
-        let half_closed = matches!(code, code::CLIENT_FIN_TIMEOUT | code::SERVER_FIN_TIMEOUT);
-        let phase = if half_closed {
-            phase::CLOSE
-        } else {
-            phase_of(connection)
-        };
-        connection.reason = 0;
-        self.end_with(slot, reason(by::TIMEOUT, phase, code), 0);
     }
 
     /// No answer: the default is taken, and a later answer finds the

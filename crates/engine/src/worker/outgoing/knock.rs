@@ -6,17 +6,17 @@ use std::collections::VecDeque;
 
 use rustix::io::Errno;
 
-use super::Worker;
 use crate::connection::Watch;
 use crate::route::Destination;
 use crate::sys;
+use crate::worker::Worker;
 
 /// Milliseconds between two tries.
-pub(super) const KNOCK: u64 = 5;
+pub(in crate::worker) const KNOCK: u64 = 5;
 
 /// Who waits for room in the queue of one unix socket.
 #[derive(Debug)]
-pub(super) struct Crowd {
+pub(in crate::worker) struct Crowd {
     destination: Destination,
     /// Servers' connections: slot and generation, the first one first.
     waiting: VecDeque<(u32, i32)>,
@@ -24,7 +24,7 @@ pub(super) struct Crowd {
 
 impl Worker {
     /// The queue is full: the server's connection is tried again later.
-    pub(super) fn join_crowd(&mut self, server: u32) {
+    pub(in crate::worker) fn join_crowd(&mut self, server: u32) {
         let connection = self.slots.get(server);
         let Some(route) = &connection.route else {
             return;
@@ -44,7 +44,7 @@ impl Worker {
     }
 
     /// Tries those again that wait, as many as there is room for.
-    pub(super) fn knock(&mut self) {
+    pub(in crate::worker) fn knock(&mut self) {
         if self.crowds.is_empty() || self.now < self.knock_at {
             return;
         }

@@ -1,26 +1,23 @@
-//! Forwarding between two linked connections, and their end.
+//! Forwarding between two linked connections.
+
+mod cut;
+mod end;
+mod inactivity;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use sluice_wire::errors::{by, code, phase, reason, reason_code};
-use sluice_wire::events::event;
 
-use super::{Worker, record};
-use crate::connection::slots::clock;
-use crate::connection::{Connection, Deadline, NONE, Side, Watch, data};
+use super::Worker;
+use crate::connection::{Connection, NONE, Side, Watch, data};
 use crate::route::Route;
 use crate::stream::buffer::BufferPool;
 use crate::stream::forward::{Flow, Mover, forward};
-use crate::sys;
-
-/// Time between the last bytes and a reset behind them, in milliseconds: a program
-/// that reads on libuv takes both at once for a FIN.
-const CUT_REST: u64 = 100;
+use cut::{is_cut, note_reset};
 
 impl Worker {
     /// Moves payload in both directions, and passes ends and errors on.
-    pub(super) fn pump(&mut self, client: u32) {
+    pub(in crate::worker) fn pump(&mut self, client: u32) {
         let server = self.slots.get(client).peer;
         if server == NONE {
             return;
@@ -110,110 +107,6 @@ impl Worker {
         let of_server = watch_of(self.slots.get(server), down);
         self.watch(client, of_client);
         self.watch(server, of_server);
-    }
-
-    /// Passes a cut on to `side`, as a reset: a FIN would say that what it got is
-    /// complete. A reset also drops what the kernel has not delivered yet, so it
-    /// waits until the other kernel has acknowledged everything.
-    fn cut_off(&mut self, client: u32, side: u32, flows: (Flow, Flow)) {
-        let now = self.now;
-        let patience = self.patience_with(client, side);
-        let connection = self.slots.get_mut(side);
-        let left = connection.fd.as_ref().map_or(0, sys::unacknowledged);
-        let extra = connection.extra();
-        if left != std::mem::replace(&mut extra.unacknowledged, left) {
-            connection.last_io = now;
-        }
-        let read = left == 0 && connection.last_io + CUT_REST <= now;
-        if read || connection.last_io + patience.max(CUT_REST) <= now {
-            if let Some(fd) = &connection.fd {
-                sys::reset_on_close(fd);
-            }
-            return self.end(client);
-        }
-        let server = self.slots.get(client).peer;
-        self.slots.mirror(client);
-        self.slots.mirror(server);
-        self.watch_both(client, server, flows);
-        // Nothing tells of an acknowledgement, nor of a read.
-        self.set_deadline(client, Deadline::Cut, now + crate::timer::TICK);
-    }
-
-    /// Ends a client's connection, and its server's with it: the one place
-    /// where a session's engine side goes away.
-    pub(super) fn end(&mut self, client: u32) {
-        let server = self.slots.get(client).peer;
-        let mut connect_time = -1;
-        if server != NONE {
-            let connection = self.slots.get(server);
-            if connection.established_at != 0 {
-                connect_time = (connection.established_at - connection.opened_at) as i32;
-            }
-            self.slots.mirror_bytes(server);
-            self.detach(client);
-        }
-        let listener = self.listener_of(client).cloned();
-        let connection = self.slots.get_mut(client);
-        let (reason, errno) = (connection.reason, connection.errno);
-        debug_assert_ne!(reason, 0, "every close explains itself");
-        connection.close(&mut self.mover);
-        self.timers.cancel(client);
-        self.slots.mirror(client);
-        if let Some(listener) = listener {
-            listener.open.fetch_sub(1, Ordering::Relaxed);
-        }
-        self.limits.open.fetch_sub(1, Ordering::Relaxed);
-        let operands = [reason, errno, clock(self.now), connect_time, 0];
-        let generation = self.slots.get(client).generation;
-        let closed = record(event::CLOSED, client as i32, generation, operands);
-        let position = self.events.emit_quietly(closed);
-        self.made_room();
-        self.slots.free(client, Some(position));
-    }
-
-    /// Ends a client's connection for this reason, unless it has one.
-    pub(super) fn end_with(&mut self, client: u32, reason: i32, errno: i32) {
-        self.slots.get_mut(client).blame(reason, errno);
-        self.end(client);
-    }
-
-    /// Takes the server's connection away from a client that has one, closes it
-    /// and frees its slot.
-    pub(super) fn detach(&mut self, client: u32) {
-        let server = std::mem::replace(&mut self.slots.get_mut(client).peer, NONE);
-        if server == NONE {
-            return;
-        }
-        self.slots.get_mut(server).close(&mut self.mover);
-        self.slots.mirror(server);
-        self.slots.free(server, None);
-    }
-}
-
-/// True where `source` ended in the middle or has lost what it was sent, everything
-/// that came from it is written, and a reset is the only way to tell `target` so.
-/// With TLS the missing close_notify says it, and a unix socket has nothing to say
-/// it with.
-fn is_cut(flow: Flow, source: &Connection, target: &Connection) -> bool {
-    let cut = source.input.ended_broken() && target.output.is_open();
-    flow == Flow::Finished
-        && (cut || source.output.is_broken())
-        && target.tls.is_none()
-        && !target.unix
-        && !target.output.is_broken()
-}
-
-/// A peer whose end was read already, or from which nobody reads any more because
-/// the other side is gone, may reset: no read will tell, and a write only where there
-/// is one.
-fn note_reset(connection: &mut Connection, other: &Connection) {
-    let unread = connection.input.ended() || !other.output.is_open();
-    let asks = unread && connection.ready.has_hangup() && connection.output.is_open();
-    if asks && let Some(error) = connection.fd.as_ref().and_then(sys::take_error) {
-        data::write_failed(connection, error);
-        connection
-            .input
-            .fail(sys::code_of(error), error.raw_os_error());
     }
 }
 
