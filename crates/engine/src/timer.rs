@@ -1,4 +1,5 @@
-//! Deadlines of connections: a hashed timer wheel with at most one entry a slot.
+//! Deadlines of connections: a hashed timer wheel with at most one entry for each
+//! kind of deadline and slot.
 //!
 //! Moving a deadline later is the common case (every byte moves the inactivity
 //! deadline), so the wheel is lazy: an entry that comes due too early is put
@@ -8,32 +9,65 @@ const BUCKETS: usize = 4096;
 /// Width of a bucket in milliseconds.
 pub const TICK: u64 = 8;
 const NONE: u32 = u32::MAX;
-/// An entry that is not in the wheel.
-const IDLE: u32 = u32::MAX - 1;
+/// Bucket of an entry that is not in the wheel.
+const IDLE: u32 = u32::MAX;
 
+/// What an entry is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A session, by the slot of its client: what comes next, or inactivity.
+    Session,
+    /// A server's connection that lasts gets its keep-alive.
+    Liveness,
+}
+
+const KINDS: [Kind; 2] = [Kind::Session, Kind::Liveness];
+/// Bits of a key that are the slot; the two above are the kind.
+const SLOT_BITS: u32 = 30;
+
+/// Names an entry: a kind and a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key(u32);
+
+impl Key {
+    fn new(kind: Kind, slot: u32) -> Self {
+        debug_assert!(slot < 1 << SLOT_BITS);
+        Self((kind as u32) << SLOT_BITS | slot)
+    }
+
+    fn kind(self) -> usize {
+        (self.0 >> SLOT_BITS) as usize
+    }
+
+    fn slot(self) -> usize {
+        (self.0 & ((1 << SLOT_BITS) - 1)) as usize
+    }
+}
+
+/// The neighbours in a bucket, as keys. When an entry is due follows from its bucket.
 #[derive(Clone, Copy, Debug)]
 struct Link {
     previous: u32,
     next: u32,
     /// Bucket, or `IDLE`.
     bucket: u32,
-    due: u64,
 }
 
 const UNLINKED: Link = Link {
     previous: NONE,
     next: NONE,
     bucket: IDLE,
-    due: 0,
 };
 
 /// The wheel. Times are milliseconds of the worker's clock.
 #[derive(Debug)]
 pub struct Timers {
+    /// First key of each bucket.
     buckets: Box<[u32; BUCKETS]>,
     occupied: Box<[u64; BUCKETS / 64]>,
-    links: Vec<Link>,
-    /// First tick that has not been run.
+    /// By kind, then by slot.
+    links: [Vec<Link>; KINDS.len()],
+    /// First tick that has not been run; every entry is less than a turn ahead of it.
     current: u64,
     count: usize,
 }
@@ -45,73 +79,77 @@ impl Timers {
         Self {
             buckets: Box::new([NONE; BUCKETS]),
             occupied: Box::new([0; BUCKETS / 64]),
-            links: Vec::new(),
+            links: KINDS.map(|_| Vec::new()),
             current: now / TICK,
             count: 0,
         }
     }
 
-    /// Makes `slot` come due at `at` or up to one tick later. An entry that
+    /// Makes an entry come due at `at` or up to one tick later. One that
     /// would come due earlier stays where it is: the owner puts it back.
-    pub fn schedule(&mut self, slot: u32, at: u64) {
-        if self.links.len() <= slot as usize {
+    pub fn schedule(&mut self, kind: Kind, slot: u32, at: u64) {
+        let links = &mut self.links[kind as usize];
+        if links.len() <= slot as usize {
             // In steps: doubling would waste memory on idle connections.
             let length = (slot as usize + 1).next_multiple_of(1024);
-            self.links.reserve_exact(length - self.links.len());
-            self.links.resize(length, UNLINKED);
+            links.reserve_exact(length - links.len());
+            links.resize(length, UNLINKED);
         }
-        let link = self.links[slot as usize];
-        if link.bucket != IDLE {
-            if link.due <= at {
+        let bucket = links[slot as usize].bucket;
+        if bucket != IDLE {
+            if self.due_at(bucket) <= at {
                 return;
             }
-            self.cancel(slot);
+            self.cancel(kind, slot);
         }
         // Due in the tick after `at`, at the earliest the next tick to run, at
         // the latest one turn of the wheel away.
         let tick = (at / TICK + 1).clamp(self.current, self.current + BUCKETS as u64 - 1);
         let bucket = tick as usize % BUCKETS;
-        let next = self.buckets[bucket];
-        self.links[slot as usize] = Link {
+        let (key, next) = (Key::new(kind, slot), self.buckets[bucket]);
+        *self.link(key) = Link {
             previous: NONE,
             next,
             bucket: bucket as u32,
-            due: tick * TICK,
         };
         if next != NONE {
-            self.links[next as usize].previous = slot;
+            self.link(Key(next)).previous = key.0;
         }
-        self.buckets[bucket] = slot;
+        self.buckets[bucket] = key.0;
         self.occupied[bucket / 64] |= 1 << (bucket % 64);
         self.count += 1;
     }
 
-    /// Takes `slot` out of the wheel.
-    pub fn cancel(&mut self, slot: u32) {
-        let Some(link) = self.links.get(slot as usize).copied() else {
+    /// Takes an entry out of the wheel.
+    pub fn cancel(&mut self, kind: Kind, slot: u32) {
+        let Some(link) = self.links[kind as usize].get_mut(slot as usize) else {
             return;
         };
-        if link.bucket == IDLE {
+        let Link {
+            previous,
+            next,
+            bucket,
+        } = std::mem::replace(link, UNLINKED);
+        if bucket == IDLE {
             return;
         }
-        let bucket = link.bucket as usize;
-        if link.previous == NONE {
-            self.buckets[bucket] = link.next;
-            if link.next == NONE {
+        let bucket = bucket as usize;
+        if previous == NONE {
+            self.buckets[bucket] = next;
+            if next == NONE {
                 self.occupied[bucket / 64] &= !(1 << (bucket % 64));
             }
         } else {
-            self.links[link.previous as usize].next = link.next;
+            self.link(Key(previous)).next = next;
         }
-        if link.next != NONE {
-            self.links[link.next as usize].previous = link.previous;
+        if next != NONE {
+            self.link(Key(next)).previous = previous;
         }
-        self.links[slot as usize] = UNLINKED;
         self.count -= 1;
     }
 
     /// Takes every entry that is due at `now` out of the wheel and appends it to `due`.
-    pub fn expire(&mut self, now: u64, due: &mut Vec<u32>) {
+    pub fn expire(&mut self, now: u64, due: &mut Vec<(Kind, u32)>) {
         let end = now / TICK;
         if self.count == 0 {
             self.current = end.max(self.current);
@@ -120,13 +158,12 @@ impl Timers {
         while self.current <= end {
             let bucket = self.current as usize % BUCKETS;
             if self.occupied[bucket / 64] & (1 << (bucket % 64)) != 0 {
-                let mut slot = self.buckets[bucket];
-                while slot != NONE {
-                    let next = self.links[slot as usize].next;
-                    self.links[slot as usize] = UNLINKED;
+                let mut next = self.buckets[bucket];
+                while next != NONE {
+                    let key = Key(next);
+                    next = std::mem::replace(self.link(key), UNLINKED).next;
                     self.count -= 1;
-                    due.push(slot);
-                    slot = next;
+                    due.push((KINDS[key.kind()], key.slot() as u32));
                 }
                 self.buckets[bucket] = NONE;
                 self.occupied[bucket / 64] &= !(1 << (bucket % 64));
@@ -150,12 +187,21 @@ impl Timers {
             }
             if word != 0 {
                 let bucket = index * 64 + word.trailing_zeros() as usize;
-                let ahead = (bucket + BUCKETS - start) % BUCKETS;
-                let at = (self.current + ahead as u64) * TICK;
-                return Some(at.saturating_sub(now));
+                return Some(self.due_at(bucket as u32).saturating_sub(now));
             }
         }
         None
+    }
+
+    /// When the entries of a bucket are due.
+    fn due_at(&self, bucket: u32) -> u64 {
+        let start = self.current as usize % BUCKETS;
+        let ahead = (bucket as usize + BUCKETS - start) % BUCKETS;
+        (self.current + ahead as u64) * TICK
+    }
+
+    fn link(&mut self, key: Key) -> &mut Link {
+        &mut self.links[key.kind()][key.slot()]
     }
 }
 
@@ -166,16 +212,18 @@ mod tests {
     fn run(timers: &mut Timers, now: u64) -> Vec<u32> {
         let mut due = Vec::new();
         timers.expire(now, &mut due);
-        due.sort_unstable();
-        due
+        assert!(due.iter().all(|&(kind, _)| kind == Kind::Session));
+        let mut slots: Vec<u32> = due.into_iter().map(|(_, slot)| slot).collect();
+        slots.sort_unstable();
+        slots
     }
 
     #[test]
     fn entries_come_due_in_time_and_once() {
         let mut timers = Timers::new(0);
-        timers.schedule(1, 100);
-        timers.schedule(2, 50);
-        timers.schedule(3, 100);
+        timers.schedule(Kind::Session, 1, 100);
+        timers.schedule(Kind::Session, 2, 50);
+        timers.schedule(Kind::Session, 3, 100);
         assert_eq!(run(&mut timers, 49), []);
         assert_eq!(run(&mut timers, 50 + TICK), [2]);
         assert_eq!(run(&mut timers, 100 + TICK), [1, 3]);
@@ -184,13 +232,31 @@ mod tests {
     }
 
     #[test]
+    fn kinds_of_one_slot_do_not_know_of_each_other() {
+        let mut timers = Timers::new(0);
+        timers.schedule(Kind::Session, 3, 100);
+        timers.schedule(Kind::Liveness, 3, 100);
+        timers.schedule(Kind::Liveness, 4, 100);
+        timers.cancel(Kind::Liveness, 4);
+        // Later for the one, which is lazy; earlier for the other, which moves.
+        timers.schedule(Kind::Session, 3, 300);
+        timers.schedule(Kind::Liveness, 3, 50);
+        let mut due = Vec::new();
+        timers.expire(50 + TICK, &mut due);
+        assert_eq!(due, [(Kind::Liveness, 3)]);
+        timers.expire(100 + TICK, &mut due);
+        assert_eq!(due, [(Kind::Liveness, 3), (Kind::Session, 3)]);
+        assert_eq!(timers.next(200), None);
+    }
+
+    #[test]
     fn a_later_deadline_is_lazy_and_an_earlier_one_moves() {
         let mut timers = Timers::new(0);
-        timers.schedule(1, 100);
-        timers.schedule(1, 500);
+        timers.schedule(Kind::Session, 1, 100);
+        timers.schedule(Kind::Session, 1, 500);
         assert_eq!(run(&mut timers, 100 + TICK), [1]);
-        timers.schedule(1, 500);
-        timers.schedule(1, 200);
+        timers.schedule(Kind::Session, 1, 500);
+        timers.schedule(Kind::Session, 1, 200);
         assert_eq!(run(&mut timers, 200 + TICK), [1]);
     }
 
@@ -198,23 +264,23 @@ mod tests {
     fn a_cancelled_entry_never_comes_due() {
         let mut timers = Timers::new(0);
         for slot in 0..5 {
-            timers.schedule(slot, 80);
+            timers.schedule(Kind::Session, slot, 80);
         }
-        timers.cancel(2);
-        timers.cancel(4);
-        timers.cancel(0);
-        timers.cancel(0);
-        timers.cancel(77);
+        timers.cancel(Kind::Session, 2);
+        timers.cancel(Kind::Session, 4);
+        timers.cancel(Kind::Session, 0);
+        timers.cancel(Kind::Session, 0);
+        timers.cancel(Kind::Session, 77);
         assert_eq!(run(&mut timers, 1000), [1, 3]);
     }
 
     #[test]
     fn a_deadline_beyond_the_wheel_comes_due_early_and_is_put_back() {
         let mut timers = Timers::new(0);
-        timers.schedule(9, 3_600_000);
+        timers.schedule(Kind::Session, 9, 3_600_000);
         let turn = BUCKETS as u64 * TICK;
         assert_eq!(run(&mut timers, turn), [9]);
-        timers.schedule(9, 3_600_000);
+        timers.schedule(Kind::Session, 9, 3_600_000);
         assert!(timers.next(turn).is_some_and(|ms| ms <= turn));
     }
 
@@ -222,8 +288,8 @@ mod tests {
     fn time_goes_on_past_49_days() {
         let start = u64::from(u32::MAX) - 20;
         let mut timers = Timers::new(start);
-        timers.schedule(1, start + 10);
-        timers.schedule(2, start + 5_000);
+        timers.schedule(Kind::Session, 1, start + 10);
+        timers.schedule(Kind::Session, 2, start + 5_000);
         assert_eq!(run(&mut timers, start + 10 + TICK), [1]);
         assert!(timers.next(start + 30).is_some_and(|ms| ms <= 5_000));
         assert_eq!(run(&mut timers, start + 5_000 + TICK), [2]);
@@ -235,7 +301,7 @@ mod tests {
         let mut seed = 7_u32;
         for slot in 0..200 {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            timers.schedule(slot, u64::from(seed % 30_000));
+            timers.schedule(Kind::Session, slot, u64::from(seed % 30_000));
         }
         let mut now = 0;
         let mut total = 0;

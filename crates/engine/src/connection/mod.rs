@@ -188,8 +188,6 @@ pub struct Connection {
     pub unix: bool,
     /// TCP_NODELAY is set.
     pub nodelay: bool,
-    /// A server's connection whose keep-alive is still to be set.
-    pub unprobed: bool,
     /// A verdict was late and the default is to open: nothing is asked any more.
     pub opened: bool,
     /// In the worker's list of connections that have more to do.
@@ -248,7 +246,6 @@ impl Connection {
             output: Output::new(),
             unix: false,
             nodelay: false,
-            unprobed: false,
             opened: false,
             runnable: false,
             securing: false,

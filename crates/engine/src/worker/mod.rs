@@ -31,7 +31,7 @@ use crate::ring::{Commands, Doorbell, Events, Record};
 use crate::route::Route;
 use crate::stream::forward::Mover;
 use crate::stream::pipe::PipeBudget;
-use crate::timer::Timers;
+use crate::timer::{Kind, Timers};
 use crate::tls::contexts::Contexts;
 
 pub use control::{Control, Limits, Mailbox};
@@ -84,7 +84,7 @@ pub struct Worker {
     refuse_next: usize,
     /// Scratch memory for a ClientHello.
     hello: Vec<u8>,
-    due: Vec<u32>,
+    due: Vec<(Kind, u32)>,
     /// The poller's news that no turn has served yet.
     ready: Vec<(u64, Readiness)>,
     command_bytes: Vec<u8>,

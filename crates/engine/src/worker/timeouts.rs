@@ -7,13 +7,14 @@ use sluice_wire::events::event;
 use super::Worker;
 use super::incoming::phase_of;
 use crate::connection::{Deadline, Mode};
+use crate::timer::Kind;
 
 impl Worker {
     pub(super) fn set_deadline(&mut self, slot: u32, kind: Deadline, at: u64) {
         let connection = self.slots.get_mut(slot);
         connection.deadline_kind = kind;
         connection.deadline = at;
-        self.timers.schedule(slot, at);
+        self.timers.schedule(Kind::Session, slot, at);
     }
 
     /// Starts the deadline of the handshakes that the engine does alone.
@@ -43,8 +44,11 @@ impl Worker {
         let mut due = std::mem::take(&mut self.due);
         due.clear();
         self.timers.expire(self.now, &mut due);
-        for &slot in &due {
-            self.on_timer(slot);
+        for &(kind, slot) in &due {
+            match kind {
+                Kind::Session => self.on_timer(slot),
+                Kind::Liveness => self.set_liveness(slot),
+            }
         }
         self.due = due;
     }
@@ -59,7 +63,7 @@ impl Worker {
             return;
         }
         if deadline > self.now {
-            return self.timers.schedule(slot, deadline);
+            return self.timers.schedule(Kind::Session, slot, deadline);
         }
         match kind {
             Deadline::Verdict => self.verdict_is_late(slot),

@@ -12,6 +12,7 @@ use super::ACCEPT_REST;
 use crate::connection::{Connection, Deadline, Mode, Side};
 use crate::listener::Listener;
 use crate::sys;
+use crate::timer::Kind;
 use crate::worker::{Worker, record};
 
 /// Connections accepted from one listener before others get their turn.
@@ -142,7 +143,7 @@ impl Worker {
             connection.deadline = self.now + spec.handshake_timeout;
             connection.deadline_kind = Deadline::Handshake;
             let deadline = connection.deadline;
-            self.timers.schedule(slot, deadline);
+            self.timers.schedule(Kind::Session, slot, deadline);
         }
         self.slots.mirror_open(slot, src, dst);
         self.run_incoming(slot);

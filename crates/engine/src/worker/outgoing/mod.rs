@@ -22,6 +22,7 @@ use super::incoming::phase_of;
 use crate::connection::{Deadline, Mode, NONE, Watch};
 use crate::route::Destination;
 use crate::sys;
+use crate::timer::Kind;
 
 /// Milliseconds after which an established session lasts: only then its server's
 /// connection gets keep-alive, so that short ones do not pay system calls for it.
@@ -93,10 +94,9 @@ impl Worker {
         // The connect may have left bytes of a handshake's answer behind.
         let answered = target.input.holds() || target.ready.reads();
         let probes = target.route.as_ref().is_some_and(|route| route.probes());
-        target.unprobed = probes;
         self.set_idle_deadline(client);
         if probes {
-            self.timers.schedule(client, now + LASTING);
+            self.timers.schedule(Kind::Liveness, server, now + LASTING);
         }
         self.mirror_server(server, local);
         self.slots.mirror(client);
@@ -125,15 +125,8 @@ impl Worker {
 
     /// Sets the keep-alive of a server's connection that lasts. Where the kernel refuses,
     /// the connection is no worse than without.
-    pub(in crate::worker) fn set_liveness(&mut self, client: u32) {
-        let server = self.slots.get(client).peer;
-        if server == NONE {
-            return;
-        }
-        let connection = self.slots.get_mut(server);
-        if !std::mem::take(&mut connection.unprobed) {
-            return;
-        }
+    pub(in crate::worker) fn set_liveness(&mut self, server: u32) {
+        let connection = self.slots.get(server);
         if let (Some(fd), Some(route)) = (&connection.fd, &connection.route) {
             let _ = route.liveness.apply(fd);
         }

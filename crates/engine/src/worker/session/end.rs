@@ -6,6 +6,7 @@ use sluice_wire::events::event;
 
 use crate::connection::NONE;
 use crate::connection::slots::clock;
+use crate::timer::Kind;
 use crate::worker::{Worker, record};
 
 impl Worker {
@@ -27,7 +28,7 @@ impl Worker {
         let (reason, errno) = (connection.reason, connection.errno);
         debug_assert_ne!(reason, 0, "every close explains itself");
         connection.close(&mut self.mover);
-        self.timers.cancel(client);
+        self.timers.cancel(Kind::Session, client);
         self.slots.mirror(client);
         if let Some(listener) = listener {
             listener.open.fetch_sub(1, Ordering::Relaxed);
@@ -55,6 +56,7 @@ impl Worker {
             return;
         }
         self.slots.get_mut(server).close(&mut self.mover);
+        self.timers.cancel(Kind::Liveness, server);
         self.slots.mirror(server);
         self.slots.free(server, None);
     }

@@ -3,6 +3,7 @@
 use sluice_wire::errors::{by, code, phase, reason};
 
 use crate::connection::{Connection, Deadline, Mode, NONE};
+use crate::timer::Kind;
 use crate::worker::Worker;
 use crate::worker::incoming::last_chunk::LAST_CHUNK_TIMEOUT;
 use crate::worker::incoming::phase_of;
@@ -12,7 +13,7 @@ impl Worker {
     pub(in crate::worker) fn set_idle_deadline(&mut self, client: u32) {
         self.slots.get_mut(client).deadline_kind = Deadline::Idle;
         if let Some((at, _)) = self.idle_deadline(client) {
-            self.timers.schedule(client, at);
+            self.timers.schedule(Kind::Session, client, at);
         }
     }
 
@@ -120,17 +121,16 @@ impl Worker {
     }
 
     pub(in crate::worker) fn on_idle(&mut self, slot: u32) {
-        self.set_liveness(slot);
         let Some((at, code)) = self.idle_deadline(slot) else {
             // Nobody is expected to act now, but the session is not over: it must
             // not go on without a timer.
             if let Some(ms) = self.shortest_timeout(slot) {
-                self.timers.schedule(slot, self.now + ms);
+                self.timers.schedule(Kind::Session, slot, self.now + ms);
             }
             return;
         };
         if at > self.now {
-            return self.timers.schedule(slot, at);
+            return self.timers.schedule(Kind::Session, slot, at);
         }
         let connection = self.slots.get_mut(slot);
         let half_closed = matches!(code, code::CLIENT_FIN_TIMEOUT | code::SERVER_FIN_TIMEOUT);
