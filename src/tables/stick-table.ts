@@ -40,6 +40,11 @@ export interface TableRow {
 export class StickTable {
   readonly name: string
   readonly config: ResolvedTable
+  /**
+   * Told of an entry right before a write to it, and with `written` right after. Undefined while
+   * nobody watches, which costs nothing. It must not throw, and not write.
+   */
+  onWrite: ((entry: TableEntry, written: boolean) => void) | undefined = undefined
   readonly #clock: Clock
   readonly #codec: KeyCodec
   readonly #layout: Layout
@@ -168,6 +173,8 @@ export class StickTable {
 
   /** As `add` with a finite number; nothing where the table does not store it. */
   count(entry: TableEntry, name: DataType, delta: number): void {
+    const { onWrite } = this
+    if (onWrite !== undefined) onWrite(entry, false)
     const whole = Math.trunc(delta)
     const { at, rate } = this.#layout.columns[name]
     if (at >= 0) {
@@ -180,6 +187,7 @@ export class StickTable {
       const now = this.#clock.now()
       feedRate(this.#cells(entry, rate), this.#cell(entry, rate), rate.slice, now, whole)
     }
+    if (onWrite !== undefined) onWrite(entry, true)
   }
 
   /**
@@ -197,7 +205,9 @@ export class StickTable {
     if (!isRate) this.count(entry, name, whole - this.#read(entry, name))
     else if (rate !== undefined) {
       const now = this.#clock.now()
+      this.onWrite?.(entry, false)
       setRate(this.#cells(entry, rate), this.#cell(entry, rate), rate.slice, now, whole)
+      this.onWrite?.(entry, true)
     }
   }
 

@@ -74,29 +74,14 @@ export class TestTable {
 
 /** Calls `changed` after every write to `table`. */
 export function observeTable(table: StickTable, changed: (change: TableChange) => void): void {
-  const { count, set } = table
-  let writing = false
-  const observed =
-    (write: typeof count) =>
-    (entry: TableEntry, name: DataType, value: number): void => {
-      // `set` is made of `count`, as `add` is.
-      if (writing) {
-        write.call(table, entry, name, value)
-        return
-      }
-      const before = rowOf(table, entry)
-      writing = true
-      try {
-        write.call(table, entry, name, value)
-      } finally {
-        writing = false
-      }
+  let before: TableData = {}
+  table.onWrite = (entry, written) => {
+    if (!written) before = rowOf(table, entry)
+    else {
       const after = rowOf(table, entry)
       changed({ table: table.name, key: table.keyOf(entry), before, after })
     }
-  // This one table only: what others hold keeps the methods of its class.
-  table.count = observed(count)
-  table.set = observed(set)
+  }
 }
 
 function rowOf(table: StickTable, entry: TableEntry): TableData {
