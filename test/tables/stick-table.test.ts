@@ -237,3 +237,33 @@ test('memory grows with the entries and stops at the size', () => {
   // A row of 64 bytes, 4 bytes in each of 32768 buckets, and the unused row 0.
   assert.equal(full, (size + 1) * 64 + 32_768 * 4)
 })
+
+test('a watcher hears of each write before it and after it, once', () => {
+  const t = new StickTable(tableConfig(), new ManualClock())
+  const entry = t.track('10.0.0.1')!
+  const heard: [boolean, number][] = []
+  t.onWrite = (of, written) => {
+    assert.equal(of, entry)
+    heard.push([written, t.get(of, 'gpc0')])
+  }
+  t.count(entry, 'gpc0', 2)
+  t.add(entry, 'gpc0', 1)
+  t.set(entry, 'gpc0', 7)
+  assert.deepEqual(heard, [
+    [false, 0],
+    [true, 2],
+    [false, 2],
+    [true, 3],
+    [false, 3],
+    [true, 7],
+  ])
+  t.set(entry, 'gpc0Rate', 9)
+  assert.deepEqual(heard.slice(6), [
+    [false, 7],
+    [true, 7],
+  ])
+  t.onWrite = undefined
+  t.count(entry, 'gpc0', 1)
+  assert.throws(() => t.set(entry, 'gpc0', Number.NaN))
+  assert.equal(heard.length, 8)
+})
