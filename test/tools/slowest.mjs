@@ -1,4 +1,5 @@
-// A reporter of node:test that adds up how long each file took: a line
+// A reporter of node:test that adds up how long the tests took that a file declares, which
+// may be a helper that several files share: a line
 // `milliseconds<TAB>file` for each, for the runner, which prints the slowest.
 
 import { fileURLToPath } from 'node:url'
