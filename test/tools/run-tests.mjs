@@ -145,7 +145,9 @@ function runFiles(files, concurrency) {
 function saySlowest() {
   if (durations.length < 20) return
   const slowest = durations.sort(([a], [b]) => b - a).slice(0, 10)
-  console.error('\nThe ten slowest files, with what the tests declared in them took (some are shared helpers):')
+  console.error(
+    '\nThe ten slowest files, with what the tests declared in them took (some are shared helpers):',
+  )
   for (const [ms, file] of slowest)
     console.error(`${(ms / 1000).toFixed(1).padStart(7)} s  ${file}`)
 }
