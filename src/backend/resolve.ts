@@ -20,12 +20,12 @@ export const systemResolver: Resolver = {
 }
 
 /** ms that one look-up may take. */
-export const RESOLVE_DEADLINE = 5_000
+const RESOLVE_DEADLINE = 5_000
 
 /** ms until a name that never resolved is tried again, doubled up to the interval. */
 const FIRST_RETRY = 1_000
 
-export interface NameWatchOptions {
+interface NameWatchOptions {
   host: string
   resolver: Resolver
   clock: Clock

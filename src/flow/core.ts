@@ -41,11 +41,11 @@ import { stagesOf } from './stages.js'
 import { type AdmissionLimits, TlsAdmission } from './tls/admission.js'
 
 /** What a proxy hears of its core. */
-export interface CoreEvents extends ReporterEvents {
+interface CoreEvents extends ReporterEvents {
   fatal(error: Error): void
 }
 
-export interface CoreOptions {
+interface CoreOptions {
   engine: Engine
   clock: Clock
   logger: Logger
@@ -76,7 +76,6 @@ export class Core implements EngineEvents {
   #sequence = 0
   #current = 0
   #stopping = false
-  #onIdle: (() => void) | undefined
 
   constructor(options: CoreOptions) {
     const { engine, clock, logger, events } = options
@@ -129,14 +128,6 @@ export class Core implements EngineEvents {
   addListener(listener: Listener): void {
     this.#listeners[listener.id] = listener
     this.#limits.addListener()
-  }
-
-  /** Resolves when no connection is left; at once where there is none. */
-  idle(): Promise<void> {
-    if (this.#current === 0) return Promise.resolve()
-    return new Promise((resolve) => {
-      this.#onIdle = resolve
-    })
   }
 
   /** The proxy is about to stop: the monitor says no. */
@@ -280,11 +271,6 @@ export class Core implements EngineEvents {
       this.fault(error)
     }
     this.#limits.changed(conn.listener.frontend, this.#current)
-    if (this.#current === 0 && this.#onIdle !== undefined) {
-      const idle = this.#onIdle
-      this.#onIdle = undefined
-      idle()
-    }
   }
 
   #open(slot: number, generation: number, listenerId: number): ClientConnection | undefined {

@@ -12,7 +12,7 @@ import { Fifo, type FifoItem } from './fifo.js'
 import { Unread } from './unread.js'
 
 /** Bytes in flight in either direction. */
-export const APPLET_WINDOW = 65_536
+const APPLET_WINDOW = 65_536
 
 const EMPTY = new Uint8Array(0)
 const encoder = new TextEncoder()

@@ -10,7 +10,7 @@ import type { Seen } from '../view.js'
 import type { Stage } from './stage.js'
 
 /** How much the rules may see, bytes, and how long they may wait for it, ms. */
-export interface ContentLimits {
+interface ContentLimits {
   readonly inspectLimit: number
   readonly inspectDelay: number
 }

@@ -1,0 +1,259 @@
+/**
+ * What is known of a client: addresses, TLS, counters, variables. Read from the connection table
+ * when somebody asks, and kept where somebody may ask behind the end.
+ */
+
+import type { Logger } from 'pino'
+import { parseTlvs } from '../codec/proxy.js'
+import type { ClientHello } from '../codec/tls.js'
+import type { FailureFields } from '../log/failures.js'
+import type { CounterName, TlsInfo, TrackedCounter, Variable } from '../policy/types.js'
+import type { StickTable } from '../tables/stick-table.js'
+import type { FlowContext } from './context.js'
+import type { Listener } from './frontend.js'
+import { Counter } from './rules/counters.js'
+import { DownstreamTls } from './tls/downstream.js'
+import type { Seen } from './view.js'
+
+const NO_TLVS: ReadonlyMap<number, Uint8Array> = new Map()
+
+/** What is known of some clients only: made on the first use, so that an idle session does not carry it. */
+class Extra {
+  peer: string | undefined = undefined
+  tlvBytes: Uint8Array | undefined = undefined
+  tlvs: ReadonlyMap<number, Uint8Array> | undefined = undefined
+  log: Logger | undefined = undefined
+  abort: AbortController | undefined = undefined
+  // Behind the end.
+  srcPort = 0
+  dstPort = 0
+}
+
+/** `C`: the connections of its listener. */
+export abstract class KnownClient<C> implements Seen {
+  /** Of the connection in the engine. */
+  readonly slot: number
+  readonly generation: number
+  readonly listener: Listener<C>
+  readonly context: FlowContext
+  readonly #sequence: number
+  /** It is gone: the record in the connection table may be another one's. */
+  ended = false
+  /** Somebody may look at it behind its end. */
+  kept = false
+
+  #extra: Extra | undefined = undefined
+  #secure: DownstreamTls | undefined = undefined
+  #src: string | undefined = undefined
+  #dst: string | undefined = undefined
+  #bytesIn = 0
+  #bytesOut = 0
+  #sc0: Counter | undefined = undefined
+  #sc1: Counter | undefined = undefined
+  #sc2: Counter | undefined = undefined
+  #vars: Record<string, Variable> | undefined = undefined
+
+  constructor(
+    slot: number,
+    generation: number,
+    listener: Listener<C>,
+    context: FlowContext,
+    sequence: number,
+  ) {
+    this.slot = slot
+    this.generation = generation
+    this.listener = listener
+    this.context = context
+    this.#sequence = sequence
+  }
+
+  abstract readonly payload: Uint8Array
+
+  get id(): string {
+    return this.context.idPrefix + this.#sequence.toString(16).padStart(8, '0')
+  }
+
+  get frontend(): string {
+    return this.listener.frontend.name
+  }
+
+  get src(): string {
+    // Behind the end the record may be another connection's.
+    this.#src ??= this.ended ? '' : this.context.table.src(this.slot)
+    return this.#src
+  }
+
+  get srcPort(): number {
+    return this.ended ? (this.#extra?.srcPort ?? 0) : this.context.table.srcPort(this.slot)
+  }
+
+  get dst(): string {
+    this.#dst ??= this.ended ? '' : this.context.table.dst(this.slot)
+    return this.#dst
+  }
+
+  get dstPort(): number {
+    return this.ended ? (this.#extra?.dstPort ?? 0) : this.context.table.dstPort(this.slot)
+  }
+
+  get peer(): string {
+    return this.#extra?.peer ?? this.src
+  }
+
+  get tlvBytes(): Uint8Array | undefined {
+    return this.#extra?.tlvBytes
+  }
+
+  get proxyTlvs(): ReadonlyMap<number, Uint8Array> {
+    const extra = this.#extra
+    if (extra?.tlvBytes === undefined) return NO_TLVS
+    extra.tlvs ??= parseTlvs(extra.tlvBytes)
+    return extra.tlvs
+  }
+
+  get tls(): TlsInfo | undefined {
+    return this.#secure?.info
+  }
+
+  get hello(): ClientHello | undefined {
+    return this.#secure?.hello
+  }
+
+  get bytesIn(): number {
+    return this.ended ? this.#bytesIn : this.context.table.bytesIn(this.slot)
+  }
+
+  get bytesOut(): number {
+    return this.ended ? this.#bytesOut : this.context.table.bytesOut(this.slot)
+  }
+
+  get sc0(): TrackedCounter {
+    return this.#counter('sc0')
+  }
+
+  get sc1(): TrackedCounter {
+    return this.#counter('sc1')
+  }
+
+  get sc2(): TrackedCounter {
+    return this.#counter('sc2')
+  }
+
+  get vars(): Record<string, Variable> {
+    // Without a prototype: a variable may have any name.
+    this.#vars ??= Object.create(null) as Record<string, Variable>
+    return this.#vars
+  }
+
+  get log(): Logger {
+    const extra = this.#needExtra()
+    if (extra.log === undefined) {
+      this.kept = true
+      const { id, frontend, src, srcPort } = this
+      extra.log = this.context.logger.child({ id, frontend, src, srcPort })
+    }
+    return extra.log
+  }
+
+  get signal(): AbortSignal {
+    const extra = this.#needExtra()
+    if (extra.abort === undefined) {
+      this.kept = true
+      extra.abort = new AbortController()
+      if (this.ended) extra.abort.abort()
+    }
+    return extra.abort.signal
+  }
+
+  /** What is known of its TLS; undefined where it has none. */
+  get secure(): DownstreamTls | undefined {
+    return this.#secure
+  }
+
+  /** The same, made where there is none yet. */
+  makeSecure(): DownstreamTls {
+    this.#secure ??= new DownstreamTls()
+    return this.#secure
+  }
+
+  get serverTls(): TlsInfo | undefined {
+    return this.#secure?.serverInfo
+  }
+
+  set serverTls(info: TlsInfo | undefined) {
+    if (this.#secure !== undefined || info !== undefined) this.makeSecure().serverInfo = info
+  }
+
+  /** Tracks `key` unless the counter tracks something already, or the key does not fit. */
+  track(name: CounterName, table: StickTable, key: string | number | Uint8Array): void {
+    const counter = this.#counter(name)
+    if (counter.tracked) return
+    const entry = table.track(key)
+    if (entry !== undefined) counter.attach(table, entry, key)
+  }
+
+  /** Its session is accepted: counts it in the tracked counters. */
+  countSession(): void {
+    this.#sc0?.sessionMade()
+    this.#sc1?.sessionMade()
+    this.#sc2?.sessionMade()
+  }
+
+  /** A PROXY header is going to replace the addresses: keeps the socket's peer. */
+  keepPeer(): void {
+    this.#needExtra().peer ??= this.src
+    this.#src = undefined
+    this.#dst = undefined
+  }
+
+  setTlvs(bytes: Uint8Array): void {
+    const extra = this.#needExtra()
+    extra.tlvBytes = bytes.slice()
+    extra.tlvs = undefined
+  }
+
+  failed(level: 'warn' | 'error', fields: FailureFields, message: string): void {
+    const { failures, logger } = this.context
+    failures.report(logger, () => this.log, level, fields, message)
+  }
+
+  /** It ended. Precondition: the table record is still that of this connection. */
+  end(): void {
+    this.#bytesIn = this.bytesIn
+    this.#bytesOut = this.bytesOut
+    if (this.kept) this.#keep()
+    this.ended = true
+    this.#sc0?.detach(this.#bytesIn, this.#bytesOut)
+    this.#sc1?.detach(this.#bytesIn, this.#bytesOut)
+    this.#sc2?.detach(this.#bytesIn, this.#bytesOut)
+    this.#extra?.abort?.abort()
+  }
+
+  /** Somebody may look behind the end. */
+  #keep(): void {
+    const extra = this.#needExtra()
+    extra.srcPort = this.srcPort
+    extra.dstPort = this.dstPort
+    this.#src = this.src
+    this.#dst = this.dst
+  }
+
+  #counter(name: CounterName): Counter {
+    switch (name) {
+      case 'sc0':
+        this.#sc0 ??= new Counter()
+        return this.#sc0
+      case 'sc1':
+        this.#sc1 ??= new Counter()
+        return this.#sc1
+      case 'sc2':
+        this.#sc2 ??= new Counter()
+        return this.#sc2
+    }
+  }
+
+  #needExtra(): Extra {
+    this.#extra ??= new Extra()
+    return this.#extra
+  }
+}
