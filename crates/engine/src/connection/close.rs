@@ -19,7 +19,7 @@ use crate::stream::buffer::BufferPool;
 use crate::stream::forward::Mover;
 
 /// Close operations of a connection whose descriptor is closed: all wanted, all done.
-const CLOSED_OPS: i32 = 0xff;
+const CLOSED_OPS: u8 = 0xff;
 /// What they leave in the flags.
 const CLOSED_FLAGS: i32 = conn_flag::SHR
     | conn_flag::SHW
@@ -33,13 +33,13 @@ const DONE: i32 = 4;
 impl Connection {
     /// Wants both layers' write side shut, after everything written before.
     pub fn want_shutw(&mut self) {
-        self.close_ops |= close_op::DSHW | close_op::CSHW;
+        self.add(close_op::DSHW | close_op::CSHW);
     }
 
     /// Wants both layers' read side shut: the peer's FIN was read, or nobody
     /// will read any more.
     pub fn want_shutr(&mut self) {
-        self.close_ops |= close_op::DSHR | close_op::CSHR;
+        self.add(close_op::DSHR | close_op::CSHR);
     }
 
     /// Does every wanted step that can be done now. `drained` says that no
@@ -57,7 +57,7 @@ impl Connection {
         if self.wants(close_op::CSHR) && self.socket_ended() {
             self.done(close_op::CSHR, conn_flag::CTRL_SHUTR);
         }
-        if self.wants(close_op::CSHW) && self.close_ops & close_op::DSHW_DONE != 0 {
+        if self.wants(close_op::CSHW) && self.close_ops() & close_op::DSHW_DONE != 0 {
             if self.output.is_open() {
                 self.shut(Shutdown::Write);
             }
@@ -65,7 +65,7 @@ impl Connection {
             self.output.shut();
         }
         let both = close_op::CSHR_DONE | close_op::CSHW_DONE;
-        self.close_ops & both == both
+        self.close_ops() & both == both
     }
 
     /// Closes data, ctrl and fd at once, whatever waits, and gives back what was lent.
@@ -101,12 +101,23 @@ impl Connection {
         self.wants(close_op::DSHW)
     }
 
+    /// `close_op` bits.
+    #[must_use]
+    pub fn close_ops(&self) -> i32 {
+        i32::from(self.close_ops)
+    }
+
+    /// Sets some of them; there are eight.
+    fn add(&mut self, ops: i32) {
+        self.close_ops |= ops as u8;
+    }
+
     fn wants(&self, op: i32) -> bool {
-        self.close_ops & op != 0 && self.close_ops & (op << DONE) == 0
+        self.close_ops() & (op | op << DONE) == op
     }
 
     fn done(&mut self, op: i32, flags: i32) {
-        self.close_ops |= op << DONE;
+        self.add(op << DONE);
         self.flags |= flags;
     }
 }
@@ -136,7 +147,7 @@ mod tests {
         let mut buffers = BufferPool::default();
         connection.want_shutw();
         assert!(!connection.run_close_steps(false, &mut buffers));
-        assert_eq!(connection.close_ops, close_op::DSHW | close_op::CSHW);
+        assert_eq!(connection.close_ops(), close_op::DSHW | close_op::CSHW);
         let mut byte = [0; 1];
         assert_eq!(
             recv(&theirs, &mut byte, RecvFlags::empty()).map(|(_, count)| count),
@@ -176,6 +187,6 @@ mod tests {
         connection.close(&mut mover);
         connection.close(&mut mover);
         assert!(connection.fd.is_none());
-        assert_eq!(connection.close_ops, 0xff);
+        assert_eq!(connection.close_ops(), 0xff);
     }
 }

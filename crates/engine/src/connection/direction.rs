@@ -159,55 +159,51 @@ impl Default for Input {
 
 /// What the peer is sent: whether anything can still be, and with which end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Output {
-    open: bool,
-    broken: bool,
-    vouches: bool,
-}
+pub struct Output(u8);
+
+const OPEN: u8 = 1;
+const BROKEN: u8 = 1 << 1;
+const VOUCHES: u8 = 1 << 2;
 
 impl Output {
     /// Of a new connection.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            open: true,
-            broken: false,
-            vouches: true,
-        }
+        Self(OPEN | VOUCHES)
     }
 
     /// Something can be written.
     #[must_use]
     pub fn is_open(self) -> bool {
-        self.open
+        self.0 & OPEN != 0
     }
 
     /// Nothing more is written.
     pub fn shut(&mut self) {
-        self.open = false;
+        self.0 &= !OPEN;
     }
 
     /// Nothing more can be written, and what was may be lost.
     pub fn fail(&mut self) {
-        self.open = false;
-        self.broken = true;
+        self.0 &= !OPEN;
+        self.0 |= BROKEN;
     }
 
     /// It failed: what was written may be lost.
     #[must_use]
     pub fn is_broken(self) -> bool {
-        self.broken
+        self.0 & BROKEN != 0
     }
 
     /// What is passed on was cut: its end must not look complete.
     pub fn disown(&mut self) {
-        self.vouches = false;
+        self.0 &= !VOUCHES;
     }
 
     /// The end that is passed on says that this was all.
     #[must_use]
     pub fn vouches(self) -> bool {
-        self.vouches
+        self.0 & VOUCHES != 0
     }
 }
 

@@ -159,13 +159,13 @@ pub struct Connection {
     /// `conn_flag` bits.
     pub flags: i32,
     /// `close_op` bits.
-    pub close_ops: i32,
+    close_ops: u8,
     /// Pending handshake bits.
     pub handshakes: i32,
-    /// Handshake bits that TypeScript has answered.
-    pub answered: i32,
+    /// Handshake bits that TypeScript has answered, of those of a client.
+    answered: u8,
     /// `conn_state`; changed by [`Connection::set_state`] alone.
-    state: i32,
+    state: u8,
     /// Reason word; the first one stays.
     pub reason: i32,
     /// errno behind the reason.
@@ -199,7 +199,7 @@ pub struct Connection {
     /// Listener, for accepted connections.
     pub listener: u32,
     /// `connect_flag` bits of the command that made this connection.
-    pub connect_flags: i32,
+    pub connect_flags: u8,
     /// Bytes that went through the socket, either way; it wraps. Unlike the counts
     /// of payload it moves while records that were counted wait for their room.
     pub traffic: u32,
@@ -234,7 +234,7 @@ impl Connection {
             close_ops: 0,
             handshakes: 0,
             answered: 0,
-            state: conn_state::CLOSED,
+            state: conn_state::CLOSED as u8,
             reason: 0,
             errno: 0,
             side: Side::Client,
@@ -321,14 +321,25 @@ impl Connection {
     /// `conn_state`.
     #[must_use]
     pub fn state(&self) -> i32 {
-        self.state
+        i32::from(self.state)
+    }
+
+    /// Policy has decided about these handshakes of a client.
+    pub fn answer(&mut self, bits: i32) {
+        self.answered |= bits as u8;
+    }
+
+    /// True where policy has decided about a handshake of a client.
+    #[must_use]
+    pub fn is_answered(&self, bit: i32) -> bool {
+        i32::from(self.answered) & bit != 0
     }
 
     /// Takes a step of the table of states; another one changes nothing. So what has
     /// failed stays failed behind its close.
     pub fn set_state(&mut self, next: i32) {
         if NEXT[self.state as usize] & 1 << next != 0 {
-            self.state = next;
+            self.state = next as u8;
         }
     }
 
@@ -423,7 +434,7 @@ mod tests {
         let taken: Vec<(i32, i32)> = steps
             .filter(|&(from, to)| {
                 let mut connection = Connection::empty();
-                connection.state = from;
+                connection.state = from as u8;
                 connection.set_state(to);
                 from != to && connection.state() == to
             })
@@ -464,7 +475,7 @@ mod tests {
     #[test]
     fn an_idle_connection_stays_small() {
         assert!(
-            size_of::<Connection>() <= 256,
+            size_of::<Connection>() <= 168,
             "{}",
             size_of::<Connection>()
         );

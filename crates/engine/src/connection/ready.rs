@@ -9,104 +9,98 @@ use crate::poller::Readiness;
 
 /// Readiness of one socket.
 #[derive(Clone, Copy, Debug)]
-pub struct Ready {
-    readable: bool,
-    writable: bool,
-    /// The FIN was announced.
-    fin: bool,
-    /// An error or the end of both directions was announced.
-    hangup: bool,
-    /// Urgent data came, at whose mark reads and splices stop.
-    urgent: bool,
-}
+pub struct Ready(u8);
+
+const READABLE: u8 = 1;
+const WRITABLE: u8 = 1 << 1;
+/// The FIN was announced.
+const FIN: u8 = 1 << 2;
+/// An error or the end of both directions was announced.
+const HANGUP: u8 = 1 << 3;
+/// Urgent data came, at whose mark reads and splices stop.
+const URGENT: u8 = 1 << 4;
 
 impl Ready {
     /// Of a socket that is open: both is tried before the poller is asked.
     #[must_use]
     pub const fn open() -> Self {
-        Self {
-            readable: true,
-            writable: true,
-            fin: false,
-            hangup: false,
-            urgent: false,
-        }
+        Self(READABLE | WRITABLE)
     }
 
     /// Of a socket that connects: the poller tells when it has.
     #[must_use]
     pub const fn connecting() -> Self {
-        Self {
-            readable: false,
-            writable: false,
-            ..Self::open()
-        }
+        Self(0)
     }
 
     /// The poller's news.
     pub fn hear(&mut self, news: Readiness) {
-        self.readable |= news.readable;
-        self.writable |= news.writable;
-        self.fin |= news.read_closed;
-        self.hangup |= news.hangup;
-        self.urgent |= news.urgent;
+        for (heard, bit) in [
+            (news.readable, READABLE),
+            (news.writable, WRITABLE),
+            (news.read_closed, FIN),
+            (news.hangup, HANGUP),
+            (news.urgent, URGENT),
+        ] {
+            self.0 |= u8::from(heard) * bit;
+        }
     }
 
     /// A read may find something: bytes, the end, or an error.
     #[must_use]
     pub fn reads(self) -> bool {
-        self.readable
+        self.0 & READABLE != 0
     }
 
     /// A write may find room, or an error.
     #[must_use]
     pub fn writes(self) -> bool {
-        self.writable
+        self.0 & WRITABLE != 0
     }
 
     /// The peer's FIN was announced; bytes may be in front of it.
     #[must_use]
     pub fn has_fin(self) -> bool {
-        self.fin
+        self.0 & FIN != 0
     }
 
     /// An error was announced, or that both directions are shut. Bytes may still
     /// be there: on a unix socket it is all that a peer's close() says.
     #[must_use]
     pub fn has_hangup(self) -> bool {
-        self.hangup
+        self.0 & HANGUP != 0
     }
 
     /// Splice stops at the mark of urgent data, where a read goes on.
     #[must_use]
     pub fn is_urgent(self) -> bool {
-        self.urgent
+        self.0 & URGENT != 0
     }
 
     /// A read would block, failed, or found the end.
     pub fn read_blocks(&mut self) {
-        self.readable = false;
+        self.0 &= !READABLE;
     }
 
     /// A write would block, or took less than it was given: the next would block.
     pub fn write_blocks(&mut self) {
-        self.writable = false;
+        self.0 &= !WRITABLE;
     }
 
     /// A write went through.
     pub fn write_went(&mut self) {
-        self.writable = true;
+        self.0 |= WRITABLE;
     }
 
     /// Bytes that are no longer in the socket can be read.
     pub fn more_to_read(&mut self) {
-        self.readable = true;
+        self.0 |= READABLE;
     }
 
     /// Commands come before the poller's news in a turn: a last read before a close
     /// looks for itself.
     pub fn look_again(&mut self) {
-        self.readable = true;
+        self.0 |= READABLE;
     }
 
     /// A read filled less than its room. It has then seen everything that had
@@ -114,12 +108,12 @@ impl Ready {
     /// something of the socket's own, such as passed descriptors. Returns true
     /// where the FIN is known to be behind it.
     pub fn read_short(&mut self, early: bool) -> bool {
-        if early || self.urgent || self.hangup {
+        if early || self.0 & (URGENT | HANGUP) != 0 {
             // Only a read that would block tells that nothing is there.
             return false;
         }
-        self.readable = false;
-        self.fin
+        self.0 &= !READABLE;
+        self.0 & FIN != 0
     }
 }
 

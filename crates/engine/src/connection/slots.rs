@@ -158,7 +158,7 @@ impl Slots {
         let put = |field: i32, value: i32| self.table.put(base + field as usize, value);
         put(field::STATE, connection.state());
         put(field::FLAGS, connection.flags);
-        put(field::CLOSE_OPS, connection.close_ops);
+        put(field::CLOSE_OPS, connection.close_ops());
         put(field::HANDSHAKES, connection.handshakes);
         put(field::REASON, connection.reason);
         put(

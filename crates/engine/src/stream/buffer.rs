@@ -7,9 +7,13 @@ pub const RECORDS_SIZE: usize = 72 * 1024;
 /// Buffers that a pool keeps for later.
 const KEEP: usize = 256;
 
-/// Bytes that wait: appended at the back, consumed at the front.
+/// Bytes that wait: appended at the back, consumed at the front. One word where it is
+/// kept, since every connection has room for one and few have one.
 #[derive(Debug)]
-pub struct Buffer {
+pub struct Buffer(Box<Bytes>);
+
+#[derive(Debug)]
+struct Bytes {
     data: Vec<u8>,
     start: usize,
 }
@@ -18,13 +22,13 @@ impl Buffer {
     /// The bytes that wait.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        self.data.get(self.start..).unwrap_or(&[])
+        self.0.data.get(self.0.start..).unwrap_or(&[])
     }
 
     /// Number of bytes that wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.data.len() - self.start
+        self.0.data.len() - self.0.start
     }
 
     /// True where nothing waits.
@@ -35,23 +39,24 @@ impl Buffer {
 
     /// Appends bytes. The caller bounds the length.
     pub fn append(&mut self, bytes: &[u8]) {
-        if self.start > 0 && self.data.len() + bytes.len() > self.data.capacity() {
-            self.data.drain(..self.start);
-            self.start = 0;
+        let Bytes { data, start } = &mut *self.0;
+        if *start > 0 && data.len() + bytes.len() > data.capacity() {
+            data.drain(..*start);
+            *start = 0;
         }
-        self.data.extend_from_slice(bytes);
+        data.extend_from_slice(bytes);
     }
 
     /// Drops up to `count` bytes at the front.
     pub fn consume(&mut self, count: usize) {
-        self.start = (self.start + count).min(self.data.len());
+        self.0.start = (self.0.start + count).min(self.0.data.len());
     }
 }
 
 /// Lends buffers and counts those that are out.
 #[derive(Debug, Default)]
 pub struct BufferPool {
-    free: Vec<Vec<u8>>,
+    free: Vec<Buffer>,
     borrowed: usize,
     /// Scratch memory for TLS records, made on first use.
     records: Vec<u8>,
@@ -61,23 +66,24 @@ impl BufferPool {
     /// A buffer that holds a copy of `bytes`.
     pub fn lend(&mut self, bytes: &[u8]) -> Buffer {
         self.borrowed += 1;
-        let mut data = self
-            .free
-            .pop()
-            .unwrap_or_else(|| Vec::with_capacity(BUFFER_SIZE));
-        data.extend_from_slice(bytes);
-        Buffer { data, start: 0 }
+        let mut buffer = self.free.pop().unwrap_or_else(|| {
+            let data = Vec::with_capacity(BUFFER_SIZE);
+            Buffer(Box::new(Bytes { data, start: 0 }))
+        });
+        buffer.append(bytes);
+        buffer
     }
 
     /// Takes a buffer back, if there is one.
     pub fn give_back(&mut self, buffer: &mut Option<Buffer>) {
-        let Some(Buffer { mut data, .. }) = buffer.take() else {
+        let Some(mut buffer) = buffer.take() else {
             return;
         };
         self.borrowed -= 1;
-        if self.free.len() < KEEP && data.capacity() <= BUFFER_SIZE {
-            data.clear();
-            self.free.push(data);
+        if self.free.len() < KEEP && buffer.0.data.capacity() <= BUFFER_SIZE {
+            buffer.0.data.clear();
+            buffer.0.start = 0;
+            self.free.push(buffer);
         }
     }
 
@@ -143,6 +149,6 @@ mod tests {
         buffer.consume(BUFFER_SIZE - 10);
         buffer.append(&[2; BUFFER_SIZE - 10]);
         assert_eq!(buffer.len(), BUFFER_SIZE);
-        assert_eq!(buffer.data.capacity(), BUFFER_SIZE);
+        assert_eq!(buffer.0.data.capacity(), BUFFER_SIZE);
     }
 }

@@ -15,15 +15,33 @@ const KEEP: usize = 16;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const PIPE_SIZE: usize = 1024 * 1024;
 
+/// A pipe that is lent. One word where it is kept, as a buffer.
+#[derive(Debug)]
+pub struct Pipe(Box<Ends>);
+
 /// A pipe with its pending bytes.
 #[derive(Debug)]
-pub struct Pipe {
+pub struct Ends {
     /// End that is read.
     pub reader: OwnedFd,
     /// End that is written.
     pub writer: OwnedFd,
     /// Bytes inside.
     pub pending: usize,
+}
+
+impl std::ops::Deref for Pipe {
+    type Target = Ends;
+
+    fn deref(&self) -> &Ends {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Pipe {
+    fn deref_mut(&mut self) -> &mut Ends {
+        &mut self.0
+    }
 }
 
 /// Pipes that may still be made, in all workers.
@@ -113,11 +131,11 @@ fn create() -> Result<Pipe> {
     use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let _ = fcntl_setpipe_size(&writer, PIPE_SIZE);
-    Ok(Pipe {
+    Ok(Pipe(Box::new(Ends {
         reader,
         writer,
         pending: 0,
-    })
+    })))
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]

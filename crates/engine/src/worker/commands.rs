@@ -90,7 +90,7 @@ impl Worker {
         let connection = self.slots.get_mut(slot);
         if let Mode::Ask(bit) = connection.mode {
             // The engine does its own handshakes now; a policy's stay policy's.
-            connection.answered |= bit & ENGINE_BITS;
+            connection.answer(bit & ENGINE_BITS);
         }
         if connection.mode == Mode::Ask(handshake::TLS) && clear & handshake::TLS == 0 {
             connection.mode = Mode::Handshake;
@@ -100,7 +100,7 @@ impl Worker {
         }
         let connection = self.slots.get_mut(slot);
         // What policy sets, policy has decided.
-        connection.answered |= set & ENGINE_BITS;
+        connection.answer(set & ENGINE_BITS);
         let session_made = clear & handshake::ACCEPT_SESSION != 0;
         connection.handshakes = connection.handshakes & !clear | set;
         if clear & handshake::TLS != 0 {

@@ -49,7 +49,7 @@ impl Worker {
                 continue;
             }
             let asks = ask & bit != 0 || bit == handshake::ACCEPT_SESSION;
-            if asks && !connection.opened && connection.answered & bit == 0 {
+            if asks && !connection.opened && !connection.is_answered(bit) {
                 self.ask(slot, bit);
                 return;
             }

@@ -49,7 +49,7 @@ impl Worker {
         connection.opened_at = self.now;
         connection.last_io = self.now;
         connection.peer = client;
-        connection.connect_flags = flags;
+        connection.connect_flags = flags as u8;
         begin_connecting(connection, socket, route, tlvs);
         let simple = connection.handshakes == handshake::L4_CONNECT;
 

@@ -84,11 +84,10 @@ impl Worker {
         }
         target.flags |= conn_flag::CTRL_CONNECTED | conn_flag::DATA_CONNECTED;
         let elapsed = (now - target.opened_at) as i32;
-        let wanted = target.connect_flags & connect_flag::WANT_CONNECTED != 0;
+        let flags = i32::from(target.connect_flags);
+        let wanted = flags & connect_flag::WANT_CONNECTED != 0;
         let local = match &target.fd {
-            Some(fd) if target.connect_flags & connect_flag::WANT_SOURCE != 0 => {
-                sys::local_address(fd)
-            }
+            Some(fd) if flags & connect_flag::WANT_SOURCE != 0 => sys::local_address(fd),
             _ => None,
         };
         // The connect may have left bytes of a handshake's answer behind.
