@@ -6,6 +6,7 @@
 pub mod close;
 pub mod data;
 pub mod direction;
+pub mod extra;
 pub mod ready;
 pub mod slots;
 
@@ -18,13 +19,12 @@ use sluice_wire::flags::{conn_flag, step};
 use sluice_wire::handshakes::handshake;
 use sluice_wire::states::{conn_next, conn_state};
 
-use crate::handshake::{client_hello, socks};
 use crate::route::Route;
-use crate::stream::buffer::Buffer;
 use crate::sys;
 use crate::tls::layer::Tls;
 
 use direction::{Input, Output};
+use extra::Extra;
 use ready::Ready;
 
 /// What may follow each state.
@@ -107,46 +107,6 @@ pub enum Watch {
     ReadWrite,
     /// For writing: what was read already waits for room on the other side.
     Write,
-}
-
-/// What few connections have.
-#[derive(Debug, Default)]
-pub struct Extra {
-    /// Most bytes an inspection may buffer.
-    pub inspect_limit: usize,
-    /// Length last reported to an inspection, so that nothing is reported twice.
-    pub inspect_reported: Option<(usize, i32)>,
-    /// Position and clock of the last BYTES event of an inspection.
-    pub inspect_shown: Option<(i32, u64)>,
-    /// True while more is to be shown once that one was read.
-    pub inspect_waits: bool,
-    /// Number of the INSPECT command, echoed in its BYTES events.
-    pub inspect_epoch: i32,
-    /// True once the inspect delay has passed.
-    pub inspect_expired: bool,
-    /// How far a ClientHello was read that comes in pieces.
-    pub hello: client_hello::Reader,
-    /// TLVs of the PROXY header, until TypeScript has seen them.
-    pub tlvs: Vec<u8>,
-    /// Bytes on their way out that are no forwarded payload: handshakes, last
-    /// chunks, an applet's output.
-    pub out: Option<Buffer>,
-    /// Shut the write side once `out` is empty.
-    pub fin: bool,
-    /// Payload bytes an applet is ready to take.
-    pub credit: usize,
-    /// Bytes that have left since an applet was last told of it at once.
-    pub acknowledged: usize,
-    /// What a side whose peer was cut has not acknowledged yet.
-    pub unacknowledged: usize,
-    /// What was read and forgotten behind a last chunk.
-    pub forgotten: usize,
-    /// True once an applet was told of the client's FIN.
-    pub eof_told: bool,
-    /// State of the SOCKS handshake.
-    pub socks: Option<socks::State>,
-    /// TLVs to add to an outgoing PROXY v2 header.
-    pub proxy_tlvs: Vec<u8>,
 }
 
 /// One connection. See the crate's LIFECYCLE.md for its states.
@@ -263,11 +223,6 @@ impl Connection {
             tls: None,
             extra: None,
         }
-    }
-
-    /// The rarely used part, made on first use.
-    pub fn extra(&mut self) -> &mut Extra {
-        self.extra.get_or_insert_default()
     }
 
     /// True where everything that the peer sent was passed on.

@@ -26,7 +26,7 @@ impl Worker {
         connection.flags |= conn_flag::CTRL_HANDLERS_DONE | conn_flag::DATA_HANDLERS_DONE;
         connection.established_at = now;
         connection.last_io = now;
-        connection.extra().credit = credit;
+        connection.applet().credit = credit;
         self.slots.mirror(slot);
         self.set_idle_deadline(slot);
         self.watch(slot, Watch::Read);
@@ -37,11 +37,12 @@ impl Worker {
     pub(super) fn applet_send(&mut self, slot: u32, fin: bool) {
         let bytes = std::mem::take(&mut self.command_bytes);
         let connection = self.slots.get_mut(slot);
-        let extra = connection.extra.get_or_insert_default();
-        if !bytes.is_empty() && !extra.fin {
-            self.mover.buffers.append(&mut extra.out, &bytes);
+        let ended = std::mem::replace(&mut connection.applet().fin, fin);
+        connection.applet().fin |= ended;
+        if !bytes.is_empty() && !ended {
+            let out = &mut connection.extra().out;
+            self.mover.buffers.append(out, &bytes);
         }
-        extra.fin |= fin;
         self.command_bytes = bytes;
         self.pump_applet(slot);
     }
@@ -70,7 +71,7 @@ impl Worker {
         if connection.traffic != before {
             connection.last_io = self.now;
         }
-        if connection.extra().fin {
+        if connection.applet().fin {
             connection.want_shutw();
         }
         connection.run_close_steps(empty, &mut self.mover.buffers);
@@ -90,7 +91,7 @@ impl Worker {
         loop {
             let connection = self.slots.get_mut(slot);
             let generation = connection.generation;
-            let credit = connection.extra().credit;
+            let credit = connection.applet().credit;
             if let Some(buffer) = &connection.input.buffer {
                 let count = buffer.len().min(credit).min(self.mover.scratch.len());
                 if count == 0 {
@@ -104,7 +105,7 @@ impl Worker {
                 }
                 let buffer = &mut connection.input.buffer;
                 self.mover.buffers.consume(buffer, count);
-                connection.extra().credit -= count;
+                connection.applet().credit -= count;
                 continue;
             }
             let filled = self.fill(slot, credit.min(self.mover.scratch.len()));
@@ -135,8 +136,8 @@ impl Worker {
     /// ended: false then.
     fn tell_end(&mut self, slot: u32) -> bool {
         let connection = self.slots.get_mut(slot);
-        if connection.is_read_out() && !connection.extra().eof_told {
-            connection.extra().eof_told = true;
+        if connection.is_read_out() && !connection.applet().eof_told {
+            connection.applet().eof_told = true;
             connection.want_shutr();
             // Its own end goes behind what waits for it.
             connection.run_close_steps(false, &mut self.mover.buffers);
@@ -166,11 +167,11 @@ impl Worker {
     pub(super) fn applet_credit(&mut self, slot: u32, bytes: usize) {
         let now = self.now;
         let connection = self.slots.get_mut(slot);
-        if connection.extra().credit == 0 {
+        if connection.applet().credit == 0 {
             // While nothing was read from it, it could not be active.
             connection.last_io = now;
         }
-        connection.extra().credit += bytes;
+        connection.applet().credit += bytes;
         self.pump_applet(slot);
     }
 
@@ -185,13 +186,13 @@ impl Worker {
             generation,
             [sent as i32, 0, 0, 0, 0],
         );
-        let extra = connection.extra();
-        extra.acknowledged += sent;
-        if extra.acknowledged < QUIET_BYTES {
+        let applet = connection.applet();
+        applet.acknowledged += sent;
+        if applet.acknowledged < QUIET_BYTES {
             self.events.emit_quietly(told);
             return;
         }
-        extra.acknowledged = 0;
+        applet.acknowledged = 0;
         self.events.emit(told);
     }
 

@@ -69,7 +69,7 @@ impl Worker {
             Deadline::Verdict => self.verdict_is_late(slot),
             Deadline::Inspect => {
                 self.slots.get_mut(slot).deadline_kind = Deadline::None;
-                self.slots.get_mut(slot).extra().inspect_expired = true;
+                self.slots.get_mut(slot).inspection().expired = true;
                 self.report_inspection(slot);
             }
             Deadline::Connect => self.fail_connect(slot, by::TIMEOUT, code::CONNECT_TIMEOUT, 0),

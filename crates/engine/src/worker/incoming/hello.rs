@@ -9,6 +9,7 @@ use sluice_wire::events::{event, hello_status};
 use sluice_wire::handshakes::handshake;
 
 use super::phase_of;
+use crate::connection::extra::Step;
 use crate::connection::{Mode, Watch};
 use crate::handshake::client_hello::{self, Reader, Status};
 use crate::sys;
@@ -39,8 +40,7 @@ impl Worker {
                 // A client rarely has sent it by now, and if so the poller says it.
                 return self.await_hello(slot);
             }
-            let reader = connection.extra.as_ref().map(|extra| extra.hello);
-            let reader = reader.unwrap_or_default();
+            let reader = connection.hello();
             let goes_on = if connection.input.buffer.is_some() || reader.arrivals() >= PEEKS {
                 self.look_into_buffer(slot, reader)
             } else {
@@ -65,7 +65,7 @@ impl Worker {
         let seen = seen.map_or(&[][..], |buffer| buffer.bytes());
         match reader.go_on(seen, &mut self.hello) {
             Status::Partial => {
-                connection.extra().hello = reader;
+                connection.extra().step = Step::Hello(reader);
                 self.read_more(slot, client_hello::MAX_BYTES, phase::TLS)
             }
             status => {
@@ -105,7 +105,7 @@ impl Worker {
             self.end_in_tls(slot, code, error.map_or(0, Errno::raw_os_error));
             return false;
         }
-        connection.extra().hello = reader;
+        connection.extra().step = Step::Hello(reader);
         if bytes == self.mover.scratch.len() {
             // There may be more than can be looked at there.
             return self.read_more(slot, client_hello::MAX_BYTES, phase::TLS);

@@ -5,6 +5,7 @@ use sluice_wire::events::{bytes_flag, event};
 use sluice_wire::ring_layout::layout;
 
 use super::phase_of;
+use crate::connection::extra::Inspection;
 use crate::connection::{Deadline, Mode, Watch};
 use crate::worker::{Worker, record};
 
@@ -24,12 +25,13 @@ impl Worker {
     ) {
         let connection = self.slots.get_mut(slot);
         connection.mode = Mode::Inspect;
-        let extra = connection.extra();
-        extra.inspect_limit = limit.clamp(1, layout::MAX_CHUNK) as usize;
-        extra.inspect_epoch = epoch;
-        extra.inspect_expired = false;
-        extra.inspect_reported = None;
-        extra.inspect_shown = None;
+        let inspection = connection.inspection();
+        *inspection = Inspection {
+            limit: limit.clamp(1, layout::MAX_CHUNK) as usize,
+            epoch,
+            waits: inspection.waits,
+            ..Inspection::default()
+        };
         if delay > 0 {
             self.set_deadline(slot, Deadline::Inspect, self.now + delay as u64);
         } else {
@@ -42,7 +44,7 @@ impl Worker {
     pub(in crate::worker) fn inspect(&mut self, slot: u32) {
         let now = self.now;
         let connection = self.slots.get_mut(slot);
-        let (limit, before) = (connection.extra().inspect_limit, connection.traffic);
+        let (limit, before) = (connection.inspection().limit, connection.traffic);
         self.fill(slot, limit);
         let connection = self.slots.get_mut(slot);
         if connection.traffic != before {
@@ -63,36 +65,33 @@ impl Worker {
         let connection = self.slots.get_mut(slot);
         let length = connection.input.buffered();
         let (eof, generation) = (connection.input.ended(), connection.generation);
-        let extra = connection.extra();
+        let inspection = connection.inspection();
         let mut flags = 0;
         if eof {
             flags |= bytes_flag::EOF;
         }
-        if length >= extra.inspect_limit {
+        if length >= inspection.limit {
             flags |= bytes_flag::FULL;
         }
-        if extra.inspect_expired {
+        if inspection.expired {
             flags |= bytes_flag::EXPIRED;
         }
         let nothing = length == 0 && flags == 0;
-        if nothing || extra.inspect_reported == Some((length, flags)) {
+        if nothing || inspection.reported == Some((length, flags)) {
             return;
         }
         if flags == 0
-            && let Some((position, at)) = extra.inspect_shown
+            && let Some((position, at)) = inspection.shown
             && (at + SHOW_REST > now || !self.events.consumed(position))
         {
             // Every rule looks at all of it again: what comes meanwhile is shown together.
-            if !std::mem::replace(&mut extra.inspect_waits, true) {
+            if !std::mem::replace(&mut inspection.waits, true) {
                 self.shown.push_back((slot, generation));
             }
             return;
         }
+        let epoch = inspection.epoch;
         let bytes = connection.input.bytes();
-        let epoch = connection
-            .extra
-            .as_ref()
-            .map_or(0, |extra| extra.inspect_epoch);
         let operands = record(
             event::BYTES,
             slot as i32,
@@ -104,10 +103,10 @@ impl Worker {
             self.run_when_room(slot);
             return;
         }
-        let extra = connection.extra();
-        extra.inspect_shown = Some((position, now));
-        extra.inspect_expired = false;
-        extra.inspect_reported = Some((length, flags & !bytes_flag::EXPIRED));
+        let inspection = connection.inspection();
+        inspection.shown = Some((position, now));
+        inspection.expired = false;
+        inspection.reported = Some((length, flags & !bytes_flag::EXPIRED));
         if flags != 0 {
             let timeout = self
                 .listener_of(slot)
@@ -122,18 +121,17 @@ impl Worker {
     /// inspection that it has not read.
     pub(in crate::worker) fn show_more(&mut self) {
         while let Some(&(slot, generation)) = self.shown.front() {
-            if self.slots.find(slot as i32, generation).is_some() {
-                let connection = self.slots.get_mut(slot);
-                let shown = connection.extra().inspect_shown;
-                let waits = shown.is_some_and(|(position, at)| {
+            if self.slots.find(slot as i32, generation).is_some()
+                && self.slots.get(slot).mode == Mode::Inspect
+            {
+                let inspection = self.slots.get_mut(slot).inspection();
+                let unread = inspection.shown.is_some_and(|(position, at)| {
                     at + SHOW_REST > self.now || !self.events.consumed(position)
                 });
-                if waits && connection.mode == Mode::Inspect {
+                if unread {
                     return;
                 }
-                if std::mem::take(&mut connection.extra().inspect_waits)
-                    && connection.mode == Mode::Inspect
-                {
+                if std::mem::take(&mut inspection.waits) {
                     self.report_inspection(slot);
                 }
             }

@@ -63,13 +63,12 @@ impl Worker {
         // close_notify may have found no room.
         connection.run_close_steps(true, buffers);
         let over = loop {
-            if connection.extra().forgotten >= LINGER_LIMIT {
-                break true;
-            }
             let before = connection.traffic;
             match read(connection, scratch, buffers) {
                 Got::Bytes(_) | Got::Records => {
-                    connection.extra().forgotten += data::cost(connection, before);
+                    if connection.forget(data::cost(connection, before)) >= LINGER_LIMIT {
+                        break true;
+                    }
                 }
                 Got::Nothing => break false,
                 Got::End => break !connection.owes_end() || connection.input.ended_broken(),

@@ -11,6 +11,7 @@ use sluice_wire::handshakes::handshake;
 use sluice_wire::states::conn_state;
 
 use crate::connection::data::write;
+use crate::connection::extra::Step;
 use crate::connection::ready::Ready;
 use crate::connection::{Connection, Deadline, Mode, Side, Watch};
 use crate::handshake::socks;
@@ -155,12 +156,12 @@ fn begin_connecting(
     if route.socks.is_some() {
         connection.handshakes |= handshake::SOCKS;
         connection.set_step(conn_flag::SOCKS_STARTED, step::WANTED);
-        connection.extra().socks = Some(socks::State::new());
+        connection.extra().step = Step::Socks(socks::State::new());
     }
     if route.send_proxy != SendProxy::No {
         connection.handshakes |= handshake::SEND_PROXY;
         connection.set_step(conn_flag::PROXY_OUT_STARTED, step::WANTED);
-        connection.extra().proxy_tlvs = proxy_tlvs;
+        connection.extra().tlvs = proxy_tlvs;
     }
     if route.tls.is_some() {
         connection.handshakes |= handshake::TLS_OUT;

@@ -28,7 +28,7 @@ impl Worker {
                 SendProxy::No => {}
                 SendProxy::V1 => proxy_out::build_v1(&mut header, &src, &dst),
                 SendProxy::V2 { crc32c } => {
-                    proxy_out::build_v2(&mut header, &src, &dst, &extra.proxy_tlvs, crc32c);
+                    proxy_out::build_v2(&mut header, &src, &dst, &extra.tlvs, crc32c);
                 }
             }
             let mut out = extra.out.take();

@@ -5,6 +5,7 @@ use sluice_wire::errors::{by, code};
 use sluice_wire::flags::{conn_flag, step};
 use sluice_wire::handshakes::handshake;
 
+use crate::connection::extra;
 use crate::handshake::socks;
 use crate::worker::Worker;
 use crate::worker::fill::Filled;
@@ -61,7 +62,7 @@ impl Worker {
         let route = connection.route.clone();
         let config = route.as_ref().and_then(|route| route.socks.as_ref());
         let extra = connection.extra.get_or_insert_default();
-        let (Some(config), Some(state)) = (config, &mut extra.socks) else {
+        let (Some(config), extra::Step::Socks(state)) = (config, &mut extra.step) else {
             // Nobody has asked for it.
             return Ok(Step::Done);
         };

@@ -18,8 +18,7 @@ impl Worker {
         let patience = self.patience_with(client, side);
         let connection = self.slots.get_mut(side);
         let left = connection.fd.as_ref().map_or(0, sys::unacknowledged);
-        let extra = connection.extra();
-        if left != std::mem::replace(&mut extra.unacknowledged, left) {
+        if left != connection.note_unacknowledged(left) {
             connection.last_io = now;
         }
         let read = left == 0 && connection.last_io + CUT_REST <= now;

@@ -2,6 +2,7 @@
 
 use sluice_wire::errors::{by, code, phase, reason};
 
+use crate::connection::extra::{Extra, Step};
 use crate::connection::{Connection, Deadline, Mode, NONE};
 use crate::timer::Kind;
 use crate::worker::Worker;
@@ -80,7 +81,13 @@ impl Worker {
     /// True where a client is not read from: it cannot help being silent.
     fn is_held_back(&self, client: u32) -> bool {
         let connection = self.slots.get(client);
-        let credit = connection.extra.as_ref().map_or(0, |extra| extra.credit);
+        let credit = match connection.extra.as_deref() {
+            Some(Extra {
+                step: Step::Applet(applet),
+                ..
+            }) => applet.credit,
+            _ => 0,
+        };
         match connection.mode {
             // More is wanted, whatever is there.
             Mode::Inspect => false,
