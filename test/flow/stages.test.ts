@@ -1,0 +1,83 @@
+/** The stages of a listener, and what the engine is asked for their sake. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { resolveConfig } from '#sluice/config/resolve.js'
+import type { Config } from '#sluice/config/types.js'
+import type { FlowContext } from '#sluice/flow/context.js'
+import { Frontend, Listener } from '#sluice/flow/frontend.js'
+import { Observer } from '#sluice/flow/observer.js'
+import type { Reporter } from '#sluice/flow/record/reporter.js'
+import { stagesOf } from '#sluice/flow/stages.js'
+import { accept, type HandshakeHandler } from '#sluice/policy.js'
+import { Handshake } from '#sluice/wire/wire.js'
+
+const site = { cert: '/cert.pem', key: '/key.pem' }
+const handler: HandshakeHandler = { name: 'hand', onBytes: () => 'more' }
+
+function bitNames(bits: number): string {
+  const names = Object.entries(Handshake).filter(([, bit]) => (bits & bit) !== 0)
+  return names.map(([name]) => name).join(' ')
+}
+
+/** Names of the stages, and what is asked, of a frontend's only listener. */
+function stages(options: Partial<Config['frontends'][string]>): [string, string] {
+  const { frontends } = resolveConfig({
+    frontends: { web: { bind: '127.0.0.1:0', backend: 'app', ...options } },
+    backends: { app: { servers: { a: '127.0.0.1:1' } } },
+  })
+  const frontend = new Frontend(frontends[0] as (typeof frontends)[number], undefined, 5000)
+  const [bind] = frontend.config.binds
+  const listener = new Listener(frontend, bind as NonNullable<typeof bind>)
+  const engine = { table: { slots: 4 }, workers: 1 }
+  const context = { engine, observer: new Observer() } as unknown as FlowContext
+  listener.stages = stagesOf(frontend, listener, context, {} as Reporter)
+  for (const [at, stage] of listener.stages.entries()) {
+    const entry = listener.entryOf(stage.bit)
+    // A question goes to the first stage that answers it, and from there on in one go.
+    assert.ok(entry <= at)
+    assert.ok(listener.stages.slice(entry, at).every(({ bit }) => bit === stage.bit))
+  }
+  const { ask } = frontend.listenSpec(listener, -1, 0)
+  const names = listener.stages.map((stage) => stage.constructor.name)
+  return [names.join(' '), bitNames(ask)]
+}
+
+test('absent policy never crosses', () => {
+  assert.deepEqual(stages({}), ['SessionRules Target', 'ACCEPT_SESSION'])
+})
+
+test('everything, in its order', () => {
+  assert.deepEqual(
+    stages({
+      bind: { address: '127.0.0.1:0', acceptProxy: { from: ['10.0.0.0/8'] }, tls: site },
+      monitor: { from: ['127.0.0.1'] },
+      tcpRequest: { connection: [accept()], session: [accept()], content: [accept()] },
+      tlsRequest: { clientHello: [accept()], established: [accept()] },
+      handshakes: [handler],
+    }),
+    [
+      'Monitor ProxyHeader ConnectionRules Hello Tls Secured Handshakes SessionRules ContentRules Target',
+      'MONITOR_IN ACCEPT_PROXY TCP_RULES TLS CUSTOM ACCEPT_SESSION',
+    ],
+  )
+})
+
+test('established rules run with the first question behind TLS', () => {
+  assert.deepEqual(
+    stages({
+      bind: { address: '127.0.0.1:0', tls: site },
+      tlsRequest: { established: [accept()] },
+    }),
+    ['Hello Tls Secured SessionRules Target', 'TLS ACCEPT_SESSION'],
+  )
+})
+
+test('TLVs come with a question of their own where ClientHello rules may want them', () => {
+  const bind = { address: '127.0.0.1:0', acceptProxy: true, tls: site }
+  assert.equal(stages({ bind })[1], 'ACCEPT_PROXY TLS ACCEPT_SESSION')
+  assert.deepEqual(stages({ bind, tlsRequest: { clientHello: [accept()] } }), [
+    'ProxyHeader ConnectionRules Hello Tls SessionRules Target',
+    'ACCEPT_PROXY TCP_RULES TLS ACCEPT_SESSION',
+  ])
+})
