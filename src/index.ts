@@ -28,6 +28,6 @@ export type {
 } from './proxy/proxy.js'
 export { createProxy } from './proxy/proxy.js'
 export type { CertificateStatus, ReloadReport } from './tls/contexts.js'
-export { decodeConnection, decodeFlags, decodeReason } from './wire/decode.js'
+export { decodeConnection, decodeFlags, decodeReason, decodeSession } from './wire/decode.js'
 export type { Reason } from './wire/reason.js'
 export type { ByLabel, CodeLabel, PhaseLabel } from './wire/wire.js'

@@ -68,6 +68,28 @@ export function decodeReason(reason: number): string {
   return reason === 0 ? '-' : formatReason(reason)
 }
 
+/**
+ * Both connections of a session, named by its client's, and what waits in each direction:
+ * 'rq=blocked rp=- client=[...] server=[...]'. `rq` is what goes to the server, `rp` what comes
+ * from it.
+ */
+export function decodeSession(table: ConnectionTable, conn: number): string {
+  const peer = table.get(conn, Field.PEER)
+  const server = peer < 0 ? '-' : decodeConnection(table, peer)
+  return [
+    `rq=${decodeDirection(table.get(conn, Field.FLAGS))}`,
+    `rp=${peer < 0 ? '-' : decodeDirection(table.get(peer, Field.FLAGS))}`,
+    `client=[${decodeConnection(table, conn)}]`,
+    `server=[${server}]`,
+  ].join(' ')
+}
+
+/** How what a connection sends stands, given its flags: 'blocked', 'shut', or '-' where it flows. */
+function decodeDirection(flags: number): string {
+  if (flags & ConnFlag.HELD_BACK) return 'blocked'
+  return flags & ConnFlag.SHR ? 'shut' : '-'
+}
+
 /** One line with everything the table holds of a connection. */
 export function decodeConnection(table: ConnectionTable, conn: number): string {
   const family = nameOf(table.get(conn, Field.FAMILY), Family)

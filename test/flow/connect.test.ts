@@ -79,13 +79,16 @@ test('transitions of a session, in order', async () => {
 
 test('trace logs every transition with the decoded connection', async () => {
   const { engine, lines } = await harness({}, { level: 'trace' })
-  engine.accept()
+  const client = engine.accept()
   const line = lines.find(({ from, to }) => from === 'ASS' && to === 'CON')
   assert.equal(line?.server, 'a')
   assert.match(
     String(line?.msg),
-    /^cs=EST ss=CON\(.*\) conn=\d+\.1 cs=ACCEPTED .*src=192\.0\.2\.1:50000/,
+    /^cs=EST ss=CON\(-\) rq=- rp=- client=\[conn=\d+\.1 cs=ACCEPTED .*src=192\.0\.2\.1:50000.*\] server=\[-\]/,
   )
+  client.reset()
+  const last = lines.filter(({ from }) => from !== undefined).at(-1)
+  assert.match(String(last?.msg), /^cs=CLO ss=CLO\(.*\) rq=.* client=\[.*reason=client/)
 })
 
 test('no backend and no usable server are told apart', async () => {

@@ -55,7 +55,7 @@ test('a slot is taken on the way into ASS or TAR and given back on the way out o
 /** Writes down what it is told. */
 class Told extends Sides {
   readonly told: string[] = []
-  readonly client = { id: '', slot: 0, ended: false, decided: 0 }
+  readonly client = { id: '', slot: 0, generation: 1, decided: 0 }
   readonly backend = undefined
   readonly server = undefined
   readonly lastFailure = 0

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { encodeTlv, parseTlvs } from '#sluice/codec/proxy/tlv.js'
-import { decodeCloseOps, decodeFlags, decodeHandshakes, decodeReason } from '#sluice/wire/decode.js'
+import {
+  decodeCloseOps,
+  decodeFlags,
+  decodeHandshakes,
+  decodeReason,
+  decodeSession,
+} from '#sluice/wire/decode.js'
 import {
   formatReason,
   packReason,
@@ -11,6 +17,7 @@ import {
   unpackReason,
   withPhase,
 } from '#sluice/wire/reason.js'
+import { ConnectionTable } from '#sluice/wire/table.js'
 import {
   By,
   ByLabels,
@@ -18,7 +25,9 @@ import {
   Code,
   CodeLabels,
   ConnFlag,
+  Field,
   Handshake,
+  Layout,
   Phase,
   PhaseLabels,
 } from '#sluice/wire/wire.js'
@@ -57,6 +66,19 @@ test('flag words in words', () => {
     'SOCKS=started LAST_CHUNK=wanted',
   )
   assert.equal(decodeFlags(1 << 30), '0x40000000')
+})
+
+test('a session in words: both connections, and what waits in each direction', () => {
+  const table = new ConnectionTable(new Int32Array(2 * Layout.CONNECTION_WORDS))
+  table.set(0, Field.PEER, -1)
+  assert.match(decodeSession(table, 0), /^rq=- rp=- client=\[conn=0\.0 .*\] server=\[-\]$/)
+  table.set(0, Field.PEER, 1)
+  table.set(0, Field.FLAGS, ConnFlag.HELD_BACK)
+  table.set(1, Field.FLAGS, ConnFlag.SHR)
+  assert.match(
+    decodeSession(table, 0),
+    /^rq=blocked rp=shut client=\[conn=0\.0 .*flags=\[HELD_BACK\].*\] server=\[conn=1\.0 .*flags=\[SHR\].*\]$/,
+  )
 })
 
 test('close operations, handshakes and reasons in words', () => {

@@ -104,7 +104,8 @@ export class Side {
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (this.#isOver(error)) return
       this.error ??= error
-      this.fail(ConnFlag.CTRL_FAILED)
+      // What an end of ours brings about is no failure.
+      if (!this.#dropped) this.fail(ConnFlag.CTRL_FAILED)
     })
     socket.on('close', () => this.#rawClosed())
   }

@@ -1,7 +1,7 @@
 /** Tells of sessions: the log line of each end, the trace of each transition, and whoever listens. */
 
 import type { Logger } from 'pino'
-import { decodeConnection, decodeReason } from '../../wire/decode.js'
+import { decodeReason, decodeSession } from '../../wire/decode.js'
 import type { ConnectionTable } from '../../wire/table.js'
 import type { ClientConnection } from '../connection.js'
 import type { Frontend, Listener } from '../frontend.js'
@@ -71,7 +71,9 @@ export class Reporter {
   transitioned(session: Sides, side: 0 | 1, from: number, to: number): void {
     const { client, clientState, serverState } = session
     const reason = decodeReason(session.lastFailure || client.decided)
-    const decoded = client.ended ? '' : decodeConnection(this.#table, client.slot)
+    // Behind the end the slot is another one's.
+    const present = this.#table.generation(client.slot) === client.generation
+    const decoded = present ? decodeSession(this.#table, client.slot) : ''
     this.#logger.trace(
       {
         id: client.id,

@@ -9,8 +9,6 @@ import type { SessionOwner } from './sides.js'
 
 export interface SessionClient extends Scope<Connection>, SessionOwner {
   readonly context: FlowContext
-  /** Of the connection in the engine. */
-  readonly generation: number
   /** What policy is doing now: a value of `Phase`. */
   phase: number
   /** The engine was told that the session is made. */

@@ -260,7 +260,9 @@ export class Session extends Sides implements BackendClient, Asker {
     }
     if (!this.transition(SERVER, SiState.CON)) return
     this.route = route
-    const flags = server.wantsOutcome ? ConnectFlag.WANT_CONNECTED : 0
+    const outcome = server.wantsOutcome ? ConnectFlag.WANT_CONNECTED : 0
+    const watched = client.context.observer.onTransition !== undefined
+    const flags = outcome | (watched ? ConnectFlag.WANT_SOURCE : 0)
     engine.connect(client.slot, client.generation, route, flags, 0, tlvsFor(client, server))
   }
 

@@ -11,7 +11,8 @@ import { mayFollow, Side, SiState } from './state.js'
 export interface SessionOwner {
   readonly id: string
   readonly slot: number
-  readonly ended: boolean
+  /** Of the connection in the engine. */
+  readonly generation: number
   /** Reason word of a decision to close, or 0. */
   readonly decided: number
 }

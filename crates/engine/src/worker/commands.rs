@@ -111,6 +111,7 @@ impl Worker {
             self.hold(slot);
             return;
         }
+        self.slots.mirror(slot);
         self.set_handshake_deadline(slot);
         self.run_incoming(slot);
     }

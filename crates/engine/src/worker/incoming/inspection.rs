@@ -54,7 +54,11 @@ impl Worker {
             let reason = reason(by::CLIENT, phase_of(connection), code);
             return self.end_with(slot, reason, errno);
         }
-        self.slots.mirror_bytes(slot);
+        if self.slots.get(slot).input.ended() {
+            self.slots.mirror(slot);
+        } else {
+            self.slots.mirror_bytes(slot);
+        }
         self.watch(slot, Watch::Read);
         self.report_inspection(slot);
     }

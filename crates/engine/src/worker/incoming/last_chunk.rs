@@ -35,7 +35,6 @@ impl Worker {
                 connection.set_step(conn_flag::LAST_CHUNK_STARTED, step::COMPLETED);
                 connection.handshakes = 0;
                 connection.mode = Mode::Linger;
-                connection.want_shutw();
                 self.set_deadline(slot, Deadline::Linger, self.now + LAST_CHUNK_TIMEOUT);
                 self.linger(slot);
             }
@@ -43,6 +42,7 @@ impl Worker {
                 if sent > 0 {
                     self.set_last_deadline(slot);
                 }
+                self.slots.mirror(slot);
                 self.watch(slot, Watch::ReadWrite);
             }
             Err(_) => self.end(slot),
@@ -92,5 +92,6 @@ pub(super) fn enter_last_chunk(connection: &mut Connection, mover: &mut Mover) {
     connection.mode = Mode::LastChunk;
     connection.handshakes = handshake::SEND_LAST_CHUNK;
     connection.set_step(conn_flag::LAST_CHUNK_STARTED, step::STARTED);
+    connection.want_shutw();
     connection.input.release(mover);
 }

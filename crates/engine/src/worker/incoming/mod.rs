@@ -128,6 +128,7 @@ impl Worker {
             return false;
         }
         connection.mode = Mode::Handshake;
+        self.slots.mirror(slot);
         self.watch(slot, Watch::Read);
         false
     }

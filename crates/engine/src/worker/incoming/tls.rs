@@ -33,7 +33,6 @@ impl Worker {
                 connection.tls = Some(Box::new(tls));
                 connection.set_step(conn_flag::DATA_OPEN_STARTED, step::STARTED);
                 set_nodelay(connection);
-                self.slots.mirror(slot);
                 true
             }
             Err(failure) => {

@@ -1,10 +1,11 @@
 //! Writes what is generated from the contract, or compares it.
 //!
 //! `cargo run -p sluice-wire --bin generate` rewrites `src/wire/wire.ts` and
-//! the generated part of `docs/errors.md`; with `--check` it writes nothing and
+//! the generated parts of `docs/errors.md` and `docs/table.md`; with `--check` it writes nothing and
 //! exits 1 where a file differs.
 
 mod reasons;
+mod records;
 mod typescript;
 
 use std::path::PathBuf;
@@ -25,6 +26,10 @@ const OUTPUTS: &[Output] = &[
     Output {
         path: "docs/errors.md",
         render: reasons::render_into,
+    },
+    Output {
+        path: "docs/table.md",
+        render: records::render_into,
     },
 ];
 

@@ -14,13 +14,18 @@ const END: &str = "<!-- End of the generated part. -->";
 
 /// The document with its generated part replaced.
 pub fn render_into(document: &str) -> Result<String, String> {
+    replace_generated(document, BEGIN, &tables())
+}
+
+/// The document with `content` between the line `begin` and the line that ends what is generated.
+pub fn replace_generated(document: &str, begin: &str, content: &str) -> Result<String, String> {
     let (before, rest) = document
-        .split_once(BEGIN)
-        .ok_or_else(|| format!("the line '{BEGIN}' is missing"))?;
+        .split_once(begin)
+        .ok_or_else(|| format!("the line '{begin}' is missing"))?;
     let (_, after) = rest
         .split_once(END)
         .ok_or_else(|| format!("the line '{END}' is missing"))?;
-    Ok(format!("{before}{BEGIN}\n\n{}{END}{after}", tables()))
+    Ok(format!("{before}{begin}\n\n{content}{END}{after}"))
 }
 
 fn tables() -> String {
@@ -60,7 +65,7 @@ fn heading(doc: &str) -> String {
 }
 
 /// A doc comment as the text of a table cell.
-fn text(doc: &str) -> String {
+pub fn text(doc: &str) -> String {
     doc_lines(doc).join(" ").replace('|', "\\|")
 }
 
