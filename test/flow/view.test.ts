@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ConnectionView } from '#sluice/flow/view.js'
-import { type Connection, defineApplet } from '#sluice/policy.js'
+import { type AppletStream, type Connection, defineApplet } from '#sluice/policy.js'
 import { settle } from '#sluice/testing/clock.js'
 import { harness, web } from '../support/harness.js'
 
@@ -28,8 +28,10 @@ test('every policy is given the same object, which has the members of a Connecti
     seen.set(place, conn)
     return undefined
   }
+  const held: AppletStream[] = []
   const applet = defineApplet('end', (stream, conn) => {
     seen.set('applet', conn)
+    held.push(stream)
     return stream.end()
   })
   const { engine, proxy } = await harness({
@@ -65,6 +67,8 @@ test('every policy is given the same object, which has the members of a Connecti
   for (const [place, each] of seen) assert.equal(each, conn, place)
   assert.ok(conn instanceof ConnectionView)
   assert.deepEqual(membersOf(conn), [...MEMBERS].sort())
+  const streamMembers = ['Symbol(Symbol.asyncIterator)', 'end', 'read', 'reset', 'signal', 'write']
+  assert.deepEqual(held.map(membersOf), [streamMembers])
   client.fin()
   await settle()
   // Behind the end it still says what it said.

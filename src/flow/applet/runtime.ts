@@ -36,6 +36,40 @@ class Chunks implements AsyncIterator<Uint8Array, undefined> {
   }
 }
 
+/** What the applet holds: the members of `AppletStream` and no others, also at run time. */
+class Stream implements AppletStream {
+  readonly #runtime: AppletRuntime
+
+  constructor(runtime: AppletRuntime) {
+    this.#runtime = runtime
+  }
+
+  get signal(): AbortSignal {
+    return this.#runtime.signal
+  }
+
+  read(): Promise<Uint8Array | undefined> {
+    return this.#runtime.read()
+  }
+
+  write(content: Uint8Array | string): Promise<void> {
+    return this.#runtime.write(content)
+  }
+
+  end(): Promise<void> {
+    return this.#runtime.end()
+  }
+
+  reset(): void {
+    this.#runtime.reset()
+  }
+
+  /** Leaving the loop does not end the stream: what follows is there for the next read. */
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
+    return new Chunks(this.#runtime)
+  }
+}
+
 /** A call that waits. Classes, since objects of a shape of their own cost V8 a map each. */
 class Waiting<T> {
   readonly promise: Promise<T>
@@ -90,10 +124,11 @@ class ResultRead extends Waiting<Result> implements FifoItem<Read> {
  * Idle sessions are what there may be many of, so that what each of them holds is kept small:
  * no arrays, no promise beside the one that the applet awaits, no generator for its loop.
  */
-export class AppletRuntime implements AppletStream {
+export class AppletRuntime {
   readonly #client: SessionClient
   readonly #applet: Applet
-  readonly #unread = new Unread()
+  /** What came while nobody read; undefined while nothing did. */
+  #unread: Unread | undefined = undefined
   readonly #reads = new Fifo<Read>()
   readonly #writes = new Fifo<Write>()
   #inFlight = 0
@@ -117,7 +152,7 @@ export class AppletRuntime implements AppletStream {
     context.engine.applet(slot, generation, APPLET_WINDOW, 0)
     let served: void | Promise<void>
     try {
-      served = this.#applet.serve(this, this.#client.subject)
+      served = this.#applet.serve(new Stream(this), this.#client.subject)
     } catch (error) {
       this.#failed(error)
       return
@@ -153,7 +188,8 @@ export class AppletRuntime implements AppletStream {
 
   /** What arrived while nobody read. */
   #take(): Uint8Array | undefined {
-    const chunk = this.#unread.take()
+    const chunk = this.#unread?.take()
+    this.#unread = undefined
     if (chunk !== undefined) this.#credit(chunk.length)
     return chunk
   }
@@ -185,11 +221,6 @@ export class AppletRuntime implements AppletStream {
     this.#close(packReason(By.POLICY, Phase.DATA, Code.KILLED), CloseMode.RESET)
   }
 
-  /** Leaving the loop does not end the stream: what follows is there for the next read. */
-  [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
-    return new Chunks(this)
-  }
-
   /** The engine has payload. `bytes` is valid during the call only. */
   data(bytes: Uint8Array, flags: number): void {
     if (bytes.length > 0) this.#received(bytes)
@@ -218,6 +249,7 @@ export class AppletRuntime implements AppletStream {
     }
     const read = this.#reads.shift()
     if (read === undefined) {
+      this.#unread ??= new Unread()
       this.#unread.add(bytes)
     } else {
       read.answer(bytes.slice())
