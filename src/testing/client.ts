@@ -1,10 +1,10 @@
 /** A client of the test engine, and the server it was connected to. */
 
 import type { ListenSpec } from '../engine/engine.js'
+import { type Exchange, type Inactivity, PendingHandshakes, type Watched } from '../engine/model.js'
 import { packReason, type Reason, unpackReason } from '../wire/reason.js'
-import { By, Code, Field, Handshake, Phase } from '../wire/wire.js'
+import { By, Code, Field, Handshake } from '../wire/wire.js'
 import type { TestEngine } from './engine.js'
-import type { Inactivity, WatchedSide } from './inactivity.js'
 import { TlsClient, type TlsClientOptions } from './tls-client.js'
 
 /** What a PROXY header says. */
@@ -32,6 +32,12 @@ export interface AcceptOptions {
 }
 
 const encoder = new TextEncoder()
+
+/** One of the two sides, under watch for inactivity. */
+export interface WatchedSide extends Watched {
+  /** CLIENT or SERVER. */
+  readonly by: number
+}
 
 /** Mode of a client, as the engine sees it. */
 export type TestMode =
@@ -83,11 +89,7 @@ export class TestClient {
 
   // The engine's side of it.
   mode: TestMode = 'handshake'
-  pending = 0
-  asking = 0
-  granted = 0
-  /** A late verdict opened: nothing is asked any more. */
-  opened = false
+  readonly pending: PendingHandshakes
   heard = false
   proxy: TestProxyHeader | undefined
   readonly tls: TlsClient | undefined = undefined
@@ -109,19 +111,21 @@ export class TestClient {
   wantsConnected = false
   connectAt = 0
   connectTime = -1
-  /** `By` of the side whose FIN came first, or 0. */
-  firstFin = 0
+  /** Once payload may flow, to a server or an applet. */
+  exchange: Exchange | undefined = undefined
   readonly side: WatchedSide = {
-    activity: 0,
-    spoke: false,
-    expected: () => (!this.eof && this.input.length === 0) || this.unsent > 0,
+    by: By.CLIENT,
+    side: { activity: 0 },
+    limit: () => this.exchange?.limit(By.CLIENT) ?? 0,
+    isAwaited: () => (!this.eof && this.input.length === 0) || this.unsent > 0,
   }
   readonly serverSide: WatchedSide = {
-    activity: 0,
-    spoke: false,
-    expected: () => !this.finReceived,
+    by: By.SERVER,
+    side: { activity: 0 },
+    limit: () => this.exchange?.limit(By.SERVER) ?? 0,
+    isAwaited: () => !this.finReceived,
   }
-  inactivity: Inactivity | undefined = undefined
+  inactivity: Inactivity<WatchedSide> | undefined = undefined
   cancelDelay: (() => void) | undefined = undefined
   cancelTimer: (() => void) | undefined = undefined
 
@@ -138,6 +142,7 @@ export class TestClient {
     this.generation = generation
     this.listener = listener
     this.spec = spec
+    this.pending = new PendingHandshakes(spec.handshakes, spec.ask)
     this.proxy = options.proxy
     if (options.tls instanceof TlsClient) {
       this.tls = options.tls
@@ -162,12 +167,17 @@ export class TestClient {
     return this.#engine.phaseOf(this)
   }
 
+  /** The handshake bit that policy is asked about, or 0. */
+  get asking(): number {
+    return this.pending.asking
+  }
+
   /** The client sends. */
   send(content: Uint8Array | string): void {
     const bytes = typeof content === 'string' ? encoder.encode(content) : content
     this.#engine.run(() => {
       if (this.ended || this.eof || this.mode === 'closing') return
-      this.side.activity = this.#engine.now()
+      this.side.side.activity = this.#engine.now()
       this.#count(Field.BYTES_IN, bytes.length)
       this.input = concat(this.input, bytes)
       this.#arrived()
@@ -233,11 +243,9 @@ export class TestClient {
     const bytes = typeof content === 'string' ? encoder.encode(content) : content
     this.#engine.run(() => {
       if (this.ended || this.finReceived) return
-      this.serverSide.activity = this.#engine.now()
+      this.serverSide.side.activity = this.#engine.now()
       this.receive(bytes)
-      if (this.serverSide.spoke) return
-      this.serverSide.spoke = true
-      this.inactivity?.check()
+      this.#speaks(By.SERVER)
     })
   }
 
@@ -260,8 +268,7 @@ export class TestClient {
   serverReset(): void {
     this.#engine.run(() => {
       if (this.ended || this.mode !== 'forward') return
-      const phase = this.firstFin === 0 ? Phase.DATA : Phase.CLOSE
-      this.#engine.end(this, packReason(By.SERVER, phase, Code.RESET), 104)
+      this.#engine.end(this, packReason(By.SERVER, this.phase, Code.RESET), 104)
     })
   }
 
@@ -288,8 +295,8 @@ export class TestClient {
 
   /** A side sent its FIN. */
   shut(by: number): void {
-    if (this.firstFin === 0) this.firstFin = by
-    const side = by === By.SERVER ? this.serverSide : this.side
+    this.exchange?.ends(by)
+    const { side } = by === By.SERVER ? this.serverSide : this.side
     side.activity = this.#engine.now()
     this.inactivity?.check()
   }
@@ -303,10 +310,7 @@ export class TestClient {
     this.serverReceived = concat(this.serverReceived, this.input)
     this.input = new Uint8Array(0)
     if (length > 0) {
-      if (!this.side.spoke) {
-        this.side.spoke = true
-        this.inactivity?.check()
-      }
+      this.#speaks(By.CLIENT)
       this.#engine.run(() => this.reactions.serverBytes?.())
     }
     if (!this.eof || this.serverFinReceived) return
@@ -332,12 +336,20 @@ export class TestClient {
     else if (this.mode === 'applet') this.#engine.feedApplet(this)
     else if (this.mode === 'forward') this.forward()
     else if (this.mode === 'handshake' && this.asking === 0) {
-      const bit = this.pending & -this.pending
+      const bit = this.pending.first
       if (bit === Handshake.ACCEPT_PROXY) this.#engine.handshakes.acceptProxy(this)
       else if (bit !== Handshake.TLS) return
       else if (this.context < 0) this.#engine.handshakes.advance(this)
       else if (this.eof) this.#engine.handshakes.tls.fail(this, Code.ABORTED, 0)
     }
+  }
+
+  #speaks(by: number): void {
+    const { exchange } = this
+    if (exchange === undefined || exchange.mutual) return
+    exchange.speaks(by)
+    // Its time-out may be a shorter one.
+    if (exchange.tunnel) this.inactivity?.check()
   }
 
   #count(field: number, bytes: number): void {

@@ -23,9 +23,8 @@ import type {
   UpstreamTlsSpec,
 } from '../engine/engine.js'
 import { EngineEvent } from '../engine/event.js'
-import { addressesOf } from '../engine/js/addresses.js'
-import { phaseOfHandshake } from '../engine/js/reason.js'
 import { listenError } from '../engine/listen-error.js'
+import { addressesOf, Exchange, Inactivity, phaseOfHandshake } from '../engine/model.js'
 import { packReason } from '../wire/reason.js'
 import { ConnectionTable } from '../wire/table.js'
 import {
@@ -42,8 +41,7 @@ import {
   Phase,
 } from '../wire/wire.js'
 import { type AcceptOptions, concat, TestClient } from './client.js'
-import { ENGINE_RUN, Handshakes } from './handshakes.js'
-import { Inactivity } from './inactivity.js'
+import { Handshakes } from './handshakes.js'
 import type { HandshakeOutcome, TestContext } from './tls-handshake.js'
 
 export type { AcceptOptions } from './client.js'
@@ -63,15 +61,6 @@ export interface EngineCall {
 export type ConnectOutcome = 'ok' | 'pending' | { code: number; errno?: number }
 
 const EMPTY = new Uint8Array(0)
-const INCOMING =
-  Handshake.HEALTH |
-  Handshake.MONITOR_IN |
-  Handshake.ACCEPT_PROXY |
-  Handshake.TCP_RULES |
-  Handshake.TLS |
-  Handshake.CUSTOM |
-  Handshake.ACCEPT_SESSION
-
 const isAnswerable = ({ mode, asking }: TestClient) =>
   (mode === 'handshake' && asking !== 0) || mode === 'inspect' || mode === 'session'
 const isApplet = ({ mode }: TestClient) => mode === 'applet'
@@ -218,7 +207,6 @@ export class TestEngine implements Engine {
     const words = Layout.CONNECTION_WORDS
     this.table.words.fill(0, slot * words + 1, (slot + 1) * words)
     const client = new TestClient(this, slot, generation, listener, spec, options)
-    client.pending = (spec.handshakes & INCOMING) | Handshake.ACCEPT_SESSION
     this.table.set(slot, Field.STATE, ConnState.ACCEPTED)
     this.table.set(slot, Field.LISTENER, listener)
     this.table.set(slot, Field.PEER, -1)
@@ -246,23 +234,18 @@ export class TestEngine implements Engine {
   ): void {
     const args = context === undefined ? [clear, set, consume] : [clear, set, consume, context]
     this.#command('proceed', conn, generation, args, isAnswerable, (client) => {
-      const bit = client.asking
-      const after = (client.pending & ~clear) | (set & INCOMING)
-      const secures =
-        context !== undefined &&
-        bit === Handshake.TLS &&
-        this.contexts.get(context)?.side === 'server'
-      // An answer that leaves policy's own bit first would only be asked again, for ever.
-      if (bit !== 0 && (after & -after) === bit && !(bit & ENGINE_RUN) && !secures) {
+      const { pending } = client
+      const secures = pending.asking === Handshake.TLS && (clear & Handshake.TLS) === 0
+      const unknown = secures && this.contexts.get(context ?? -1)?.side !== 'server'
+      if (unknown || !pending.accepts(clear, set)) {
         this.staleHandles++
         return
       }
+      if (secures) this.handshakes.tls.chosen(client, context ?? -1, flags)
+      pending.proceed(clear, set)
       this.#answered(client, consume)
-      client.granted |= (bit | set) & after & ENGINE_RUN
-      client.pending = after
       client.mode = 'handshake'
-      if (secures && (after & -after) === bit) this.handshakes.tls.begin(client, context, flags)
-      else this.handshakes.advance(client)
+      this.handshakes.advance(client)
     })
   }
 
@@ -326,7 +309,7 @@ export class TestEngine implements Engine {
       }
       if (client.finReceived) return
       if (copy.length > 0) {
-        client.side.activity = this.now()
+        client.side.side.activity = this.now()
         client.receive(copy)
         client.unsent += copy.length
         if (!client.stalled && client.received.length <= client.window) this.resumed(client)
@@ -401,18 +384,11 @@ export class TestEngine implements Engine {
 
   /** What a client is doing, for a close reason. */
   phaseOf(client: TestClient): number {
-    const bit = client.pending & -client.pending
-    switch (client.mode) {
-      case 'connecting':
-        return Phase.CONNECT
-      case 'forward':
-      case 'applet':
-        return client.firstFin === 0 ? Phase.DATA : Phase.CLOSE
-      case 'inspect':
-        return bit === Handshake.ACCEPT_SESSION ? Phase.CONTENT : phaseOfHandshake(bit)
-      default:
-        return phaseOfHandshake(bit)
+    if (client.mode === 'connecting') return Phase.CONNECT
+    if (client.mode === 'forward' || client.mode === 'applet') {
+      return client.exchange?.phase ?? Phase.DATA
     }
+    return phaseOfHandshake(client.pending.first, client.mode === 'inspect')
   }
 
   setAddresses(
@@ -476,7 +452,7 @@ export class TestEngine implements Engine {
     const { unsent } = client
     client.unsent = 0
     if (unsent === 0 || client.ended) return
-    client.side.activity = this.now()
+    client.side.side.activity = this.now()
     this.tell(client, 'sent', { sent: unsent })
   }
 
@@ -484,7 +460,7 @@ export class TestEngine implements Engine {
     const appletEnded = client.mode === 'applet' && client.eofShown && client.finReceived
     const tunnelEnded = client.mode === 'forward' && client.eof && client.finReceived
     if (appletEnded || tunnelEnded) {
-      this.end(client, packReason(client.firstFin || By.CLIENT, Phase.DATA, Code.DONE), 0)
+      this.end(client, packReason(client.exchange?.firstFin || By.CLIENT, Phase.DATA, Code.DONE), 0)
     }
   }
 
@@ -513,7 +489,7 @@ export class TestEngine implements Engine {
     const reason = packReason(by, phase, code)
     client.disarm()
     client.mode = 'session'
-    if (client.opened) {
+    if (client.pending.opened) {
       // No policy is there to try again.
       this.end(client, reason, errno)
       return
@@ -572,7 +548,7 @@ export class TestEngine implements Engine {
   }
 
   #answered(client: TestClient, consume: number): void {
-    client.asking = 0
+    client.pending.answered()
     client.disarm()
     client.consume(consume)
   }
@@ -584,9 +560,7 @@ export class TestEngine implements Engine {
 
   /** Connects to a route; the handshakes are done. */
   connectTo(client: TestClient, route: number, flags: number): void {
-    client.asking = 0
-    client.pending = 0
-    this.table.set(client.slot, Field.HANDSHAKES, 0)
+    this.#handshakesDone(client)
     client.mode = 'connecting'
     client.routes.push(route)
     client.connectAt = this.now()
@@ -603,29 +577,34 @@ export class TestEngine implements Engine {
     })
   }
 
+  #handshakesDone({ pending, slot }: TestClient): void {
+    pending.answered()
+    pending.allDone()
+    this.table.set(slot, Field.HANDSHAKES, 0)
+  }
+
   #established(client: TestClient): void {
-    client.asking = 0
-    client.pending = 0
+    this.#handshakesDone(client)
     client.established = true
-    this.table.set(client.slot, Field.HANDSHAKES, 0)
     this.table.set(client.slot, Field.STATE, ConnState.ESTABLISHED)
     this.table.set(client.slot, Field.ESTABLISHED_AT, Math.max(Math.round(this.now()), 1))
   }
 
   /** Holds a session that flows to its inactivity time-outs. `route`: undefined for an applet. */
   #watch(client: TestClient, route: RouteSpec | undefined): void {
-    const { spec, side, serverSide } = client
-    side.activity = this.now()
-    serverSide.activity = this.now()
-    const watched = {
-      spec,
-      route,
-      client: side,
-      server: client.mode === 'forward' ? serverSide : undefined,
-      shut: () => client.firstFin !== 0,
-    }
-    client.inactivity = new Inactivity(this.clock, watched, (code) =>
-      this.run(() => this.end(client, packReason(By.TIMEOUT, client.phase, code), 0)),
+    const exchange = new Exchange(client.spec, route)
+    if (client.eof) exchange.ends(By.CLIENT)
+    client.exchange = exchange
+    const sides = route === undefined ? [client.side] : [client.side, client.serverSide]
+    for (const { side } of sides) side.activity = this.now()
+    client.inactivity = new Inactivity(
+      this.clock,
+      sides,
+      ({ by }) => {
+        const reason = packReason(By.TIMEOUT, client.phase, exchange.timeoutCode(by))
+        this.run(() => this.end(client, reason, 0))
+      },
+      () => exchange.tunnel,
     )
     client.inactivity.check()
   }

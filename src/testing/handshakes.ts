@@ -5,15 +5,12 @@
 
 import { parseIp } from '../address/parse.js'
 import { buildProxyV2, parseProxyHeader } from '../codec/proxy.js'
-import { recordProxied } from '../engine/js/addresses.js'
+import { Runner, recordProxied } from '../engine/model.js'
 import { packReason } from '../wire/reason.js'
 import { By, BytesFlag, Code, Field, Handshake, Phase } from '../wire/wire.js'
 import { concat, type TestClient, type TestProxyHeader } from './client.js'
 import type { TestEngine } from './engine.js'
 import { TlsHandshakes } from './tls-handshake.js'
-
-/** Handshakes that the engine can do alone. Of the others policy must be asked. */
-export const ENGINE_RUN = Handshake.HEALTH | Handshake.ACCEPT_PROXY
 
 const EMPTY = new Uint8Array(0)
 
@@ -29,22 +26,27 @@ export class Handshakes {
   /** Goes on with the first pending handshake. */
   advance(client: TestClient): void {
     const engine = this.#engine
-    if (client.ended || client.asking !== 0 || client.mode !== 'handshake') return
-    const bit = client.pending & -client.pending
-    engine.table.set(client.slot, Field.HANDSHAKES, client.pending)
-    if (bit === 0) {
-      client.mode = 'session'
-    } else if (client.opened) {
-      if (bit === Handshake.ACCEPT_SESSION) engine.connectTo(client, client.spec.fallbackRoute, 0)
-      else this.#runAlone(client, bit)
-    } else if (bit === Handshake.ACCEPT_SESSION || client.spec.ask & bit & ~client.granted) {
-      this.#ask(client, bit)
-    } else {
-      this.#runAlone(client, bit)
+    const { pending } = client
+    if (client.ended || pending.asking !== 0 || client.mode !== 'handshake') return
+    engine.table.set(client.slot, Field.HANDSHAKES, pending.bits)
+    switch (pending.runner) {
+      case Runner.POLICY:
+        this.#ask(client, pending.first)
+        break
+      case Runner.ENGINE:
+        this.#runAlone(client, pending.first)
+        break
+      case Runner.FALLBACK:
+        engine.connectTo(client, client.spec.fallbackRoute, 0)
+        break
+      case Runner.NOBODY:
+        this.done(client, pending.first)
+        break
+      default:
+        client.mode = 'session'
     }
   }
 
-  /** A handshake that nobody wants to decide. */
   #runAlone(client: TestClient, bit: number): void {
     const engine = this.#engine
     const { spec } = client
@@ -52,7 +54,9 @@ export class Handshakes {
       client.receive(spec.healthReply ?? EMPTY)
       client.finReceived = true
       engine.end(client, packReason(By.PROXY, Phase.HEALTH, Code.HEALTH), 0)
-    } else if (bit === Handshake.ACCEPT_PROXY) {
+    } else if (bit === Handshake.TLS) {
+      this.tls.begin(client)
+    } else {
       if (spec.handshakeTimeout > 0) {
         const openedAt = engine.table.get(client.slot, Field.OPENED_AT)
         const left = openedAt + spec.handshakeTimeout - engine.now()
@@ -60,20 +64,13 @@ export class Handshakes {
         client.arm(Math.max(1, left), () => engine.end(client, reason, 0))
       }
       this.acceptProxy(client)
-    } else {
-      this.done(client, bit)
     }
   }
 
   /** A handshake is complete: goes on with the next one. */
   done(client: TestClient, bit: number): void {
-    this.#done(client, bit)
+    client.pending.done(bit)
     this.advance(client)
-  }
-
-  #done(client: TestClient, bit: number): void {
-    client.pending &= ~bit
-    client.granted &= ~bit
   }
 
   #ask(client: TestClient, bit: number): void {
@@ -86,7 +83,7 @@ export class Handshakes {
 
   #tell(client: TestClient, bit: number, bytes: Uint8Array, status: number): void {
     const engine = this.#engine
-    client.asking = bit
+    client.pending.ask()
     client.heard = true
     const { listener, spec } = client
     client.arm(spec.verdictTimeout, () => this.#verdictLate(client))
@@ -97,16 +94,15 @@ export class Handshakes {
     const engine = this.#engine
     if (client.ended) return
     const { phase, spec } = client
-    const bit = client.asking || client.pending & -client.pending
+    const bit = client.pending.first
     const opened = spec.fallbackRoute >= 0
     engine.lateVerdicts++
     // The default is taken first: what policy answers from here on is late.
     client.disarm()
-    client.asking = 0
+    client.pending.answered()
     if (opened) {
       client.mode = 'handshake'
-      client.opened = true
-      if (!(bit & ENGINE_RUN)) this.#done(client, bit & ~Handshake.ACCEPT_SESSION)
+      client.pending.open()
     }
     engine.tell(client, 'verdictTimeout', { bit, opened })
     if (opened) this.advance(client)
@@ -140,8 +136,7 @@ export class Handshakes {
       client.tlvs = header.tlvs.slice()
       client.consume(header.length)
       client.disarm()
-      this.#done(client, Handshake.ACCEPT_PROXY)
-      this.advance(client)
+      this.done(client, Handshake.ACCEPT_PROXY)
     }
   }
 

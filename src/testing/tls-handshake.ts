@@ -60,12 +60,16 @@ export class TlsHandshakes {
   }
 
   /** Policy wants the handshake with this context. Precondition: it is one of a server. */
-  begin(client: TestClient, context: number, flags: number): void {
-    const engine = this.#engine
+  chosen(client: TestClient, context: number, flags: number): void {
     client.context = context
     client.tellsWaiting = (flags & ProceedFlag.TELL_WAITING) !== 0
+  }
+
+  /** Does the handshake, once it is its turn. */
+  begin(client: TestClient): void {
+    const engine = this.#engine
     this.#arm(client)
-    const outcome = engine.onHandshake(client, context)
+    const outcome = engine.onHandshake(client, client.context)
     if (outcome === 'pending') return
     // In its own turn, as with a real handshake.
     engine.run(() => {

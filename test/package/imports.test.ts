@@ -146,9 +146,7 @@ test('policy cannot tell the engines apart: only the choice imports an implement
     ({ from, to }) =>
       implementation.test(to) && !implementation.test(from) && from !== 'engine/select.ts',
   )
-  // The engine without a network shares the js engine's helpers; it is no policy.
-  const beside = others.filter(({ from }) => !from.startsWith('testing/'))
-  assert.deepEqual(beside.map(show), [])
+  assert.deepEqual(others.map(show), [])
   const between = imports.filter(
     ({ from, to }) =>
       implementation.test(from) &&

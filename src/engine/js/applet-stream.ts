@@ -3,11 +3,13 @@
 import { packReason } from '../../wire/reason.js'
 import { By, BytesFlag, Code, Layout, Phase } from '../../wire/wire.js'
 import type { ListenSpec } from '../engine.js'
+import { Exchange } from '../model/exchange.js'
+import { Inactivity } from '../model/inactivity.js'
 import type { Chunks } from './chunks.js'
 import type { Core } from './core.js'
-import { Inactivity } from './inactivity.js'
 import { streamFailure } from './reason.js'
 import type { Side, SideHandler } from './side.js'
+import { WatchedSide } from './watch.js'
 
 const EMPTY = new Uint8Array(0)
 
@@ -22,11 +24,10 @@ export class AppletStream implements SideHandler {
   readonly #side: Side
   /** Payload for which there is no credit yet. */
   readonly #input: Chunks
-  readonly #listen: ListenSpec
-  readonly #inactivity: Inactivity
+  readonly #exchange: Exchange
+  readonly #inactivity: Inactivity<WatchedSide>
   #credit: number
   #eofTold = false
-  #firstFin = 0
   #ended = false
   #delivering = false
 
@@ -42,26 +43,25 @@ export class AppletStream implements SideHandler {
     this.#owner = owner
     this.#side = side
     this.#input = input
-    this.#listen = listen
+    this.#exchange = new Exchange(listen, undefined)
     this.#credit = credit
     // An applet that takes nothing is itself the one that is slow.
-    const watched = { side, limit: () => this.#limit(), isHeard: () => this.#credit > 0 }
+    const limit = () => this.#exchange.limit(By.CLIENT)
+    const watched = new WatchedSide(side, limit, () => this.#credit > 0)
     this.#inactivity = new Inactivity(core, [watched], () => {
-      const fin = this.#firstFin !== 0 && listen.clientFinTimeout > 0
-      const code = fin ? Code.CLIENT_FIN_TIMEOUT : Code.CLIENT_TIMEOUT
-      this.#end(packReason(By.TIMEOUT, this.phase, code), 0)
+      this.#end(packReason(By.TIMEOUT, this.phase, this.#exchange.timeoutCode(By.CLIENT)), 0)
     })
   }
 
   get phase(): number {
-    return this.#firstFin === 0 ? Phase.DATA : Phase.CLOSE
+    return this.#exchange.phase
   }
 
   start(): void {
     const side = this.#side
     side.handler = this
     side.activity = this.#core.now()
-    if (side.eof) this.#firstFin = By.CLIENT
+    if (side.eof) this.#exchange.ends(By.CLIENT)
     this.#inactivity.check()
     this.#deliverLater()
   }
@@ -87,7 +87,7 @@ export class AppletStream implements SideHandler {
       })
     }
     if (fin) {
-      if (this.#firstFin === 0) this.#firstFin = By.POLICY
+      this.#exchange.ends(By.POLICY)
       side.shutdown()
       this.#inactivity.check()
     }
@@ -101,7 +101,7 @@ export class AppletStream implements SideHandler {
 
   end(side: Side): void {
     side.activity = this.#core.now()
-    if (this.#firstFin === 0) this.#firstFin = By.CLIENT
+    this.#exchange.ends(By.CLIENT)
     this.#deliver()
     this.#inactivity.check()
   }
@@ -115,10 +115,10 @@ export class AppletStream implements SideHandler {
       const { by, code, errno } = streamFailure(side.error, By.CLIENT)
       this.#end(packReason(by, this.phase, code), errno)
     } else if (side.truncated) {
-      const phase = this.#firstFin === By.CLIENT ? Phase.DATA : Phase.CLOSE
+      const phase = this.#exchange.firstFin === By.CLIENT ? Phase.DATA : Phase.CLOSE
       this.#end(packReason(By.CLIENT, phase, Code.TLS_TRUNCATED), 0)
     } else {
-      this.#end(packReason(this.#firstFin || By.CLIENT, Phase.DATA, Code.DONE), 0)
+      this.#end(packReason(this.#exchange.firstFin || By.CLIENT, Phase.DATA, Code.DONE), 0)
     }
   }
 
@@ -158,11 +158,6 @@ export class AppletStream implements SideHandler {
     event.bytes = bytes
     event.flags = flags
     dispatch.tell('data', event)
-  }
-
-  #limit(): number {
-    const { clientFinTimeout, clientTimeout } = this.#listen
-    return (this.#firstFin !== 0 && clientFinTimeout) || clientTimeout
   }
 
   #end(reason: number, errno: number): void {

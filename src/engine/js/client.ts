@@ -27,17 +27,19 @@ import {
   ProceedFlag,
 } from '../../wire/wire.js'
 import type { EngineEvent } from '../event.js'
-import { recordProxied, recordSource } from './addresses.js'
+import { recordProxied } from '../model/addresses.js'
+import { PendingHandshakes, Runner } from '../model/pending.js'
+import { phaseOfHandshake } from '../model/phase.js'
+import { recordSource } from './addresses.js'
 import { AppletStream } from './applet-stream.js'
 import { Chunks } from './chunks.js'
 import { Closing } from './closing.js'
 import type { Core, Origin } from './core.js'
-import { timer } from './core.js'
 import { Forward } from './forward.js'
 import { Abort, Outbound } from './outbound.js'
-import { PendingHandshakes, Runner } from './pending.js'
-import { isClientSilence, phaseOfHandshake, streamFailure } from './reason.js'
+import { isClientSilence, streamFailure } from './reason.js'
 import { Side, type SideHandler } from './side.js'
+import { timer } from './timer.js'
 import type { DownstreamContext } from './tls-contexts.js'
 import { peerCertificate, summarize, type TlsHandshakeOwner } from './tls-layer.js'
 
@@ -257,9 +259,7 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     if (this.#mode === Mode.CONNECTING) return this.#outbound?.phase ?? Phase.CONNECT
     if (this.#forward) return this.#forward.phase
     if (this.#applet) return this.#applet.phase
-    const bit = this.#pending.first
-    if (this.#mode === Mode.INSPECT && bit === Handshake.ACCEPT_SESSION) return Phase.CONTENT
-    return phaseOfHandshake(bit)
+    return phaseOfHandshake(this.#pending.first, this.#mode === Mode.INSPECT)
   }
 
   data(side: Side, chunk: Buffer): void {
@@ -657,7 +657,6 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     if (this.#outbound && !this.#outbound.closed) return
     this.#mode = Mode.CLOSED
     this.#recordPeer(-1)
-    const { clients, slots } = this.#core
     const { slot } = this.side
     const event = this.#event()
     event.reason = this.#reason
@@ -666,9 +665,8 @@ export class Client implements SideHandler, TlsHandshakeOwner {
     event.connectTime = this.#connectTime
     this.#core.dispatch.tell('closed', event)
     this.#outbound?.release()
-    clients.delete(slot)
-    slots.release(slot)
-    this.#origin.release()
+    this.#core.slots.release(slot)
+    this.#origin.release(slot)
     this.#core.slotFreed()
   }
 }

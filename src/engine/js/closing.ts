@@ -11,10 +11,11 @@
  * `tarpit`: nothing is sent, for a while.
  */
 
+import { Inactivity } from '../model/inactivity.js'
 import type { Core } from './core.js'
-import { timer } from './core.js'
-import { Inactivity } from './inactivity.js'
 import type { Side, SideHandler } from './side.js'
+import { timer } from './timer.js'
+import { WatchedSide } from './watch.js'
 
 /** Longest wait for the peer's FIN after the last byte has left, in ms. */
 export const LINGER = 2000
@@ -31,7 +32,7 @@ export class Closing implements SideHandler {
   readonly #core: Core
   readonly #done: () => void
   #timer: NodeJS.Timeout | undefined
-  #inactivity: Inactivity | undefined
+  #inactivity: Inactivity<WatchedSide> | undefined
   /** The end is a RST, and is due. */
   #cutting = false
 
@@ -134,7 +135,7 @@ export class Closing implements SideHandler {
     const side = this.#side
     const limit = patience || FLUSH
     side.activity = this.#core.now()
-    this.#inactivity = new Inactivity(this.#core, [{ side, limit: () => limit }], expired)
+    this.#inactivity = new Inactivity(this.#core, [new WatchedSide(side, () => limit)], expired)
     this.#inactivity.check()
   }
 

@@ -24,6 +24,7 @@ import type { Core } from './core.js'
 import { Dispatch } from './dispatch.js'
 import { Listener } from './listener.js'
 import { Slots } from './slots.js'
+import { timer } from './timer.js'
 import { TlsContexts } from './tls-contexts.js'
 
 export interface JsEngineOptions {
@@ -42,7 +43,8 @@ class JsEngine implements Engine, Core {
   readonly workers = 1
   readonly slots: Slots
   readonly dispatch = new Dispatch()
-  readonly clients = new Map<number, Client>()
+  /** Incoming connections by slot. */
+  readonly #clients = new Map<number, Client>()
   readonly routes = new Map<number, RouteSpec>()
   readonly tls = new TlsContexts()
   readonly counters = { staleHandles: 0, lateVerdicts: 0 }
@@ -75,7 +77,7 @@ class JsEngine implements Engine, Core {
 
   async listen(spec: ListenSpec): Promise<ListenResult> {
     if (!this.dispatch.started || this.#stopped) throw stateError('The engine does not run.')
-    const listener = new Listener(this, this.#nextListener++, spec)
+    const listener = new Listener(this, this.#clients, this.#nextListener++, spec)
     const result = await listener.listen()
     this.#listeners.set(listener.id, listener)
     return result
@@ -176,13 +178,19 @@ class JsEngine implements Engine, Core {
     return Math.floor(performance.now() - this.#startedAt)
   }
 
+  after(ms: number, fn: () => void): () => void {
+    // Timers run before the sockets are looked at: what came meanwhile is read first.
+    const waiting = timer(ms, () => setImmediate(fn))
+    return () => clearTimeout(waiting)
+  }
+
   stats(): EngineStats {
     return {
       connections: this.slots.used,
       staleHandles: this.counters.staleHandles,
       lateVerdicts: this.counters.lateVerdicts,
       pipesBorrowed: 0,
-      buffersBorrowed: [...this.clients.values()].filter(({ buffering }) => buffering).length,
+      buffersBorrowed: [...this.#clients.values()].filter(({ buffering }) => buffering).length,
       // Every event is its own call here: there is no batch to wake for.
       wakes: this.dispatch.events,
       events: this.dispatch.events,
@@ -193,7 +201,7 @@ class JsEngine implements Engine, Core {
   async stop(): Promise<void> {
     this.#stopped = true
     await Promise.all([...this.#listeners.keys()].map((listener) => this.unlisten(listener, true)))
-    for (const client of this.clients.values()) {
+    for (const client of this.#clients.values()) {
       client.kill(packReason(By.PROXY, client.phase, Code.SHUTDOWN))
     }
     // Node tells the end of a socket within a turn or two of its loop.
@@ -211,7 +219,7 @@ class JsEngine implements Engine, Core {
   }
 
   #find(conn: number, generation: number): Client | undefined {
-    const client = this.clients.get(conn)
+    const client = this.#clients.get(conn)
     return client?.side.generation === generation ? client : undefined
   }
 

@@ -3,17 +3,15 @@
 import { packReason } from '../../wire/reason.js'
 import { By, Code, Phase } from '../../wire/wire.js'
 import type { ListenSpec, RouteSpec } from '../engine.js'
+import { Exchange } from '../model/exchange.js'
+import { Inactivity } from '../model/inactivity.js'
 import type { Core } from './core.js'
-import { Inactivity } from './inactivity.js'
 import { streamFailure } from './reason.js'
 import type { Side, SideHandler } from './side.js'
+import { WatchedSide } from './watch.js'
 
 /** Bytes that may wait in Node for one side before reading from the other stops. */
 export const HIGH_WATER = 65536
-
-const CLIENT_SPOKE = 1
-const SERVER_SPOKE = 2
-const BOTH_SPOKE = CLIENT_SPOKE | SERVER_SPOKE
 
 /**
  * Told exactly once how the forwarding ended. Sides that are still open then are the owner's.
@@ -28,13 +26,8 @@ export class Forward implements SideHandler {
   readonly #owner: ForwardOwner
   readonly #client: Side
   readonly #server: Side
-  readonly #listen: ListenSpec
-  readonly #route: RouteSpec
-  readonly #inactivity: Inactivity
-  /** By of the side whose FIN came first, or 0. */
-  #firstFin = 0
-  /** Bits of the sides that have sent payload: 1 client, 2 server. */
-  #spoke = 0
+  readonly #exchange: Exchange
+  readonly #inactivity: Inactivity<WatchedSide>
   #ended = false
 
   constructor(
@@ -49,21 +42,23 @@ export class Forward implements SideHandler {
     this.#owner = owner
     this.#client = client
     this.#server = server
-    this.#listen = listen
-    this.#route = route
+    const exchange = new Exchange(listen, route)
+    this.#exchange = exchange
     this.#inactivity = new Inactivity(
       core,
       [
-        { side: client, limit: () => this.#clientLimit() },
-        { side: server, limit: () => this.#serverLimit() },
+        new WatchedSide(client, () => exchange.limit(By.CLIENT)),
+        new WatchedSide(server, () => exchange.limit(By.SERVER)),
       ],
-      (side) => this.#timedOut(side),
+      ({ side }) =>
+        this.#end(packReason(By.TIMEOUT, this.phase, exchange.timeoutCode(this.#byOf(side))), 0),
+      () => exchange.tunnel,
     )
   }
 
   /** Phase for a reason: closing once either side is shut. */
   get phase(): number {
-    return this.#firstFin === 0 ? Phase.DATA : Phase.CLOSE
+    return this.#exchange.phase
   }
 
   /** Starts with what the client has sent so far, and what the server sent behind its handshakes. */
@@ -79,7 +74,8 @@ export class Forward implements SideHandler {
     server.activity = now
     if (request.length > 0) server.write(request)
     if (response) client.write(response)
-    this.#spoke = (request.length > 0 ? CLIENT_SPOKE : 0) | (response ? SERVER_SPOKE : 0)
+    if (request.length > 0) this.#exchange.speaks(By.CLIENT)
+    if (response) this.#exchange.speaks(By.SERVER)
     if (client.eof) this.end(client)
     if (this.#ended) return
     if (server.socket.writableLength <= HIGH_WATER) client.resume()
@@ -95,7 +91,7 @@ export class Forward implements SideHandler {
     // A side that takes bytes is not silent.
     if (waiting === 0) to.activity = now
     else if (waiting > HIGH_WATER) side.holdBack()
-    if (this.#spoke !== BOTH_SPOKE) this.#speaks(side)
+    if (!this.#exchange.mutual) this.#speaks(side)
   }
 
   drain(side: Side): void {
@@ -108,7 +104,7 @@ export class Forward implements SideHandler {
   }
 
   end(side: Side): void {
-    if (this.#firstFin === 0) this.#firstFin = side === this.#client ? By.CLIENT : By.SERVER
+    this.#exchange.ends(this.#byOf(side))
     side.activity = this.#core.now()
     const to = side.peer as Side
     if (side.truncated && !to.secured) {
@@ -122,7 +118,7 @@ export class Forward implements SideHandler {
   }
 
   gone(side: Side): void {
-    const by = side === this.#client ? By.CLIENT : By.SERVER
+    const by = this.#byOf(side)
     if (side.error) {
       const failure = streamFailure(side.error, by)
       this.#end(packReason(failure.by, this.phase, failure.code), failure.errno, side)
@@ -133,7 +129,7 @@ export class Forward implements SideHandler {
 
   /** Both sides have ended. A FIN without close_notify may have cut payload off: the first is told. */
   #cleanEnd(last: number): number {
-    const first = this.#firstFin || last
+    const first = this.#exchange.firstFin || last
     const sides = [this.#client, this.#server]
     if (first === By.SERVER) sides.reverse()
     const truncated = sides.find((side) => side.truncated)
@@ -141,8 +137,8 @@ export class Forward implements SideHandler {
   }
 
   #truncation(side: Side): number {
-    const by = side === this.#client ? By.CLIENT : By.SERVER
-    const phase = by === this.#firstFin ? Phase.DATA : Phase.CLOSE
+    const by = this.#byOf(side)
+    const phase = by === this.#exchange.firstFin ? Phase.DATA : Phase.CLOSE
     return packReason(by, phase, Code.TLS_TRUNCATED)
   }
 
@@ -159,40 +155,12 @@ export class Forward implements SideHandler {
   }
 
   #speaks(side: Side): void {
-    this.#spoke |= side === this.#client ? CLIENT_SPOKE : SERVER_SPOKE
-    if (this.#isTunnel()) this.#inactivity.check()
+    this.#exchange.speaks(this.#byOf(side))
+    // Its time-out may be a shorter one.
+    if (this.#exchange.tunnel) this.#inactivity.check()
   }
 
-  #isTunnel(): boolean {
-    return this.#route.tunnelTimeout > 0 && this.#firstFin === 0 && this.#spoke === BOTH_SPOKE
-  }
-
-  #clientLimit(): number {
-    if (this.#isTunnel()) return this.#tunnelLimit(this.#server)
-    const { clientFinTimeout, clientTimeout } = this.#listen
-    return (this.#firstFin !== 0 && clientFinTimeout) || clientTimeout
-  }
-
-  #serverLimit(): number {
-    if (this.#isTunnel()) return this.#tunnelLimit(this.#client)
-    const { serverFinTimeout, serverTimeout } = this.#route
-    return (this.#firstFin !== 0 && serverFinTimeout) || serverTimeout
-  }
-
-  /** The tunnel is idle only while both sides are: activity of either counts for both. */
-  #tunnelLimit(other: Side): number {
-    const side = other.peer as Side
-    if (other.activity > side.activity) side.activity = other.activity
-    return this.#route.tunnelTimeout
-  }
-
-  #timedOut(side: Side): void {
-    const isClient = side === this.#client
-    const fin = this.#firstFin !== 0
-    let code: number = isClient ? Code.CLIENT_TIMEOUT : Code.SERVER_TIMEOUT
-    if (this.#isTunnel()) code = Code.TUNNEL_TIMEOUT
-    else if (fin && isClient && this.#listen.clientFinTimeout) code = Code.CLIENT_FIN_TIMEOUT
-    else if (fin && !isClient && this.#route.serverFinTimeout) code = Code.SERVER_FIN_TIMEOUT
-    this.#end(packReason(By.TIMEOUT, this.phase, code), 0)
+  #byOf(side: Side): number {
+    return side === this.#client ? By.CLIENT : By.SERVER
   }
 }

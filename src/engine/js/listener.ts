@@ -24,7 +24,8 @@ import { packReason } from '../../wire/reason.js'
 import { By, Code, Family, Field, Phase } from '../../wire/wire.js'
 import type { ListenResult, ListenSpec } from '../engine.js'
 import { listenError, listenRefused } from '../listen-error.js'
-import { type Ends, endsOf, type LocalAddress, recordEnds, specificAddress } from './addresses.js'
+import { type Ends, type LocalAddress, recordEnds } from '../model/addresses.js'
+import { endsOf, specificAddress } from './addresses.js'
 import { Client } from './client.js'
 import type { Core, Origin } from './core.js'
 import { isAbstract, keepAlive, unixPath } from './options.js'
@@ -43,6 +44,7 @@ export class Listener implements Origin {
   readonly id: number
   readonly spec: ListenSpec
   readonly #core: Core
+  readonly #clients: Map<number, Client>
   readonly #server: Server
   /** Accepted and not served yet, oldest first. */
   readonly #held = new Set<Arrival>()
@@ -63,8 +65,10 @@ export class Listener implements Origin {
   /** Which file the socket has, where it is a unix one. */
   #file: { path: string; file: string | undefined } | undefined
 
-  constructor(core: Core, id: number, spec: ListenSpec) {
+  /** `clients`: of all listeners, by slot. */
+  constructor(core: Core, clients: Map<number, Client>, id: number, spec: ListenSpec) {
     this.#core = core
+    this.#clients = clients
     this.id = id
     this.spec = spec
     this.#server = createServer({
@@ -168,7 +172,8 @@ export class Listener implements Origin {
     } catch {}
   }
 
-  release(): void {
+  release(slot: number): void {
+    this.#clients.delete(slot)
     this.#active--
     this.serveHeld()
   }
@@ -197,7 +202,7 @@ export class Listener implements Origin {
   }
 
   #serve({ socket, ends }: Arrival): void {
-    const { clients, slots } = this.#core
+    const { slots } = this.#core
     const slot = slots.allocate()
     const { table } = slots
     if (ends) {
@@ -209,7 +214,7 @@ export class Listener implements Origin {
       return
     }
     const client = new Client(this.#core, this, slot, socket)
-    clients.set(slot, client)
+    this.#clients.set(slot, client)
     this.#active++
     socket.resume()
     client.advance()

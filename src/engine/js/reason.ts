@@ -1,7 +1,7 @@
 /** Close reasons: how errors of Node become By, Phase and Code. */
 
 import { reasonCode } from '../../wire/reason.js'
-import { By, Code, Handshake, Phase } from '../../wire/wire.js'
+import { By, Code } from '../../wire/wire.js'
 import { tlsFailure } from './tls-reason.js'
 
 /** What a failed operation means for its connection. */
@@ -97,19 +97,4 @@ export function isClientSilence(reason: number): boolean {
   return (
     code === Code.CLIENT_TIMEOUT || code === Code.CLIENT_FIN_TIMEOUT || code === Code.TUNNEL_TIMEOUT
   )
-}
-
-const phases = new Map<number, number>([
-  [Handshake.HEALTH, Phase.HEALTH],
-  [Handshake.MONITOR_IN, Phase.MONITOR_IN],
-  [Handshake.ACCEPT_PROXY, Phase.ACCEPT_PROXY],
-  [Handshake.TCP_RULES, Phase.TCP_RULES],
-  [Handshake.TLS, Phase.TLS],
-  [Handshake.CUSTOM, Phase.CUSTOM],
-  [Handshake.ACCEPT_SESSION, Phase.ACCEPT_SESSION],
-])
-
-/** Phase of an incoming handshake bit; QUEUE where none is left. */
-export function phaseOfHandshake(bit: number): number {
-  return phases.get(bit) ?? Phase.QUEUE
 }

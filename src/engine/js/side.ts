@@ -11,7 +11,7 @@ import { constants } from 'node:os'
 import type { TLSSocket } from 'node:tls'
 import type { ConnectionTable } from '../../wire/table.js'
 import { CloseOp, ConnFlag, ConnNext, ConnState, Field } from '../../wire/wire.js'
-import { timer } from './core.js'
+import { timer } from './timer.js'
 import { type MakeTls, type TlsHandshakeOwner, TlsLayer, type TlsLayerEvents } from './tls-layer.js'
 import { tlsError } from './tls-names.js'
 
