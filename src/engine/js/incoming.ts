@@ -1,0 +1,466 @@
+/**
+ * A client that was accepted, before its payload flows: handshakes in the order of their bits,
+ * the questions to policy about them, inspection. What the client sends is kept here until
+ * somebody takes it.
+ */
+
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { PROXY_V2_FIXED, PROXY_V2_MAX, parseProxyHeader } from '../../codec/proxy.js'
+import { type Framed, HelloReader } from '../../codec/tls.js'
+import { packReason } from '../../wire/reason.js'
+import {
+  By,
+  BytesFlag,
+  Code,
+  ConnFlag,
+  ConnState,
+  Field,
+  Handshake,
+  HelloStatus,
+  Phase,
+  ProceedFlag,
+} from '../../wire/wire.js'
+import type { EngineEvent } from '../event.js'
+import { recordProxied } from '../model/addresses.js'
+import { PendingHandshakes, Runner } from '../model/pending.js'
+import { phaseOfHandshake } from '../model/phase.js'
+import { Chunks } from './chunks.js'
+import type { Core, Origin } from './core.js'
+import { type Failure, streamFailure } from './reason.js'
+import { Side, type SideHandler } from './side.js'
+import { timer } from './timer.js'
+import type { DownstreamContext } from './tls-contexts.js'
+import { peerCertificate, summarize, type TlsHandshakeOwner } from './tls-layer.js'
+
+/** Bytes that are read ahead of policy, so that a FIN or RST behind them is seen; the longest PROXY header fits. */
+const READ_AHEAD = PROXY_V2_FIXED + PROXY_V2_MAX + 1024
+/** Bytes that policy sees of what is no ClientHello. */
+const SHOWN = 1024
+const NO_BYTES = new Uint8Array(0)
+
+/** Flags of every connection that was accepted. */
+const ACCEPTED =
+  ConnFlag.FD_ALLOCATED | ConnFlag.CTRL_INIT | ConnFlag.CTRL_CONNECTED | ConnFlag.DATA_INIT
+
+/** The client's FIN before it should have come. */
+export const ABORTED: Failure = { by: By.CLIENT, code: Code.ABORTED, errno: 0 }
+
+const Mode = {
+  /** Handshakes run, or policy is asked about one. */
+  HANDSHAKE: 0,
+  INSPECT: 1,
+  /** Every handshake is done; policy has the connection, no deadline runs. */
+  HELD: 2,
+  /** Nothing is asked any more: payload flows or is about to, or the end has come. */
+  OVER: 3,
+} as const
+
+/** What becomes of the client, but for what policy answers. */
+export interface IncomingOwner {
+  /** Its socket is closed. */
+  gone(side: Side): void
+  /** It is to end. `alert`: what TLS has to say about it is on its way. */
+  incomingFailed(failure: Failure, alert: boolean): void
+  /** The last chunk of a handshake that the engine does alone. */
+  reply(bytes: Uint8Array, reason: number): void
+  /** A verdict was late and the default is to open: it takes the fallback route. */
+  incomingOpened(): void
+}
+
+export class Incoming implements SideHandler, TlsHandshakeOwner {
+  readonly side: Side
+  /** What the client has sent and nobody has taken. */
+  readonly input = new Chunks()
+  readonly #core: Core
+  readonly #origin: Origin
+  readonly #owner: IncomingOwner
+  readonly #pending: PendingHandshakes
+  readonly #openedAt: number
+  #mode: number = Mode.HANDSHAKE
+  /** What the deadline of the handshakes is for (-1: nothing yet), and when it passes. */
+  #awaited = -1
+  #deadline = 0
+  /** TLVs of the PROXY header that policy has not seen yet. */
+  #tlvs: Uint8Array = NO_BYTES
+  /** The ClientHello, or what came instead, while policy decides about it. */
+  #hello: Framed | undefined
+  readonly #helloReader = new HelloReader()
+  #context: DownstreamContext | undefined
+  #tellsWaiting = false
+  #limit = READ_AHEAD
+  #timer: NodeJS.Timeout | undefined
+  #delay: NodeJS.Timeout | undefined
+
+  /** Precondition: `slot` was allocated and its record holds the addresses. */
+  constructor(core: Core, origin: Origin, owner: IncomingOwner, slot: number, socket: Socket) {
+    const { table } = core.slots
+    this.#core = core
+    this.#origin = origin
+    this.#owner = owner
+    this.#openedAt = core.now()
+    this.#pending = new PendingHandshakes(origin.spec.handshakes, origin.spec.ask)
+    this.side = new Side(table, slot, socket, this)
+    this.side.state(ConnState.ACCEPTED)
+    const { bits } = this.#pending
+    const proxied = bits & Handshake.ACCEPT_PROXY ? ConnFlag.PROXY_IN_PENDING : 0
+    const data = bits & Handshake.TLS ? ConnFlag.DATA_OPEN_PENDING : ConnFlag.DATA_CONNECTED
+    this.side.flags(ACCEPTED | proxied | data, 0)
+    table.set(slot, Field.LISTENER, origin.id)
+    table.set(slot, Field.OPENED_AT, this.#openedAt)
+    this.#recordPending()
+  }
+
+  /** What the client is doing, for a close reason. */
+  get phase(): number {
+    return phaseOfHandshake(this.#pending.first, this.#mode === Mode.INSPECT)
+  }
+
+  /** An answer of policy is awaited. */
+  get answerable(): boolean {
+    if (this.#mode === Mode.HANDSHAKE) return this.#pending.asking !== 0
+    return this.#mode !== Mode.OVER
+  }
+
+  /** The default of a late verdict was to open: policy is asked nothing any more. */
+  get opened(): boolean {
+    return this.#pending.opened
+  }
+
+  /** Goes on with the first pending handshake. */
+  advance(): void {
+    if (this.#mode !== Mode.HANDSHAKE || this.#pending.asking !== 0) return
+    switch (this.#pending.runner) {
+      case Runner.POLICY:
+        if (this.#pending.first === Handshake.TLS && !this.#hello) this.#awaitHello()
+        else this.#ask()
+        break
+      case Runner.ENGINE:
+        this.#runAlone(this.#pending.first)
+        break
+      case Runner.FALLBACK:
+        this.#owner.incomingOpened()
+        break
+      case Runner.NOBODY:
+        if (this.#pending.first === Handshake.TLS) this.#skipTls()
+        this.#done(this.#pending.first)
+        this.advance()
+        break
+      default:
+        this.#mode = Mode.HELD
+        this.#disarm()
+    }
+  }
+
+  /** @returns false where the answer is not awaited. */
+  proceed(clear: number, set: number, consume: number, context: number, flags: number): boolean {
+    if (!this.answerable || !this.#pending.accepts(clear, set)) return false
+    if (this.#pending.asking === Handshake.TLS) {
+      const terminated = (clear & Handshake.TLS) === 0
+      this.#context = terminated ? this.#core.tls.downstreamOf(context) : undefined
+      if (terminated && !this.#context) return false
+      if (!terminated) this.#skipTls()
+      this.#hello = undefined
+      this.#tellsWaiting = (flags & ProceedFlag.TELL_WAITING) !== 0
+    }
+    this.#pending.proceed(clear, set)
+    this.#answered(consume)
+    if (set & Handshake.ACCEPT_PROXY) this.side.flags(ConnFlag.PROXY_IN_PENDING, 0)
+    this.#recordPending()
+    this.#mode = Mode.HANDSHAKE
+    queueMicrotask(() => this.advance())
+    return true
+  }
+
+  /** @returns false where the answer is not awaited. */
+  inspect(limit: number, delay: number, consume: number): boolean {
+    if (!this.answerable) return false
+    this.#answered(consume)
+    this.#mode = Mode.INSPECT
+    this.#limit = Math.max(1, limit)
+    this.#readAhead()
+    this.#delay = timer(delay, () => this.#show(BytesFlag.EXPIRED))
+    this.#arm(this.#origin.spec.clientTimeout, () => this.#silent())
+    if (this.input.length > 0 || this.side.eof) {
+      queueMicrotask(() => {
+        if (this.#mode === Mode.INSPECT) this.#show(0)
+      })
+    }
+    return true
+  }
+
+  /** Every handshake is done by an answer that drops `consume` bytes; false where none is awaited. */
+  finish(consume: number): boolean {
+    if (!this.answerable) return false
+    this.#answered(consume)
+    this.over()
+    return true
+  }
+
+  /** Nothing is asked any more; what the client sends is kept. */
+  over(): void {
+    this.#disarm()
+    this.#mode = Mode.OVER
+    this.#pending.allDone()
+    this.#recordPending()
+  }
+
+  /** Policy has the connection again, without a deadline. */
+  hold(): void {
+    this.#mode = Mode.HELD
+  }
+
+  /** The end has come; its reason is fixed already. */
+  stop(): void {
+    this.#disarm()
+    this.#mode = Mode.OVER
+    this.input.clear()
+    this.#hello = undefined
+  }
+
+  data(side: Side, chunk: Buffer): void {
+    this.input.push(chunk)
+    if (this.input.length >= Math.max(READ_AHEAD, this.#limit)) side.pause()
+    this.#arrived()
+  }
+
+  end(_side: Side): void {
+    this.#arrived()
+  }
+
+  drain(_side: Side): void {}
+
+  gone(side: Side): void {
+    this.#owner.gone(side)
+  }
+
+  tlsWaits(): void {
+    if (!this.#tellsWaiting) return
+    this.#tellsWaiting = false
+    this.#core.dispatch.tell('handshakeWaits', this.#event())
+  }
+
+  tlsSecured(tls: TLSSocket): void {
+    const demand = this.#context?.spec.clientCert ?? 'none'
+    const certificate = peerCertificate(tls)
+    const shown = demand !== 'none' && certificate.length > 0
+    const refused = shown ? this.#context?.refusal(tls) : 0
+    if (refused) {
+      // Node has no alert for it: the client sees a close_notify behind its handshake.
+      this.side.fail(ConnFlag.DATA_FAILED)
+      this.#failed(By.CLIENT, refused)
+      return
+    }
+    this.#context = undefined
+    this.side.flags(ConnFlag.DATA_CONNECTED, ConnFlag.DATA_OPEN_PENDING)
+    this.#disarm()
+    this.#done(Handshake.TLS)
+    const event = this.#event()
+    event.bit = Handshake.TLS
+    summarize(tls, certificate, shown, event)
+    this.#core.dispatch.tell('secured', event)
+    this.advance()
+  }
+
+  tlsFailed(error: NodeJS.ErrnoException | undefined): void {
+    if (error) this.#owner.incomingFailed(streamFailure(error, By.CLIENT), true)
+    else this.#owner.incomingFailed(ABORTED, false)
+  }
+
+  #ask(): void {
+    const { id, spec } = this.#origin
+    const bit = this.#pending.ask()
+    this.#arm(spec.verdictTimeout, () => this.#verdictLate())
+    const event = this.#event()
+    event.listener = id
+    event.bit = bit
+    if (bit === Handshake.TLS && this.#hello) {
+      event.bytes = this.#hello.message
+      event.hello = this.#hello.status ?? HelloStatus.MALFORMED
+    } else {
+      event.bytes = this.#tlvs
+      event.hello = 0
+      this.#tlvs = NO_BYTES
+    }
+    this.#core.dispatch.tell('handshake', event)
+  }
+
+  /** Asks policy about the ClientHello once it is there. It stays in the input. */
+  #awaitHello(): void {
+    const bytes = this.input.view()
+    const framed = this.#helloReader.goOn(bytes)
+    if (framed.status !== undefined) {
+      const complete = framed.status === HelloStatus.COMPLETE
+      this.#hello = complete ? framed : { ...framed, message: bytes.subarray(0, SHOWN) }
+      this.#ask()
+    } else if (this.side.eof) {
+      this.#failed(By.CLIENT, Code.ABORTED)
+    } else {
+      this.#armHandshake(0)
+    }
+  }
+
+  #acceptTls(): void {
+    const context = this.#context
+    if (!context) return
+    this.side.flags(ConnFlag.DATA_OPEN_STARTED, 0)
+    const early = this.input.view()
+    this.input.clear()
+    this.side.startTls((wire) => context.accept(wire), early, this)
+  }
+
+  /** `bit`: the handshake that is awaited; 0 for the ClientHello. */
+  #armHandshake(bit: number): void {
+    const { handshakeTimeout } = this.#origin.spec
+    if (handshakeTimeout <= 0) return
+    const now = this.#core.now()
+    // A rule may have taken its time: each handshake gets at least a moment. Once: who sends
+    // byte by byte gets no more of it.
+    if (this.#awaited !== bit) {
+      this.#awaited = bit
+      this.#deadline = Math.max(now + handshakeTimeout / 4, this.#openedAt + handshakeTimeout)
+    }
+    this.#arm(Math.max(this.#deadline - now, 1), () => {
+      if (bit === 0 && this.#origin.spec.silenceAsks && this.input.length === 0) this.#askSilent()
+      else this.#failed(By.TIMEOUT, Code.HANDSHAKE_TIMEOUT)
+    })
+  }
+
+  /** A client without TLS whose server may speak first. */
+  #askSilent(): void {
+    this.#hello = { message: NO_BYTES, status: HelloStatus.NOT_TLS }
+    this.#ask()
+  }
+
+  #runAlone(bit: number): void {
+    const { spec } = this.#origin
+    if (bit === Handshake.HEALTH) {
+      this.#disarm()
+      const reason = packReason(By.PROXY, Phase.HEALTH, Code.HEALTH)
+      this.#owner.reply(spec.healthReply ?? NO_BYTES, reason)
+      return
+    }
+    this.#armHandshake(bit)
+    if (bit === Handshake.TLS) {
+      this.#acceptTls()
+      return
+    }
+    this.side.flags(ConnFlag.PROXY_IN_STARTED, 0)
+    this.#acceptProxy()
+  }
+
+  #acceptProxy(): void {
+    const result = parseProxyHeader(this.input.view(), this.#origin.spec.proxyLimit)
+    if (result.status === 'error') {
+      this.#failed(By.CLIENT, result.code)
+    } else if (result.status === 'partial') {
+      if (this.side.eof) this.#failed(By.CLIENT, Code.ABORTED)
+    } else {
+      const { header } = result
+      recordProxied(this.#core.slots.table, this.side.slot, header)
+      if (header.tlvs.length > 0) this.#tlvs = Uint8Array.from(header.tlvs)
+      this.input.consume(header.length)
+      this.side.flags(0, ConnFlag.PROXY_IN_PENDING)
+      this.#readAhead()
+      this.#disarm()
+      this.#done(Handshake.ACCEPT_PROXY)
+      this.advance()
+    }
+  }
+
+  #verdictLate(): void {
+    const opened = this.#origin.spec.fallbackRoute >= 0
+    const bit = this.#pending.first
+    this.#core.counters.lateVerdicts++
+    // The default is taken first: what policy answers from here on is late.
+    clearTimeout(this.#delay)
+    if (opened) {
+      this.#mode = Mode.HANDSHAKE
+      if (bit === Handshake.TLS) this.#skipTls()
+      this.#pending.open()
+      this.#recordPending()
+    } else {
+      this.#failed(By.TIMEOUT, Code.VERDICT_TIMEOUT)
+    }
+    const event = this.#event()
+    event.bit = bit
+    event.opened = opened
+    this.#core.dispatch.tell('verdictTimeout', event)
+    if (opened) this.advance()
+  }
+
+  /** Bytes or a FIN came while policy has the connection. */
+  #arrived(): void {
+    if (this.#mode === Mode.INSPECT) {
+      this.#arm(this.#origin.spec.clientTimeout, () => this.#silent())
+      this.#show(0)
+    } else if (this.#mode === Mode.HANDSHAKE && this.#pending.runner === Runner.ENGINE) {
+      if (this.#pending.first === Handshake.ACCEPT_PROXY) this.#acceptProxy()
+    } else if (this.#mode === Mode.HANDSHAKE && this.#pending.first === Handshake.TLS) {
+      if (this.#pending.asking === 0 && !this.#hello) this.advance()
+    }
+  }
+
+  #show(extra: number): void {
+    const bytes = this.input.view()
+    const full = bytes.length >= this.#limit
+    const flags = extra | (this.side.eof ? BytesFlag.EOF : 0) | (full ? BytesFlag.FULL : 0)
+    // Nothing more will come of itself: an answer is due.
+    if (flags !== 0) this.#arm(this.#origin.spec.verdictTimeout, () => this.#verdictLate())
+    const event = this.#event()
+    event.bytes = full ? bytes.subarray(0, this.#limit) : bytes
+    event.flags = flags
+    this.#core.dispatch.tell('bytes', event)
+  }
+
+  /** The record of an event about this connection, to be filled and told at once. */
+  #event(): EngineEvent {
+    return this.#core.dispatch.about(this.side.slot, this.side.generation)
+  }
+
+  #silent(): void {
+    this.#failed(By.TIMEOUT, Code.CLIENT_TIMEOUT)
+  }
+
+  #failed(by: number, code: number): void {
+    this.#owner.incomingFailed({ by, code, errno: 0 }, false)
+  }
+
+  #answered(consume: number): void {
+    this.#pending.answered()
+    this.#disarm()
+    this.#limit = READ_AHEAD
+    if (consume > 0) this.input.consume(consume)
+    this.#readAhead()
+  }
+
+  #readAhead(): void {
+    if (this.input.length < Math.max(READ_AHEAD, this.#limit)) this.side.resume()
+  }
+
+  /** The payload is what the client sends, without TLS. */
+  #skipTls(): void {
+    this.side.flags(ConnFlag.DATA_CONNECTED, ConnFlag.DATA_OPEN_PENDING)
+  }
+
+  #done(bit: number): void {
+    this.#pending.done(bit)
+    this.#recordPending()
+  }
+
+  #recordPending(): void {
+    this.#core.slots.table.set(this.side.slot, Field.HANDSHAKES, this.#pending.bits)
+  }
+
+  /** Arms the one deadline of the handshakes. */
+  #arm(ms: number, fn: () => void): void {
+    clearTimeout(this.#timer)
+    this.#timer = timer(ms, fn)
+  }
+
+  #disarm(): void {
+    clearTimeout(this.#timer)
+    clearTimeout(this.#delay)
+    this.#timer = undefined
+  }
+}
