@@ -1,10 +1,17 @@
 /** A client of the test engine, and the server it was connected to. */
 
+import type { Clock } from '../base/clock.js'
 import type { ListenSpec } from '../engine/engine.js'
-import { type Exchange, type Inactivity, PendingHandshakes, type Watched } from '../engine/model.js'
+import {
+  type Exchange,
+  type Inactivity,
+  PendingHandshakes,
+  phaseOfHandshake,
+  type Watched,
+} from '../engine/model.js'
 import { packReason, type Reason, unpackReason } from '../wire/reason.js'
-import { By, Code, Field, Handshake } from '../wire/wire.js'
-import type { TestEngine } from './engine.js'
+import type { ConnectionTable } from '../wire/table.js'
+import { By, Code, Field, Phase } from '../wire/wire.js'
 import { TlsClient, type TlsClientOptions } from './tls-client.js'
 
 /** What a PROXY header says. */
@@ -60,12 +67,32 @@ export interface Reactions {
   clientFin?: () => void
 }
 
+/** What a client asks of its engine. */
+export interface ClientHost {
+  readonly clock: Clock
+  readonly table: ConnectionTable
+  now(): number
+  /** Runs `fn` after whatever is being handled. */
+  run(fn: () => void): void
+  end(client: TestClient, reason: number, errno: number): void
+  /** Bytes or a FIN of the client came. */
+  arrived(client: TestClient): void
+  endIfBothShut(client: TestClient): void
+  /** The client reads what an applet sent. */
+  resumed(client: TestClient): void
+  connectOk(client: TestClient): void
+  connectFail(client: TestClient, code: number, errno: number): void
+  handshakeOk(client: TestClient): void
+  handshakeWaits(client: TestClient): void
+  handshakeFail(client: TestClient, code: number, errno: number): void
+}
+
 export class TestClient {
   readonly slot: number
   readonly generation: number
   readonly listener: number
   readonly spec: ListenSpec
-  readonly #engine: TestEngine
+  readonly #engine: ClientHost
   reactions: Reactions = {}
 
   /** What the client got. */
@@ -130,7 +157,7 @@ export class TestClient {
   cancelTimer: (() => void) | undefined = undefined
 
   constructor(
-    engine: TestEngine,
+    engine: ClientHost,
     slot: number,
     generation: number,
     listener: number,
@@ -164,7 +191,9 @@ export class TestClient {
 
   /** Doing what, for a close reason. */
   get phase(): number {
-    return this.#engine.phaseOf(this)
+    if (this.mode === 'connecting') return Phase.CONNECT
+    if (this.mode === 'forward' || this.mode === 'applet') return this.exchange?.phase ?? Phase.DATA
+    return phaseOfHandshake(this.pending.first, this.mode === 'inspect')
   }
 
   /** The handshake bit that policy is asked about, or 0. */
@@ -180,7 +209,7 @@ export class TestClient {
       this.side.side.activity = this.#engine.now()
       this.#count(Field.BYTES_IN, bytes.length)
       this.input = concat(this.input, bytes)
-      this.#arrived()
+      this.#engine.arrived(this)
     })
   }
 
@@ -195,7 +224,7 @@ export class TestClient {
         return
       }
       this.shut(By.CLIENT)
-      this.#arrived()
+      this.#engine.arrived(this)
       this.#engine.endIfBothShut(this)
     })
   }
@@ -211,17 +240,17 @@ export class TestClient {
 
   /** The TLS handshake that is pending succeeds, as far as there is something in common. */
   handshakeOk(): void {
-    this.#engine.run(() => this.#engine.handshakes.tls.complete(this))
+    this.#engine.run(() => this.#engine.handshakeOk(this))
   }
 
   /** The TLS handshake that is pending has come to where it waits for the client. */
   handshakeWaits(): void {
-    this.#engine.run(() => this.#engine.handshakes.tls.waits(this))
+    this.#engine.run(() => this.#engine.handshakeWaits(this))
   }
 
   /** The TLS handshake that is pending fails for a reason of the client's. */
   handshakeFail(code: number, errno = 0): void {
-    this.#engine.run(() => this.#engine.handshakes.tls.fail(this, code, errno))
+    this.#engine.run(() => this.#engine.handshakeFail(this, code, errno))
   }
 
   /** The connect that is pending succeeds. */
@@ -329,19 +358,6 @@ export class TestClient {
     this.arm(0, () => {})
     this.cancelDelay?.()
     this.cancelDelay = undefined
-  }
-
-  #arrived(): void {
-    if (this.mode === 'inspect') this.#engine.inspectArrived(this)
-    else if (this.mode === 'applet') this.#engine.feedApplet(this)
-    else if (this.mode === 'forward') this.forward()
-    else if (this.mode === 'handshake' && this.asking === 0) {
-      const bit = this.pending.first
-      if (bit === Handshake.ACCEPT_PROXY) this.#engine.handshakes.acceptProxy(this)
-      else if (bit !== Handshake.TLS) return
-      else if (this.context < 0) this.#engine.handshakes.advance(this)
-      else if (this.eof) this.#engine.handshakes.tls.fail(this, Code.ABORTED, 0)
-    }
   }
 
   #speaks(by: number): void {

@@ -10,7 +10,6 @@
 import { parseIpInto } from '../address/parse.js'
 import type { Clock } from '../base/clock.js'
 import { SluiceError } from '../base/errors.js'
-import { buildProxyV1, buildProxyV2 } from '../codec/proxy.js'
 import type {
   DownstreamTlsSpec,
   Engine,
@@ -24,7 +23,6 @@ import type {
 } from '../engine/engine.js'
 import { EngineEvent } from '../engine/event.js'
 import { listenError } from '../engine/listen-error.js'
-import { addressesOf, Exchange, Inactivity, phaseOfHandshake } from '../engine/model.js'
 import { packReason } from '../wire/reason.js'
 import { ConnectionTable } from '../wire/table.js'
 import {
@@ -32,17 +30,17 @@ import {
   BytesFlag,
   CloseMode,
   Code,
-  ConnectFlag,
   ConnState,
   Family,
   Field,
   Handshake,
   Layout,
-  Phase,
 } from '../wire/wire.js'
-import { type AcceptOptions, concat, TestClient } from './client.js'
+import { type AcceptOptions, type ClientHost, TestClient } from './client.js'
 import { Handshakes } from './handshakes.js'
-import type { HandshakeOutcome, TestContext } from './tls-handshake.js'
+import type { ConnectOutcome, HandshakeOutcome, Parts, TestContext } from './parts.js'
+import { Sessions } from './sessions.js'
+import { TlsHandshakes } from './tls-handshake.js'
 
 export type { AcceptOptions } from './client.js'
 export { TestClient } from './client.js'
@@ -54,19 +52,12 @@ export interface EngineCall {
   readonly args: readonly unknown[]
 }
 
-/**
- * What becomes of a connect: `'pending'` waits for `TestClient.connectOk` or
- * `connectFail`, and fails at the route's connect time-out.
- */
-export type ConnectOutcome = 'ok' | 'pending' | { code: number; errno?: number }
-
-const EMPTY = new Uint8Array(0)
 const isAnswerable = ({ mode, asking }: TestClient) =>
   (mode === 'handshake' && asking !== 0) || mode === 'inspect' || mode === 'session'
 const isApplet = ({ mode }: TestClient) => mode === 'applet'
 const isOpen = ({ mode }: TestClient) => mode !== 'closing'
 
-export class TestEngine implements Engine {
+export class TestEngine implements Engine, ClientHost, Parts {
   readonly kind = 'js'
   readonly takesOddServerNames = true
   readonly workers = 1
@@ -104,8 +95,9 @@ export class TestEngine implements Engine {
   #turns = 0
   readonly #free: number[]
   readonly #queue: (() => void)[] = []
-  /** For `TestClient`. */
-  readonly handshakes = new Handshakes(this)
+  readonly #tls = new TlsHandshakes(this, (client) => this.#handshakes.done(client, Handshake.TLS))
+  readonly #sessions = new Sessions(this, this.#tls)
+  readonly #handshakes = new Handshakes(this, this.#tls, this.#sessions)
   #busy = false
 
   constructor(clock: Clock, slots = 1024) {
@@ -219,7 +211,7 @@ export class TestEngine implements Engine {
     })
     this.clients.set(slot, client)
     ready?.(client)
-    this.run(() => this.handshakes.advance(client))
+    this.run(() => this.#handshakes.advance(client))
     return client
   }
 
@@ -241,11 +233,11 @@ export class TestEngine implements Engine {
         this.staleHandles++
         return
       }
-      if (secures) this.handshakes.tls.chosen(client, context ?? -1, flags)
+      if (secures) this.#tls.chosen(client, context ?? -1, flags)
       pending.proceed(clear, set)
       this.#answered(client, consume)
       client.mode = 'handshake'
-      this.handshakes.advance(client)
+      this.#handshakes.advance(client)
     })
   }
 
@@ -256,11 +248,11 @@ export class TestEngine implements Engine {
       client.limit = Math.max(1, limit)
       if (delay > 0) {
         client.cancelDelay = this.clock.after(delay, () =>
-          this.run(() => this.handshakes.show(client, BytesFlag.EXPIRED)),
+          this.run(() => this.#handshakes.show(client, BytesFlag.EXPIRED)),
         )
       }
-      this.handshakes.awaitBytes(client)
-      if (client.input.length > 0 || client.eof) this.handshakes.show(client, 0)
+      this.#handshakes.awaitBytes(client)
+      if (client.input.length > 0 || client.eof) this.#handshakes.show(client, 0)
     })
   }
 
@@ -277,25 +269,21 @@ export class TestEngine implements Engine {
     this.#command('connect', conn, generation, args, isAnswerable, (client) => {
       this.#answered(client, consume)
       client.sendTlvs = copy
-      this.connectTo(client, route, flags)
+      this.#sessions.connectTo(client, route, flags)
     })
   }
 
   applet(conn: number, generation: number, credit: number, consume: number): void {
     this.#command('applet', conn, generation, [credit, consume], isAnswerable, (client) => {
       this.#answered(client, consume)
-      this.#established(client)
-      client.mode = 'applet'
-      client.credit = credit
-      this.#watch(client, undefined)
-      this.feedApplet(client)
+      this.#sessions.startApplet(client, credit)
     })
   }
 
   credit(conn: number, generation: number, bytes: number): void {
     this.#command('credit', conn, generation, [bytes], isApplet, (client) => {
       client.credit += bytes
-      this.feedApplet(client)
+      this.#sessions.feedApplet(client)
     })
   }
 
@@ -303,22 +291,8 @@ export class TestEngine implements Engine {
     const copy = bytes.slice()
     const allowed = (client: TestClient) => isApplet(client) || (!fin && isAnswerable(client))
     this.#command('send', conn, generation, [copy, fin], allowed, (client) => {
-      if (!isApplet(client)) {
-        client.receive(copy)
-        return
-      }
-      if (client.finReceived) return
-      if (copy.length > 0) {
-        client.side.side.activity = this.now()
-        client.receive(copy)
-        client.unsent += copy.length
-        if (!client.stalled && client.received.length <= client.window) this.resumed(client)
-      }
-      if (fin) {
-        client.shut(By.POLICY)
-        client.finishReceiving()
-        this.endIfBothShut(client)
-      }
+      if (isApplet(client)) this.#sessions.send(client, copy, fin)
+      else client.receive(copy)
     })
   }
 
@@ -374,21 +348,41 @@ export class TestEngine implements Engine {
     return Promise.resolve()
   }
 
-  // --- for TestClient and Handshakes ---
+  // --- for TestClient ---
 
-  /** Bytes or a FIN came while policy inspects. */
-  inspectArrived(client: TestClient): void {
-    this.handshakes.awaitBytes(client)
-    this.handshakes.show(client, 0)
+  /** Bytes or a FIN of the client came. */
+  arrived(client: TestClient): void {
+    if (client.mode === 'applet') this.#sessions.feedApplet(client)
+    else if (client.mode === 'forward') client.forward()
+    else this.#handshakes.arrived(client)
   }
 
-  /** What a client is doing, for a close reason. */
-  phaseOf(client: TestClient): number {
-    if (client.mode === 'connecting') return Phase.CONNECT
-    if (client.mode === 'forward' || client.mode === 'applet') {
-      return client.exchange?.phase ?? Phase.DATA
-    }
-    return phaseOfHandshake(client.pending.first, client.mode === 'inspect')
+  endIfBothShut(client: TestClient): void {
+    this.#sessions.endIfBothShut(client)
+  }
+
+  resumed(client: TestClient): void {
+    this.#sessions.resumed(client)
+  }
+
+  connectOk(client: TestClient): void {
+    this.#sessions.connectOk(client)
+  }
+
+  connectFail(client: TestClient, code: number, errno: number): void {
+    this.#sessions.connectFail(client, code, errno)
+  }
+
+  handshakeOk(client: TestClient): void {
+    this.#tls.complete(client)
+  }
+
+  handshakeWaits(client: TestClient): void {
+    this.#tls.waits(client)
+  }
+
+  handshakeFail(client: TestClient, code: number, errno: number): void {
+    this.#tls.fail(client, code, errno)
   }
 
   setAddresses(
@@ -425,76 +419,6 @@ export class TestEngine implements Engine {
     } finally {
       this.#busy = false
     }
-  }
-
-  feedApplet(client: TestClient): void {
-    if (client.mode !== 'applet' || client.ended) return
-    while (client.input.length > 0 && client.credit > 0) {
-      const length = Math.min(client.input.length, client.credit, Layout.MAX_CHUNK)
-      const view = client.input.slice(0, length)
-      client.consume(length)
-      client.credit -= length
-      try {
-        this.tell(client, 'data', { bytes: view, flags: 0 })
-      } finally {
-        view.fill(0xee)
-      }
-    }
-    if (client.eof && client.input.length === 0 && !client.eofShown) {
-      client.eofShown = true
-      this.tell(client, 'data', { bytes: EMPTY, flags: BytesFlag.EOF })
-      this.endIfBothShut(client)
-    }
-  }
-
-  /** What an applet sent has left. */
-  resumed(client: TestClient): void {
-    const { unsent } = client
-    client.unsent = 0
-    if (unsent === 0 || client.ended) return
-    client.side.side.activity = this.now()
-    this.tell(client, 'sent', { sent: unsent })
-  }
-
-  endIfBothShut(client: TestClient): void {
-    const appletEnded = client.mode === 'applet' && client.eofShown && client.finReceived
-    const tunnelEnded = client.mode === 'forward' && client.eof && client.finReceived
-    if (appletEnded || tunnelEnded) {
-      this.end(client, packReason(client.exchange?.firstFin || By.CLIENT, Phase.DATA, Code.DONE), 0)
-    }
-  }
-
-  connectOk(client: TestClient): void {
-    const route = this.routes.get(client.routes.at(-1) ?? -1)
-    client.disarm()
-    this.#established(client)
-    client.mode = 'forward'
-    client.connectTime = Math.round(this.now() - client.connectAt)
-    if (route !== undefined) {
-      client.serverReceived = concat(client.serverReceived, this.#proxyHeader(client, route))
-    }
-    this.#watch(client, route)
-    this.handshakes.tls.securedOut(client, route)
-    this.run(() => client.reactions.connected?.())
-    client.forward()
-    if (client.wantsConnected) {
-      this.tell(client, 'connected', { peer: -1, elapsed: client.connectTime })
-    }
-  }
-
-  connectFail(client: TestClient, code: number, errno: number): void {
-    const by = code === Code.CONNECT_TIMEOUT ? By.TIMEOUT : By.SERVER
-    const elapsed = Math.round(this.now() - client.connectAt)
-    const phase = code >= Code.NOT_TLS ? Phase.TLS_OUT : Phase.CONNECT
-    const reason = packReason(by, phase, code)
-    client.disarm()
-    client.mode = 'session'
-    if (client.pending.opened) {
-      // No policy is there to try again.
-      this.end(client, reason, errno)
-      return
-    }
-    this.tell(client, 'connectFailed', { reason, errno, elapsed })
   }
 
   end(client: TestClient, reason: number, errno: number): void {
@@ -556,65 +480,6 @@ export class TestEngine implements Engine {
   #closeNow(client: TestClient): void {
     if (!client.resetReceived) client.finReceived = true
     this.end(client, client.reason, 0)
-  }
-
-  /** Connects to a route; the handshakes are done. */
-  connectTo(client: TestClient, route: number, flags: number): void {
-    this.#handshakesDone(client)
-    client.mode = 'connecting'
-    client.routes.push(route)
-    client.connectAt = this.now()
-    client.wantsConnected = (flags & ConnectFlag.WANT_CONNECTED) !== 0
-    const limit = this.routes.get(route)?.connectTimeout ?? 0
-    client.arm(limit, () => this.connectFail(client, Code.CONNECT_TIMEOUT, 0))
-    const outcome = this.onConnect(client, route)
-    if (outcome === 'pending') return
-    // In its own turn, as with a real connect.
-    this.run(() => {
-      if (client.ended || client.mode !== 'connecting') return
-      if (outcome === 'ok') this.connectOk(client)
-      else this.connectFail(client, outcome.code, outcome.errno ?? 0)
-    })
-  }
-
-  #handshakesDone({ pending, slot }: TestClient): void {
-    pending.answered()
-    pending.allDone()
-    this.table.set(slot, Field.HANDSHAKES, 0)
-  }
-
-  #established(client: TestClient): void {
-    this.#handshakesDone(client)
-    client.established = true
-    this.table.set(client.slot, Field.STATE, ConnState.ESTABLISHED)
-    this.table.set(client.slot, Field.ESTABLISHED_AT, Math.max(Math.round(this.now()), 1))
-  }
-
-  /** Holds a session that flows to its inactivity time-outs. `route`: undefined for an applet. */
-  #watch(client: TestClient, route: RouteSpec | undefined): void {
-    const exchange = new Exchange(client.spec, route)
-    if (client.eof) exchange.ends(By.CLIENT)
-    client.exchange = exchange
-    const sides = route === undefined ? [client.side] : [client.side, client.serverSide]
-    for (const { side } of sides) side.activity = this.now()
-    client.inactivity = new Inactivity(
-      this.clock,
-      sides,
-      ({ by }) => {
-        const reason = packReason(By.TIMEOUT, client.phase, exchange.timeoutCode(by))
-        this.run(() => this.end(client, reason, 0))
-      },
-      () => exchange.tunnel,
-    )
-    client.inactivity.check()
-  }
-
-  /** What the server gets before the payload. */
-  #proxyHeader(client: TestClient, route: RouteSpec): Uint8Array {
-    const addresses = addressesOf(this.table, client.slot)
-    if (route.sendProxy === 0) return EMPTY
-    if (route.sendProxy === 1) return buildProxyV1(addresses)
-    return buildProxyV2({ ...addresses, tlvs: client.sendTlvs, crc32c: route.proxyCrc })
   }
 
   #roomMade(): void {

@@ -9,18 +9,21 @@ import { Runner, recordProxied } from '../engine/model.js'
 import { packReason } from '../wire/reason.js'
 import { By, BytesFlag, Code, Field, Handshake, Phase } from '../wire/wire.js'
 import { concat, type TestClient, type TestProxyHeader } from './client.js'
-import type { TestEngine } from './engine.js'
-import { TlsHandshakes } from './tls-handshake.js'
+import type { Parts } from './parts.js'
+import type { Sessions } from './sessions.js'
+import type { TlsHandshakes } from './tls-handshake.js'
 
 const EMPTY = new Uint8Array(0)
 
 export class Handshakes {
-  readonly #engine: TestEngine
-  readonly tls: TlsHandshakes
+  readonly #engine: Parts
+  readonly #tls: TlsHandshakes
+  readonly #sessions: Sessions
 
-  constructor(engine: TestEngine) {
+  constructor(engine: Parts, tls: TlsHandshakes, sessions: Sessions) {
     this.#engine = engine
-    this.tls = new TlsHandshakes(engine)
+    this.#tls = tls
+    this.#sessions = sessions
   }
 
   /** Goes on with the first pending handshake. */
@@ -37,7 +40,7 @@ export class Handshakes {
         this.#runAlone(client, pending.first)
         break
       case Runner.FALLBACK:
-        engine.connectTo(client, client.spec.fallbackRoute, 0)
+        this.#sessions.connectTo(client, client.spec.fallbackRoute, 0)
         break
       case Runner.NOBODY:
         this.done(client, pending.first)
@@ -55,7 +58,7 @@ export class Handshakes {
       client.finReceived = true
       engine.end(client, packReason(By.PROXY, Phase.HEALTH, Code.HEALTH), 0)
     } else if (bit === Handshake.TLS) {
-      this.tls.begin(client)
+      this.#tls.begin(client)
     } else {
       if (spec.handshakeTimeout > 0) {
         const openedAt = engine.table.get(client.slot, Field.OPENED_AT)
@@ -75,7 +78,7 @@ export class Handshakes {
 
   #ask(client: TestClient, bit: number): void {
     if (bit === Handshake.TLS) {
-      this.tls.ask(client, (bytes, status) => this.#tell(client, bit, bytes, status))
+      this.#tls.ask(client, (bytes, status) => this.#tell(client, bit, bytes, status))
     } else {
       this.#tell(client, bit, client.tlvs, 0)
     }
@@ -138,6 +141,21 @@ export class Handshakes {
       client.disarm()
       this.done(client, Handshake.ACCEPT_PROXY)
     }
+  }
+
+  /** Bytes or a FIN came before the payload flows. */
+  arrived(client: TestClient): void {
+    if (client.mode === 'inspect') {
+      this.awaitBytes(client)
+      this.show(client, 0)
+      return
+    }
+    if (client.mode !== 'handshake' || client.asking !== 0) return
+    const bit = client.pending.first
+    if (bit === Handshake.ACCEPT_PROXY) this.acceptProxy(client)
+    else if (bit !== Handshake.TLS) return
+    else if (client.context < 0) this.advance(client)
+    else if (client.eof) this.#tls.fail(client, Code.ABORTED, 0)
   }
 
   show(client: TestClient, extra: number): void {

@@ -6,10 +6,11 @@ export type { CertificateNames, TestCertificateChoice } from './certificates.js'
 export type { TestMode, TestProxyHeader } from './client.js'
 export { settle, VirtualClock } from './clock.js'
 export type { TestConnection } from './connection.js'
-export type { AcceptOptions, ConnectOutcome, EngineCall } from './engine.js'
+export type { AcceptOptions, EngineCall } from './engine.js'
 export { TestClient, TestEngine } from './engine.js'
 export { buildClientHello, type HelloOptions } from './hello.js'
 export type { LogRecord } from './log.js'
+export type { ConnectOutcome, HandshakeOutcome, TestContext } from './parts.js'
 export type {
   ConnectOptions,
   TestConfig,
@@ -29,5 +30,4 @@ export type {
 export type { PolicyPhase, PolicyStep } from './steps.js'
 export type { TableChange, TableData, TestTable } from './tables.js'
 export type { TlsClientOptions } from './tls-client.js'
-export type { HandshakeOutcome, TestContext } from './tls-handshake.js'
 export type { TestTransition } from './trail.js'

@@ -4,7 +4,7 @@
  */
 
 import { frameClientHello } from '../codec/tls.js'
-import type { DownstreamTlsSpec, RouteSpec, UpstreamTlsSpec } from '../engine/engine.js'
+import type { RouteSpec } from '../engine/engine.js'
 import { packReason } from '../wire/reason.js'
 import {
   By,
@@ -17,16 +17,8 @@ import {
   TlsFlag,
 } from '../wire/wire.js'
 import type { TestClient } from './client.js'
-import type { TestEngine } from './engine.js'
+import type { Parts } from './parts.js'
 import { negotiate } from './tls-client.js'
-
-/** A context that was made, until it is forgotten. */
-export type TestContext =
-  | { readonly side: 'server'; readonly spec: DownstreamTlsSpec }
-  | { readonly side: 'client'; readonly spec: UpstreamTlsSpec }
-
-/** What becomes of a handshake that policy lets begin: `'pending'` waits for `TestClient.handshakeOk`. */
-export type HandshakeOutcome = 'ok' | 'pending' | { code: number; errno?: number }
 
 const NONE = new Uint8Array(0)
 /** What the handshake with a server comes to. */
@@ -34,10 +26,13 @@ const SERVER_VERSION = 0x0304
 const SERVER_CIPHER = 0x1301
 
 export class TlsHandshakes {
-  readonly #engine: TestEngine
+  readonly #engine: Parts
+  readonly #done: (client: TestClient) => void
 
-  constructor(engine: TestEngine) {
+  /** `done`: a client's handshake is complete. */
+  constructor(engine: Parts, done: (client: TestClient) => void) {
     this.#engine = engine
+    this.#done = done
   }
 
   /** Asks about the ClientHello, or waits for the rest of it. */
@@ -104,7 +99,7 @@ export class TlsHandshakes {
     client.consume(helloLength(client.input))
     const bit = Handshake.TLS
     engine.tell(client, 'secured', { bit, version, cipher, flags, alpn, bytes: shown })
-    engine.handshakes.done(client, Handshake.TLS)
+    this.#done(client)
   }
 
   fail(client: TestClient, code: number, errno: number): void {
