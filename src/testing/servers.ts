@@ -2,7 +2,7 @@
 
 import { Code } from '../wire/wire.js'
 import type { TestClient } from './client.js'
-import type { ConnectOutcome } from './engine.js'
+import type { ConnectOutcome } from './parts.js'
 
 /** What a server sends, by what it has received so far; undefined for nothing yet. */
 export type ServerReply = (received: Buffer) => string | Uint8Array | undefined

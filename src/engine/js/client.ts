@@ -1,6 +1,6 @@
 /**
  * A client from accept to its end: handshakes and inspection (`Incoming`), the way out
- * (`Outbound`), payload (`Forward` or `AppletStream`), the close (`Closing`).
+ * (`Outgoing`), payload (`Forward` or `AppletStream`), the close (`Closing`).
  *
  * Commands of policy are checked against the mode here; one that comes in the
  * wrong mode (a second answer, an answer after the default was taken) is a
@@ -21,13 +21,13 @@ import {
 } from '../../wire/wire.js'
 import type { EngineEvent } from '../event.js'
 import { recordSource } from './addresses.js'
-import { type AppletOwner, AppletStream } from './applet-stream.js'
-import { Closing } from './closing.js'
-import type { Core, Origin } from './core.js'
+import { type AppletOwner, AppletStream } from './applet.js'
+import { Closing } from './close.js'
 import { Forward, type ForwardOwner } from './forward.js'
 import { ABORTED, Incoming, type IncomingOwner } from './incoming.js'
-import { Abort, Outbound, type OutboundOwner } from './outbound.js'
+import { Abort, Outgoing, type OutgoingOwner } from './outgoing.js'
 import { type Failure, isClientSilence, streamFailure } from './reason.js'
+import type { Origin, Shared } from './shared.js'
 import type { Side } from './side.js'
 
 const Mode = {
@@ -40,13 +40,13 @@ const Mode = {
   CLOSED: 5,
 } as const
 
-export class Client implements IncomingOwner, OutboundOwner, ForwardOwner, AppletOwner {
+export class Client implements IncomingOwner, OutgoingOwner, ForwardOwner, AppletOwner {
   readonly side: Side
-  readonly #core: Core
+  readonly #shared: Shared
   readonly #origin: Origin
   readonly #incoming: Incoming
   #mode: number = Mode.INCOMING
-  #outbound: Outbound | undefined
+  #outgoing: Outgoing | undefined
   /** ConnectFlag bits of the last connect. */
   #connectFlags = 0
   #forward: Forward | undefined
@@ -56,10 +56,10 @@ export class Client implements IncomingOwner, OutboundOwner, ForwardOwner, Apple
   #connectTime = -1
 
   /** Precondition: `slot` was allocated and its record holds the addresses. */
-  constructor(core: Core, origin: Origin, slot: number, socket: Socket) {
-    this.#core = core
+  constructor(shared: Shared, origin: Origin, slot: number, socket: Socket) {
+    this.#shared = shared
     this.#origin = origin
-    this.#incoming = new Incoming(core, origin, this, slot, socket)
+    this.#incoming = new Incoming(shared, origin, this, slot, socket)
     this.side = this.#incoming.side
   }
 
@@ -69,7 +69,7 @@ export class Client implements IncomingOwner, OutboundOwner, ForwardOwner, Apple
     return (
       this.#incoming.input.length > 0 ||
       waiting > 0 ||
-      !!this.#outbound?.side?.socket.writableLength
+      !!this.#outgoing?.side?.socket.writableLength
     )
   }
 
@@ -96,9 +96,16 @@ export class Client implements IncomingOwner, OutboundOwner, ForwardOwner, Apple
   applet(credit: number, consume: number): boolean {
     if (!this.#finishIncoming(consume)) return false
     this.#mode = Mode.APPLET
-    this.side.established(this.#core.now())
+    this.side.established(this.#shared.now())
     const { spec } = this.#origin
-    this.#applet = new AppletStream(this.#core, this, this.side, this.#incoming.input, spec, credit)
+    this.#applet = new AppletStream(
+      this.#shared,
+      this,
+      this.side,
+      this.#incoming.input,
+      spec,
+      credit,
+    )
     this.#applet.start()
     return true
   }
@@ -150,12 +157,12 @@ export class Client implements IncomingOwner, OutboundOwner, ForwardOwner, Apple
     if (this.#mode < Mode.CLOSING) this.#beginClose(reason, 0, Abort.CLOSE)
     if (!this.side.closed) this.side.destroy()
     // It may be taking what it was sent before its end.
-    if (!this.#outbound?.closed) this.#outbound?.side?.destroy()
+    if (!this.#outgoing?.closed) this.#outgoing?.side?.destroy()
   }
 
   /** What the connection is doing, for a close reason. */
   get phase(): number {
-    if (this.#mode === Mode.CONNECTING) return this.#outbound?.phase ?? Phase.CONNECT
+    if (this.#mode === Mode.CONNECTING) return this.#outgoing?.phase ?? Phase.CONNECT
     if (this.#forward) return this.#forward.phase
     if (this.#applet) return this.#applet.phase
     return this.#incoming.phase
@@ -182,17 +189,17 @@ export class Client implements IncomingOwner, OutboundOwner, ForwardOwner, Apple
     this.#connect(this.#origin.spec.fallbackRoute, 0, undefined)
   }
 
-  outboundEstablished(outbound: Outbound, early: Buffer | undefined): void {
-    const server = outbound.side as Side
-    const { table } = this.#core.slots
-    const now = this.#core.now()
+  outgoingEstablished(outgoing: Outgoing, early: Buffer | undefined): void {
+    const server = outgoing.side as Side
+    const { table } = this.#shared.slots
+    const now = this.#shared.now()
     this.#mode = Mode.FORWARD
-    this.#connectTime = outbound.elapsed
+    this.#connectTime = outgoing.elapsed
     this.side.established(now)
     server.established(now)
     if (this.#connectFlags & ConnectFlag.WANT_SOURCE) recordSource(table, server.slot, server.raw)
     const { spec } = this.#origin
-    this.#forward = new Forward(this.#core, this, this.side, server, spec, outbound.route)
+    this.#forward = new Forward(this.#shared, this, this.side, server, spec, outgoing.route)
     const { input } = this.#incoming
     const request = input.view()
     input.clear()
@@ -202,14 +209,14 @@ export class Client implements IncomingOwner, OutboundOwner, ForwardOwner, Apple
     if (!wanted || this.#mode !== Mode.FORWARD) return
     const event = this.#event()
     event.peer = server.slot
-    event.elapsed = outbound.elapsed
-    this.#core.dispatch.tell('connected', event)
+    event.elapsed = outgoing.elapsed
+    this.#shared.dispatch.tell('connected', event)
   }
 
-  outboundFailed(outbound: Outbound, reason: number, errno: number): void {
-    if (this.#outbound !== outbound || this.#mode !== Mode.CONNECTING) return
-    this.#outbound = undefined
-    this.#connectFailed(reason, errno, outbound.elapsed)
+  outgoingFailed(outgoing: Outgoing, reason: number, errno: number): void {
+    if (this.#outgoing !== outgoing || this.#mode !== Mode.CONNECTING) return
+    this.#outgoing = undefined
+    this.#connectFailed(reason, errno, outgoing.elapsed)
   }
 
   forwardEnded(reason: number, errno: number, broken: Side | undefined): void {
@@ -241,18 +248,18 @@ export class Client implements IncomingOwner, OutboundOwner, ForwardOwner, Apple
   #connect(number: number, flags: number, tlvs: Uint8Array | undefined): void {
     this.#mode = Mode.CONNECTING
     this.#connectFlags = flags
-    const route = this.#core.routes.get(number)
+    const route = this.#shared.routes.get(number)
     const { slot } = this.side
     if (!route) {
       const reason = packReason(By.PROXY, Phase.CONNECT, Code.BAD_ADDRESS)
       queueMicrotask(() => {
-        if (this.#mode === Mode.CONNECTING && !this.#outbound) this.#connectFailed(reason, 0, 0)
+        if (this.#mode === Mode.CONNECTING && !this.#outgoing) this.#connectFailed(reason, 0, 0)
       })
       return
     }
-    this.#outbound = new Outbound(this.#core, this, slot, route, tlvs && Uint8Array.from(tlvs))
-    this.#outbound.start()
-    this.#recordPeer(this.#outbound.side?.slot ?? -1)
+    this.#outgoing = new Outgoing(this.#shared, this, slot, route, tlvs && Uint8Array.from(tlvs))
+    this.#outgoing.start()
+    this.#recordPeer(this.#outgoing.side?.slot ?? -1)
   }
 
   #connectFailed(reason: number, errno: number, elapsed: number): void {
@@ -268,18 +275,18 @@ export class Client implements IncomingOwner, OutboundOwner, ForwardOwner, Apple
     event.reason = reason
     event.errno = errno
     event.elapsed = elapsed
-    this.#core.dispatch.tell('connectFailed', event)
+    this.#shared.dispatch.tell('connectFailed', event)
   }
 
   /** The record of an event about this connection, to be filled and told at once. */
   #event(): EngineEvent {
-    return this.#core.dispatch.about(this.side.slot, this.side.generation)
+    return this.#shared.dispatch.about(this.side.slot, this.side.generation)
   }
 
   /** From here on only what policy has sent goes out. Precondition: the close has begun. */
   #lastChunk(): void {
     const { side } = this
-    const { table } = this.#core.slots
+    const { table } = this.#shared.slots
     side.flags(ConnFlag.LAST_CHUNK_STARTED | ConnFlag.LAST_CHUNK_PENDING, 0)
     table.set(side.slot, Field.HANDSHAKES, Handshake.SEND_LAST_CHUNK)
     side.raw.once('finish', () => {
@@ -289,7 +296,7 @@ export class Client implements IncomingOwner, OutboundOwner, ForwardOwner, Apple
   }
 
   #recordPeer(slot: number): void {
-    this.#core.slots.table.set(this.side.slot, Field.PEER, slot)
+    this.#shared.slots.table.set(this.side.slot, Field.PEER, slot)
   }
 
   /** Fixes the reason, ends the server's side, and hands the client's side to what closes it. */
@@ -297,14 +304,14 @@ export class Client implements IncomingOwner, OutboundOwner, ForwardOwner, Apple
     this.#mode = Mode.CLOSING
     this.#reason = reason
     this.#errno = errno
-    this.#core.slots.table.set(this.side.slot, Field.REASON, reason)
+    this.#shared.slots.table.set(this.side.slot, Field.REASON, reason)
     this.#incoming.stop()
     this.#forward?.stop()
     this.#applet?.stop()
     this.side.abandonTls()
     const done = () => this.#checkClosed()
-    this.#outbound?.abort(server, done)
-    return new Closing(this.#core, this.side, done)
+    this.#outgoing?.abort(server, done)
+    return new Closing(this.#shared, this.side, done)
   }
 
   /** Longest wait for the client to take the next of the last bytes, ms; 0 where nothing is configured. */
@@ -316,19 +323,19 @@ export class Client implements IncomingOwner, OutboundOwner, ForwardOwner, Apple
   /** Both descriptors are closed: tells policy, then gives everything back. */
   #checkClosed(): void {
     if (this.#mode !== Mode.CLOSING || !this.side.closed) return
-    if (this.#outbound && !this.#outbound.closed) return
+    if (this.#outgoing && !this.#outgoing.closed) return
     this.#mode = Mode.CLOSED
     this.#recordPeer(-1)
     const { slot } = this.side
     const event = this.#event()
     event.reason = this.#reason
     event.errno = this.#errno
-    event.clock = this.#core.now()
+    event.clock = this.#shared.now()
     event.connectTime = this.#connectTime
-    this.#core.dispatch.tell('closed', event)
-    this.#outbound?.release()
-    this.#core.slots.release(slot)
+    this.#shared.dispatch.tell('closed', event)
+    this.#outgoing?.release()
+    this.#shared.slots.release(slot)
     this.#origin.release(slot)
-    this.#core.slotFreed()
+    this.#shared.slotFreed()
   }
 }

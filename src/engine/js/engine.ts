@@ -19,13 +19,13 @@ import type {
   UpstreamTlsSpec,
 } from '../engine.js'
 import { checkReply } from '../reply.js'
+import { Acceptor } from './accept.js'
 import type { Client } from './client.js'
-import type { Core } from './core.js'
 import { Dispatch } from './dispatch.js'
-import { Listener } from './listener.js'
+import type { Shared } from './shared.js'
 import { Slots } from './slots.js'
 import { timer } from './timer.js'
-import { TlsContexts } from './tls-contexts.js'
+import { TlsContexts } from './tls/contexts.js'
 
 export interface JsEngineOptions {
   /** Connections at once; both sides of a session count. */
@@ -37,7 +37,7 @@ export function createJsEngine(options: JsEngineOptions): Engine {
   return new JsEngine(options)
 }
 
-class JsEngine implements Engine, Core {
+class JsEngine implements Engine, Shared {
   readonly kind = 'js'
   readonly takesOddServerNames = true
   readonly workers = 1
@@ -49,7 +49,7 @@ class JsEngine implements Engine, Core {
   readonly tls = new TlsContexts()
   readonly counters = { staleHandles: 0, lateVerdicts: 0 }
   readonly #startedAt = performance.now()
-  readonly #listeners = new Map<number, Listener>()
+  readonly #listeners = new Map<number, Acceptor>()
   #nextListener = 0
   #nextRoute = 0
   #stopped = false
@@ -77,7 +77,7 @@ class JsEngine implements Engine, Core {
 
   async listen(spec: ListenSpec): Promise<ListenResult> {
     if (!this.dispatch.started || this.#stopped) throw stateError('The engine does not run.')
-    const listener = new Listener(this, this.#clients, this.#nextListener++, spec)
+    const listener = new Acceptor(this, this.#clients, this.#nextListener++, spec)
     const result = await listener.listen()
     this.#listeners.set(listener.id, listener)
     return result

@@ -5,8 +5,8 @@ import { By, Code, Phase } from '../../wire/wire.js'
 import type { ListenSpec, RouteSpec } from '../engine.js'
 import { Exchange } from '../model/exchange.js'
 import { Inactivity } from '../model/inactivity.js'
-import type { Core } from './core.js'
 import { streamFailure } from './reason.js'
+import type { Shared } from './shared.js'
 import type { Side, SideHandler } from './side.js'
 import { WatchedSide } from './watch.js'
 
@@ -22,7 +22,7 @@ export interface ForwardOwner {
 }
 
 export class Forward implements SideHandler {
-  readonly #core: Core
+  readonly #shared: Shared
   readonly #owner: ForwardOwner
   readonly #client: Side
   readonly #server: Side
@@ -31,21 +31,21 @@ export class Forward implements SideHandler {
   #ended = false
 
   constructor(
-    core: Core,
+    shared: Shared,
     owner: ForwardOwner,
     client: Side,
     server: Side,
     listen: ListenSpec,
     route: RouteSpec,
   ) {
-    this.#core = core
+    this.#shared = shared
     this.#owner = owner
     this.#client = client
     this.#server = server
     const exchange = new Exchange(listen, route)
     this.#exchange = exchange
     this.#inactivity = new Inactivity(
-      core,
+      shared,
       [
         new WatchedSide(client, () => exchange.limit(By.CLIENT)),
         new WatchedSide(server, () => exchange.limit(By.SERVER)),
@@ -65,7 +65,7 @@ export class Forward implements SideHandler {
   start(request: Buffer, response: Buffer | undefined): void {
     const client = this.#client
     const server = this.#server
-    const now = this.#core.now()
+    const now = this.#shared.now()
     client.peer = server
     server.peer = client
     client.handler = this
@@ -84,7 +84,7 @@ export class Forward implements SideHandler {
   }
 
   data(side: Side, chunk: Buffer): void {
-    const now = this.#core.now()
+    const now = this.#shared.now()
     const to = side.peer as Side
     side.activity = now
     const waiting = to.write(chunk)
@@ -95,7 +95,7 @@ export class Forward implements SideHandler {
   }
 
   drain(side: Side): void {
-    const now = this.#core.now()
+    const now = this.#shared.now()
     const from = side.peer as Side
     side.activity = now
     // While it was held back it could not be active: its time starts again.
@@ -105,7 +105,7 @@ export class Forward implements SideHandler {
 
   end(side: Side): void {
     this.#exchange.ends(this.#byOf(side))
-    side.activity = this.#core.now()
+    side.activity = this.#shared.now()
     const to = side.peer as Side
     if (side.truncated && !to.secured) {
       // Only a RST says to it that payload may be missing.

@@ -26,12 +26,12 @@ import { recordProxied } from '../model/addresses.js'
 import { PendingHandshakes, Runner } from '../model/pending.js'
 import { phaseOfHandshake } from '../model/phase.js'
 import { Chunks } from './chunks.js'
-import type { Core, Origin } from './core.js'
 import { type Failure, streamFailure } from './reason.js'
+import type { Origin, Shared } from './shared.js'
 import { Side, type SideHandler } from './side.js'
 import { timer } from './timer.js'
-import type { DownstreamContext } from './tls-contexts.js'
-import { peerCertificate, summarize, type TlsHandshakeOwner } from './tls-layer.js'
+import type { DownstreamContext } from './tls/contexts.js'
+import { peerCertificate, summarize, type TlsHandshakeOwner } from './tls/layer.js'
 
 /** Bytes that are read ahead of policy, so that a FIN or RST behind them is seen; the longest PROXY header fits. */
 const READ_AHEAD = PROXY_V2_FIXED + PROXY_V2_MAX + 1024
@@ -72,7 +72,7 @@ export class Incoming implements SideHandler, TlsHandshakeOwner {
   readonly side: Side
   /** What the client has sent and nobody has taken. */
   readonly input = new Chunks()
-  readonly #core: Core
+  readonly #shared: Shared
   readonly #origin: Origin
   readonly #owner: IncomingOwner
   readonly #pending: PendingHandshakes
@@ -93,12 +93,12 @@ export class Incoming implements SideHandler, TlsHandshakeOwner {
   #delay: NodeJS.Timeout | undefined
 
   /** Precondition: `slot` was allocated and its record holds the addresses. */
-  constructor(core: Core, origin: Origin, owner: IncomingOwner, slot: number, socket: Socket) {
-    const { table } = core.slots
-    this.#core = core
+  constructor(shared: Shared, origin: Origin, owner: IncomingOwner, slot: number, socket: Socket) {
+    const { table } = shared.slots
+    this.#shared = shared
     this.#origin = origin
     this.#owner = owner
-    this.#openedAt = core.now()
+    this.#openedAt = shared.now()
     this.#pending = new PendingHandshakes(origin.spec.handshakes, origin.spec.ask)
     this.side = new Side(table, slot, socket, this)
     this.side.state(ConnState.ACCEPTED)
@@ -157,7 +157,7 @@ export class Incoming implements SideHandler, TlsHandshakeOwner {
     if (!this.answerable || !this.#pending.accepts(clear, set)) return false
     if (this.#pending.asking === Handshake.TLS) {
       const terminated = (clear & Handshake.TLS) === 0
-      this.#context = terminated ? this.#core.tls.downstreamOf(context) : undefined
+      this.#context = terminated ? this.#shared.tls.downstreamOf(context) : undefined
       if (terminated && !this.#context) return false
       if (!terminated) this.#skipTls()
       this.#hello = undefined
@@ -237,7 +237,7 @@ export class Incoming implements SideHandler, TlsHandshakeOwner {
   tlsWaits(): void {
     if (!this.#tellsWaiting) return
     this.#tellsWaiting = false
-    this.#core.dispatch.tell('handshakeWaits', this.#event())
+    this.#shared.dispatch.tell('handshakeWaits', this.#event())
   }
 
   tlsSecured(tls: TLSSocket): void {
@@ -258,7 +258,7 @@ export class Incoming implements SideHandler, TlsHandshakeOwner {
     const event = this.#event()
     event.bit = Handshake.TLS
     summarize(tls, certificate, shown, event)
-    this.#core.dispatch.tell('secured', event)
+    this.#shared.dispatch.tell('secured', event)
     this.advance()
   }
 
@@ -282,7 +282,7 @@ export class Incoming implements SideHandler, TlsHandshakeOwner {
       event.hello = 0
       this.#tlvs = NO_BYTES
     }
-    this.#core.dispatch.tell('handshake', event)
+    this.#shared.dispatch.tell('handshake', event)
   }
 
   /** Asks policy about the ClientHello once it is there. It stays in the input. */
@@ -313,7 +313,7 @@ export class Incoming implements SideHandler, TlsHandshakeOwner {
   #armHandshake(bit: number): void {
     const { handshakeTimeout } = this.#origin.spec
     if (handshakeTimeout <= 0) return
-    const now = this.#core.now()
+    const now = this.#shared.now()
     // A rule may have taken its time: each handshake gets at least a moment. Once: who sends
     // byte by byte gets no more of it.
     if (this.#awaited !== bit) {
@@ -357,7 +357,7 @@ export class Incoming implements SideHandler, TlsHandshakeOwner {
       if (this.side.eof) this.#failed(By.CLIENT, Code.ABORTED)
     } else {
       const { header } = result
-      recordProxied(this.#core.slots.table, this.side.slot, header)
+      recordProxied(this.#shared.slots.table, this.side.slot, header)
       if (header.tlvs.length > 0) this.#tlvs = Uint8Array.from(header.tlvs)
       this.input.consume(header.length)
       this.side.flags(0, ConnFlag.PROXY_IN_PENDING)
@@ -371,7 +371,7 @@ export class Incoming implements SideHandler, TlsHandshakeOwner {
   #verdictLate(): void {
     const opened = this.#origin.spec.fallbackRoute >= 0
     const bit = this.#pending.first
-    this.#core.counters.lateVerdicts++
+    this.#shared.counters.lateVerdicts++
     // The default is taken first: what policy answers from here on is late.
     clearTimeout(this.#delay)
     if (opened) {
@@ -385,7 +385,7 @@ export class Incoming implements SideHandler, TlsHandshakeOwner {
     const event = this.#event()
     event.bit = bit
     event.opened = opened
-    this.#core.dispatch.tell('verdictTimeout', event)
+    this.#shared.dispatch.tell('verdictTimeout', event)
     if (opened) this.advance()
   }
 
@@ -410,12 +410,12 @@ export class Incoming implements SideHandler, TlsHandshakeOwner {
     const event = this.#event()
     event.bytes = full ? bytes.subarray(0, this.#limit) : bytes
     event.flags = flags
-    this.#core.dispatch.tell('bytes', event)
+    this.#shared.dispatch.tell('bytes', event)
   }
 
   /** The record of an event about this connection, to be filled and told at once. */
   #event(): EngineEvent {
-    return this.#core.dispatch.about(this.side.slot, this.side.generation)
+    return this.#shared.dispatch.about(this.side.slot, this.side.generation)
   }
 
   #silent(): void {
@@ -449,7 +449,7 @@ export class Incoming implements SideHandler, TlsHandshakeOwner {
   }
 
   #recordPending(): void {
-    this.#core.slots.table.set(this.side.slot, Field.HANDSHAKES, this.#pending.bits)
+    this.#shared.slots.table.set(this.side.slot, Field.HANDSHAKES, this.#pending.bits)
   }
 
   /** Arms the one deadline of the handshakes. */

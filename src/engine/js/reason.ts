@@ -2,7 +2,7 @@
 
 import { reasonCode } from '../../wire/reason.js'
 import { By, Code } from '../../wire/wire.js'
-import { tlsFailure } from './tls-reason.js'
+import { tlsFailure } from './tls/reason.js'
 
 /** What a failed operation means for its connection. */
 export interface Failure {

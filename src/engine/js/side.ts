@@ -12,8 +12,8 @@ import type { TLSSocket } from 'node:tls'
 import type { ConnectionTable } from '../../wire/table.js'
 import { CloseOp, ConnFlag, ConnNext, ConnState, Field } from '../../wire/wire.js'
 import { timer } from './timer.js'
-import { type MakeTls, type TlsHandshakeOwner, TlsLayer, type TlsLayerEvents } from './tls-layer.js'
-import { tlsError } from './tls-names.js'
+import { type MakeTls, type TlsHandshakeOwner, TlsLayer, type TlsLayerEvents } from './tls/layer.js'
+import { tlsError } from './tls/names.js'
 
 /** What happens on a socket. `gone` is the last call and comes exactly once. */
 export interface SideHandler {

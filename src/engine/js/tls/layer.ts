@@ -3,11 +3,11 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import { cipherNumber } from '../../codec/tls.js'
-import { TlsFlag } from '../../wire/wire.js'
-import type { EngineEvent } from '../event.js'
-import { versionNumber } from './tls-names.js'
-import { TlsWire } from './tls-wire.js'
+import { cipherNumber } from '../../../codec/tls.js'
+import { TlsFlag } from '../../../wire/wire.js'
+import type { EngineEvent } from '../../event.js'
+import { versionNumber } from './names.js'
+import { TlsWire } from './wire.js'
 
 /** Makes a TLSSocket over the stream of records; it may verify the peer by itself. */
 export type MakeTls = (wire: Duplex) => TLSSocket

@@ -12,7 +12,7 @@
  */
 
 import { Inactivity } from '../model/inactivity.js'
-import type { Core } from './core.js'
+import type { Shared } from './shared.js'
 import type { Side, SideHandler } from './side.js'
 import { timer } from './timer.js'
 import { WatchedSide } from './watch.js'
@@ -29,7 +29,7 @@ const IN_FLIGHT = 250
 
 export class Closing implements SideHandler {
   readonly #side: Side
-  readonly #core: Core
+  readonly #shared: Shared
   readonly #done: () => void
   #timer: NodeJS.Timeout | undefined
   #inactivity: Inactivity<WatchedSide> | undefined
@@ -37,8 +37,8 @@ export class Closing implements SideHandler {
   #cutting = false
 
   /** @param done called for each side that hands its end to this handler. */
-  constructor(core: Core, side: Side, done: () => void) {
-    this.#core = core
+  constructor(shared: Shared, side: Side, done: () => void) {
+    this.#shared = shared
     this.#side = side
     this.#done = done
     side.handler = this
@@ -87,7 +87,7 @@ export class Closing implements SideHandler {
       if (side.closed) return
       this.#inactivity?.stop()
       this.#cutting = true
-      const now = this.#core.now()
+      const now = this.#shared.now()
       const wait = (waited ? now : written) + IN_FLIGHT - now
       if (wait > 0 && !side.eof) this.#timer = timer(wait, () => side.reset())
       else side.reset()
@@ -134,8 +134,8 @@ export class Closing implements SideHandler {
   #watch(patience: number, expired: () => void): void {
     const side = this.#side
     const limit = patience || FLUSH
-    side.activity = this.#core.now()
-    this.#inactivity = new Inactivity(this.#core, [new WatchedSide(side, () => limit)], expired)
+    side.activity = this.#shared.now()
+    this.#inactivity = new Inactivity(this.#shared, [new WatchedSide(side, () => limit)], expired)
     this.#inactivity.check()
   }
 

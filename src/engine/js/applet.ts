@@ -6,8 +6,8 @@ import type { ListenSpec } from '../engine.js'
 import { Exchange } from '../model/exchange.js'
 import { Inactivity } from '../model/inactivity.js'
 import type { Chunks } from './chunks.js'
-import type { Core } from './core.js'
 import { streamFailure } from './reason.js'
+import type { Shared } from './shared.js'
 import type { Side, SideHandler } from './side.js'
 import { WatchedSide } from './watch.js'
 
@@ -19,7 +19,7 @@ export interface AppletOwner {
 }
 
 export class AppletStream implements SideHandler {
-  readonly #core: Core
+  readonly #shared: Shared
   readonly #owner: AppletOwner
   readonly #side: Side
   /** Payload for which there is no credit yet. */
@@ -32,14 +32,14 @@ export class AppletStream implements SideHandler {
   #delivering = false
 
   constructor(
-    core: Core,
+    shared: Shared,
     owner: AppletOwner,
     side: Side,
     input: Chunks,
     listen: ListenSpec,
     credit: number,
   ) {
-    this.#core = core
+    this.#shared = shared
     this.#owner = owner
     this.#side = side
     this.#input = input
@@ -48,7 +48,7 @@ export class AppletStream implements SideHandler {
     // An applet that takes nothing is itself the one that is slow.
     const limit = () => this.#exchange.limit(By.CLIENT)
     const watched = new WatchedSide(side, limit, () => this.#credit > 0)
-    this.#inactivity = new Inactivity(core, [watched], () => {
+    this.#inactivity = new Inactivity(shared, [watched], () => {
       this.#end(packReason(By.TIMEOUT, this.phase, this.#exchange.timeoutCode(By.CLIENT)), 0)
     })
   }
@@ -60,14 +60,14 @@ export class AppletStream implements SideHandler {
   start(): void {
     const side = this.#side
     side.handler = this
-    side.activity = this.#core.now()
+    side.activity = this.#shared.now()
     if (side.eof) this.#exchange.ends(By.CLIENT)
     this.#inactivity.check()
     this.#deliverLater()
   }
 
   credit(bytes: number): void {
-    if (this.#credit <= 0) this.#side.activity = this.#core.now()
+    if (this.#credit <= 0) this.#side.activity = this.#shared.now()
     this.#credit += bytes
     this.#deliverLater()
   }
@@ -77,13 +77,13 @@ export class AppletStream implements SideHandler {
     if (side.shut || side.closed) return
     if (bytes.length > 0) {
       const copy = Buffer.from(bytes)
-      side.activity = this.#core.now()
+      side.activity = this.#shared.now()
       side.write(copy, (error) => {
         if (error || this.#ended) return
-        side.activity = this.#core.now()
-        const event = this.#core.dispatch.about(side.slot, side.generation)
+        side.activity = this.#shared.now()
+        const event = this.#shared.dispatch.about(side.slot, side.generation)
         event.sent = copy.length
-        this.#core.dispatch.tell('sent', event)
+        this.#shared.dispatch.tell('sent', event)
       })
     }
     if (fin) {
@@ -94,20 +94,20 @@ export class AppletStream implements SideHandler {
   }
 
   data(side: Side, chunk: Buffer): void {
-    side.activity = this.#core.now()
+    side.activity = this.#shared.now()
     this.#input.push(chunk)
     this.#deliver()
   }
 
   end(side: Side): void {
-    side.activity = this.#core.now()
+    side.activity = this.#shared.now()
     this.#exchange.ends(By.CLIENT)
     this.#deliver()
     this.#inactivity.check()
   }
 
   drain(side: Side): void {
-    side.activity = this.#core.now()
+    side.activity = this.#shared.now()
   }
 
   gone(side: Side): void {
@@ -153,7 +153,7 @@ export class AppletStream implements SideHandler {
   }
 
   #tell(bytes: Uint8Array, flags: number): void {
-    const { dispatch } = this.#core
+    const { dispatch } = this.#shared
     const event = dispatch.about(this.#side.slot, this.#side.generation)
     event.bytes = bytes
     event.flags = flags

@@ -1,9 +1,9 @@
 /** PEM texts of TLS contexts, checked before OpenSSL sees them: its own words do not say what is wrong. */
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { isCertificate, isKey, pemBlocks } from '../../codec/pem.js'
-import type { TlsCertificate } from '../engine.js'
-import { tlsError } from './tls-names.js'
+import { isCertificate, isKey, pemBlocks } from '../../../codec/pem.js'
+import type { TlsCertificate } from '../../engine.js'
+import { tlsError } from './names.js'
 
 /** @throws SluiceError (ERR_SLUICE_TLS) where there is none, or one cannot be read. `what` names the text. */
 export function certificates(text: string, what: string): X509Certificate[] {

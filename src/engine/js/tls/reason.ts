@@ -1,6 +1,6 @@
 /** What errors of node:tls and OpenSSL mean, in the words of close reasons. */
 
-import { Code } from '../../wire/wire.js'
+import { Code } from '../../../wire/wire.js'
 
 /** Why TLS failed. */
 export interface TlsFailure {

@@ -14,8 +14,8 @@ import { type Ends, type LocalAddress, recordEnds } from '../model/addresses.js'
 import { endsOf, specificAddress } from './addresses.js'
 import { ListeningSocket } from './bind.js'
 import { Client } from './client.js'
-import type { Core, Origin } from './core.js'
 import { errnoOf } from './reason.js'
+import type { Origin, Shared } from './shared.js'
 
 /** A connection that was accepted. Its ends are undefined where the client has gone already. */
 interface Arrival {
@@ -23,10 +23,10 @@ interface Arrival {
   ends: Ends | undefined
 }
 
-export class Listener implements Origin {
+export class Acceptor implements Origin {
   readonly id: number
   readonly spec: ListenSpec
-  readonly #core: Core
+  readonly #shared: Shared
   readonly #clients: Map<number, Client>
   readonly #socket: ListeningSocket
   /** Accepted and not served yet, oldest first. */
@@ -45,8 +45,8 @@ export class Listener implements Origin {
   })
 
   /** `clients`: of all listeners, by slot. */
-  constructor(core: Core, clients: Map<number, Client>, id: number, spec: ListenSpec) {
-    this.#core = core
+  constructor(shared: Shared, clients: Map<number, Client>, id: number, spec: ListenSpec) {
+    this.#shared = shared
     this.#clients = clients
     this.id = id
     this.spec = spec
@@ -109,7 +109,7 @@ export class Listener implements Origin {
 
   #hasRoom(): boolean {
     const { maxconn } = this.spec
-    return !this.#paused && (maxconn <= 0 || this.#active < maxconn) && this.#core.slots.free > 0
+    return !this.#paused && (maxconn <= 0 || this.#active < maxconn) && this.#shared.slots.free > 0
   }
 
   #accepted(socket: Socket): void {
@@ -120,14 +120,14 @@ export class Listener implements Origin {
   }
 
   #failed(error: NodeJS.ErrnoException): void {
-    const event = this.#core.dispatch.about(-1, 0)
+    const event = this.#shared.dispatch.about(-1, 0)
     event.listener = this.id
     event.errno = errnoOf(error)
-    this.#core.dispatch.tell('listenerPaused', event)
+    this.#shared.dispatch.tell('listenerPaused', event)
   }
 
   #serve({ socket, ends }: Arrival): void {
-    const { slots } = this.#core
+    const { slots } = this.#shared
     const slot = slots.allocate()
     const { table } = slots
     if (ends) {
@@ -138,7 +138,7 @@ export class Listener implements Origin {
       this.#unknown(slot, socket)
       return
     }
-    const client = new Client(this.#core, this, slot, socket)
+    const client = new Client(this.#shared, this, slot, socket)
     this.#clients.set(slot, client)
     this.#active++
     socket.resume()
@@ -150,12 +150,12 @@ export class Listener implements Origin {
    * empty address, and nothing that it sent may be served.
    */
   #unknown(slot: number, socket: Socket): void {
-    const { dispatch, slots } = this.#core
+    const { dispatch, slots } = this.#shared
     const { table } = slots
     discard(socket)
     table.set(slot, Field.FAMILY, Family.NONE)
     table.set(slot, Field.LISTENER, this.id)
-    const now = this.#core.now()
+    const now = this.#shared.now()
     table.set(slot, Field.OPENED_AT, now)
     const reason = packReason(By.CLIENT, Phase.ACCEPT, Code.RESET)
     table.set(slot, Field.REASON, reason)

@@ -14,14 +14,14 @@ import {
   type Server,
   TLSSocket,
 } from 'node:tls'
-import { Lru } from '../../base/lru.js'
-import { isRevocationList, pemBlocks } from '../../codec/pem.js'
-import type { DownstreamTlsSpec, RouteSpec, UpstreamTlsSpec } from '../engine.js'
-import { peerCertificate } from './tls-layer.js'
-import { offerOf, tlsError } from './tls-names.js'
-import { checkCertificate } from './tls-pem.js'
-import { SessionGroup } from './tls-sessions.js'
-import { type Authorities, authorities, certificateCode, NOBODY } from './tls-verify.js'
+import { Lru } from '../../../base/lru.js'
+import { isRevocationList, pemBlocks } from '../../../codec/pem.js'
+import type { DownstreamTlsSpec, RouteSpec, UpstreamTlsSpec } from '../../engine.js'
+import { peerCertificate } from './layer.js'
+import { offerOf, tlsError } from './names.js'
+import { checkCertificate } from './pem.js'
+import { SessionGroup } from './sessions.js'
+import { type Authorities, authorities, certificateCode, NOBODY } from './verify.js'
 
 /** Makes the server side of connections. */
 export class DownstreamContext {

@@ -10,14 +10,14 @@ import { packReason } from '../../wire/reason.js'
 import { By, Code, ConnFlag, ConnState, Field, Handshake, Phase } from '../../wire/wire.js'
 import type { RouteSpec } from '../engine.js'
 import { addressesOf, recordDestination } from '../model/addresses.js'
-import { Closing } from './closing.js'
-import type { Core } from './core.js'
+import { Closing } from './close.js'
 import { keepAlive, unixPath } from './options.js'
 import { connectFailure, streamFailure } from './reason.js'
+import type { Shared } from './shared.js'
 import { Side, type SideHandler } from './side.js'
 import { timer } from './timer.js'
-import type { UpstreamContext } from './tls-contexts.js'
-import { summarize, type TlsHandshakeOwner } from './tls-layer.js'
+import type { UpstreamContext } from './tls/contexts.js'
+import { summarize, type TlsHandshakeOwner } from './tls/layer.js'
 
 const NO_BYTES = Buffer.alloc(0)
 /** Between two tries to reach a unix socket that is full, in ms. */
@@ -27,12 +27,12 @@ const LONGEST_PAUSE = 40
 /** Flags of a connection that begins. */
 const FRESH = ConnFlag.FD_ALLOCATED | ConnFlag.CTRL_INIT | ConnFlag.DATA_INIT
 
-/** Told by an outbound connection exactly once: established, or failed. Never during `start`. */
-export interface OutboundOwner {
+/** Told by an outgoing connection exactly once: established, or failed. Never during `start`. */
+export interface OutgoingOwner {
   /** `early`: payload that came behind the last handshake. */
-  outboundEstablished(outbound: Outbound, early: Buffer | undefined): void
+  outgoingEstablished(outgoing: Outgoing, early: Buffer | undefined): void
   /** The descriptor is closed. */
-  outboundFailed(outbound: Outbound, reason: number, errno: number): void
+  outgoingFailed(outgoing: Outgoing, reason: number, errno: number): void
 }
 
 /** The server's FIN before it should have come. */
@@ -47,13 +47,13 @@ export const Abort = {
 } as const
 export type Abort = (typeof Abort)[keyof typeof Abort]
 
-export class Outbound implements SideHandler, TlsHandshakeOwner {
+export class Outgoing implements SideHandler, TlsHandshakeOwner {
   readonly route: RouteSpec
   side: Side | undefined
   /** ms from the connect command to the end of the outgoing handshakes, or to the failure. */
   elapsed = 0
-  readonly #core: Core
-  readonly #owner: OutboundOwner
+  readonly #shared: Shared
+  readonly #owner: OutgoingOwner
   /** Slot of the client, whose addresses the PROXY header carries. */
   readonly #client: number
   readonly #tlvs: Uint8Array | undefined
@@ -69,18 +69,18 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
   #context: UpstreamContext | undefined
 
   constructor(
-    core: Core,
-    owner: OutboundOwner,
+    shared: Shared,
+    owner: OutgoingOwner,
     client: number,
     route: RouteSpec,
     tlvs: Uint8Array | undefined,
   ) {
-    this.#core = core
+    this.#shared = shared
     this.#owner = owner
     this.#client = client
     this.route = route
     this.#tlvs = tlvs
-    this.#startedAt = core.now()
+    this.#startedAt = shared.now()
   }
 
   /** Phase of the outgoing handshakes that runs now. */
@@ -89,7 +89,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
   }
 
   start(): void {
-    const { slots } = this.#core
+    const { slots } = this.#shared
     const slot = slots.allocate()
     if (slot < 0) {
       queueMicrotask(() => this.#failWithoutSocket(By.PROXY, Code.TABLE_FULL, 0))
@@ -118,7 +118,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
   }
 
   #opened(slot: number, socket: Socket): void {
-    const side = new Side(this.#core.slots.table, slot, socket, this)
+    const side = new Side(this.#shared.slots.table, slot, socket, this)
     this.side = side
     side.state(ConnState.CONNECTING)
     side.flags(FRESH | this.#wantedSteps(), 0)
@@ -133,7 +133,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
     this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE)
     this.#again = timer(this.#pause, () => {
       this.#again = undefined
-      const { table } = this.#core.slots
+      const { table } = this.#shared.slots
       // It begins anew, in the same record.
       for (const field of [Field.STATE, Field.FLAGS, Field.CLOSE_OPS]) table.set(slot, field, 0)
       this.#opened(slot, netConnect(connectOptions(this.route)))
@@ -147,7 +147,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
     clearTimeout(this.#again)
     const { side } = this
     if (!side || side.closed) return
-    const closing = new Closing(this.#core, side, done)
+    const closing = new Closing(this.#shared, side, done)
     const { serverFinTimeout, serverTimeout } = this.route
     if (how === Abort.CUT) closing.cut(serverFinTimeout || serverTimeout)
     else if (how === Abort.RESET) side.reset()
@@ -161,9 +161,9 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
   /** Gives the slot back, once nobody reads the record any more. */
   release(): void {
     if (!this.side) return
-    this.#core.slots.release(this.side.slot)
+    this.#shared.slots.release(this.side.slot)
     this.side = undefined
-    this.#core.slotFreed()
+    this.#shared.slotFreed()
   }
 
   data(side: Side, chunk: Buffer): void {
@@ -207,9 +207,9 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
 
   #failed({ reason, errno }: { reason: number; errno: number }): void {
     clearTimeout(this.#timer)
-    this.elapsed = this.#core.now() - this.#startedAt
+    this.elapsed = this.#shared.now() - this.#startedAt
     this.release()
-    this.#owner.outboundFailed(this, reason, errno)
+    this.#owner.outgoingFailed(this, reason, errno)
   }
 
   #connected(side: Side): void {
@@ -254,8 +254,8 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
   #established(early: Buffer | undefined): void {
     clearTimeout(this.#timer)
     this.side?.flags(ConnFlag.DATA_CONNECTED, 0)
-    this.elapsed = this.#core.now() - this.#startedAt
-    this.#owner.outboundEstablished(this, early)
+    this.elapsed = this.#shared.now() - this.#startedAt
+    this.#owner.outgoingEstablished(this, early)
   }
 
   #startTls(
@@ -264,7 +264,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
     early: Buffer | undefined,
   ): void {
     this.#phase = Phase.TLS_OUT
-    const found = this.#core.tls.upstreamOf(context)
+    const found = this.#shared.tls.upstreamOf(context)
     if (!found) {
       this.#fail(By.PROXY, Code.INTERNAL, 0)
       return
@@ -290,7 +290,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
     this.#doneWith(side, Handshake.TLS_OUT)
     const certificate = this.#context?.certificateOf(tls) ?? NO_BYTES
     const verified = (this.#context?.spec.verify ?? false) && tls.authorized
-    const { dispatch, slots } = this.#core
+    const { dispatch, slots } = this.#shared
     const at = this.#client
     const event = dispatch.about(at, slots.table.generation(at))
     event.bit = Handshake.TLS_OUT
@@ -310,7 +310,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
 
   /** Undefined where the TLVs do not fit into a header. */
   #proxyHeader(): Buffer | undefined {
-    const addresses = addressesOf(this.#core.slots.table, this.#client)
+    const addresses = addressesOf(this.#shared.slots.table, this.#client)
     if (this.route.sendProxy === 1) return buildProxyV1(addresses)
     try {
       return buildProxyV2({ ...addresses, tlvs: this.#tlvs, crc32c: this.route.proxyCrc })
@@ -332,7 +332,7 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
   }
 
   #doneWith(side: Side, bit: number): void {
-    const { table } = this.#core.slots
+    const { table } = this.#shared.slots
     table.set(side.slot, Field.HANDSHAKES, table.get(side.slot, Field.HANDSHAKES) & ~bit)
   }
 
@@ -349,8 +349,8 @@ export class Outbound implements SideHandler, TlsHandshakeOwner {
 
   #failWithoutSocket(by: number, code: number, errno: number): void {
     if (this.#aborted) return
-    this.elapsed = this.#core.now() - this.#startedAt
-    this.#owner.outboundFailed(this, packReason(by, Phase.CONNECT, code), errno)
+    this.elapsed = this.#shared.now() - this.#startedAt
+    this.#owner.outgoingFailed(this, packReason(by, Phase.CONNECT, code), errno)
   }
 }
 

@@ -1,10 +1,10 @@
 /** What OpenSSL says of a peer's certificate, made exact. */
 
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls'
-import { Code } from '../../wire/wire.js'
-import { tlsError } from './tls-names.js'
-import { certificates } from './tls-pem.js'
-import { certificateCodes } from './tls-reason.js'
+import { Code } from '../../../wire/wire.js'
+import { tlsError } from './names.js'
+import { certificates } from './pem.js'
+import { certificateCodes } from './reason.js'
 
 /** Whom a context trusts. */
 export interface Authorities {

@@ -1,8 +1,8 @@
 /** Names of TLS versions, cipher suites and groups: from those of a configuration (IANA) to what Node wants. */
 
-import { SluiceError } from '../../base/errors.js'
-import { CIPHER_SUITES } from '../../codec/tls.js'
-import type { TlsVersion } from '../engine.js'
+import { SluiceError } from '../../../base/errors.js'
+import { CIPHER_SUITES } from '../../../codec/tls.js'
+import type { TlsVersion } from '../../engine.js'
 
 const SUITES = new Map(CIPHER_SUITES.map((suite) => [suite.name, suite]))
 

@@ -9,8 +9,8 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 import type { Server } from 'node:tls'
-import { Lru } from '../../base/lru.js'
-import { timer } from './timer.js'
+import { Lru } from '../../../base/lru.js'
+import { timer } from '../timer.js'
 
 const TICKET_KEY_BYTES = 48
 /** OpenSSL's default and most (RFC 8446 section 4.6.1), in seconds. */

@@ -4,10 +4,10 @@ import type { Clock } from '../../base/clock.js'
 import type { ListenSpec, RouteSpec } from '../engine.js'
 import type { Dispatch } from './dispatch.js'
 import type { Slots } from './slots.js'
-import type { TlsContexts } from './tls-contexts.js'
+import type { TlsContexts } from './tls/contexts.js'
 
 /** As a clock: ms of the engine; what it calls comes after what the sockets had to say by then. */
-export interface Core extends Clock {
+export interface Shared extends Clock {
   readonly slots: Slots
   readonly dispatch: Dispatch
   readonly routes: Map<number, RouteSpec>
