@@ -12,7 +12,7 @@ import type { RuleStage } from './rules/compile.js'
 import { type EndingVerdict, Outcome, type PolicyCounts } from './rules/scope.js'
 import type { Wait } from './rules/wait.js'
 import type { SessionClient } from './session/client.js'
-import { Session } from './session/session.js'
+import type { Session } from './session/session.js'
 import { Inspection } from './stage/inspection.js'
 import { applyHelloVerdict } from './tls/choices.js'
 import { ConnectionView } from './view.js'
@@ -131,14 +131,6 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
     if (stage !== 'connection') throw new TypeError('expectProxy() is for connection rules only')
     this.#needWork().expectsProxy = true
     return Outcome.NEXT
-  }
-
-  /** The session of this connection, made where there is none yet. */
-  makeSession(): Session {
-    if (this.session !== undefined) return this.session
-    this.listener.frontend.sessions++
-    this.session = new Session(this)
-    return this.session
   }
 
   // --- its end ---

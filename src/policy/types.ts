@@ -1,6 +1,6 @@
 /**
  * What a policy is written against: the connection it sees and the verdicts it
- * gives. Constructors of verdicts are in actions.ts.
+ * gives. Constructors of verdicts are in verdicts.ts.
  */
 
 import type { Logger } from 'pino'

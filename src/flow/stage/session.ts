@@ -7,7 +7,7 @@ import type { Reporter } from '../record/reporter.js'
 import type { Ruleset } from '../rules/compile.js'
 import { RuleRunner } from '../rules/runner.js'
 import { Outcome } from '../rules/scope.js'
-import type { Session } from '../session/session.js'
+import { Session } from '../session/session.js'
 import type { Seen } from '../view.js'
 import type { Stage } from './stage.js'
 
@@ -35,10 +35,12 @@ export class SessionRules implements Stage<ClientConnection> {
 
 /** Makes the session of a connection, where it has none, and tells of it when it is open for long. */
 export function makeSession(conn: ClientConnection, reporter: Reporter): Session {
-  const { session: made } = conn
-  if (made !== undefined) return made
-  const session = conn.makeSession()
-  const { logOpenAfter } = conn.listener.frontend.config
+  if (conn.session !== undefined) return conn.session
+  const { frontend } = conn.listener
+  const session = new Session(conn)
+  conn.session = session
+  frontend.sessions++
+  const { logOpenAfter } = frontend.config
   if (logOpenAfter > 0) {
     const tell = () => conn.guard(() => reporter.stillOpen(conn, logOpenAfter))
     session.cancelOpenLine = conn.context.clock.after(logOpenAfter, tell)
