@@ -134,9 +134,14 @@ faultTest(
 )
 
 /** The upstream is a SOCKS5 proxy, whose every byte the test decides. */
-function socksTest(name: string, act: (proxy: Peer) => void, expected: string): void {
+function socksTest(
+  name: string,
+  act: (proxy: Peer) => void,
+  expected: string,
+  connect: `${number}${'s' | 'ms'}` = '30s',
+): void {
   const options = (upstream: number): SiteOptions => ({
-    config: { timeouts: { connect: '300ms' } },
+    config: { timeouts: { connect } },
     backend: {
       servers: { a: { address: '192.0.2.1:80', socks: { address: `127.0.0.1:${upstream}` } } },
     },
@@ -153,7 +158,7 @@ function socksTest(name: string, act: (proxy: Peer) => void, expected: string): 
 
 socksTest('resets', (proxy) => proxy.reset(), 'server socks reset')
 socksTest('closes', (proxy) => proxy.fin(), 'server socks aborted')
-socksTest('is silent', () => {}, 'timeout socks connect-timeout')
+socksTest('is silent', () => {}, 'timeout socks connect-timeout', '300ms')
 socksTest(
   'answers nonsense',
   (proxy) => void proxy.send('HTTP/1.1 400 Bad Request\r\n\r\n'),

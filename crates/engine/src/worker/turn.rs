@@ -121,6 +121,8 @@ impl Worker {
 
     /// Publishes events and rings the doorbell where nobody has yet.
     fn ring(&mut self) {
+        // First: who reads an event may ask for the counts at once.
+        self.count();
         if self.events.publish(self.now) {
             self.shares_core = (self.doorbell)();
             self.gathered = 0;
@@ -130,19 +132,20 @@ impl Worker {
                 std::thread::yield_now();
             }
         }
+    }
+
+    fn count(&self) {
         let stats = &self.mailbox.stats;
-        stats
-            .connections
-            .store(self.slots.open() as u64, Ordering::Relaxed);
-        stats
-            .pipes
-            .store(self.mover.pipes.borrowed() as u64, Ordering::Relaxed);
-        stats
-            .buffers
-            .store(self.mover.buffers.borrowed() as u64, Ordering::Relaxed);
-        stats.wakes.store(self.events.wakes, Ordering::Relaxed);
-        stats.events.store(self.events.written, Ordering::Relaxed);
-        stats.ring_full.store(self.events.full, Ordering::Relaxed);
+        for (counter, count) in [
+            (&stats.connections, self.slots.open() as u64),
+            (&stats.pipes, self.mover.pipes.borrowed() as u64),
+            (&stats.buffers, self.mover.buffers.borrowed() as u64),
+            (&stats.wakes, self.events.wakes),
+            (&stats.events, self.events.written),
+            (&stats.ring_full, self.events.full),
+        ] {
+            counter.store(count, Ordering::Relaxed);
+        }
     }
 
     /// On a core that TypeScript shares, a ring takes it away from this thread at once:
