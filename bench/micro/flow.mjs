@@ -1,6 +1,7 @@
 /**
  * The synchronous path of policy, without an engine: HANDSHAKE, one rule, a session, CONNECT,
- * CLOSED. node --expose-gc bench/micro/flow.mjs (after npm run build:ts).
+ * CLOSED. After npm run build:ts:
+ * node --expose-gc --min-semi-space-size=512 --max-semi-space-size=512 bench/micro/flow.mjs
  */
 
 import { EngineEvent } from '#sluice/engine/event.js'
@@ -106,6 +107,6 @@ for (const [name, rules] of Object.entries(cases)) {
   const engine = await world(rules)
   const bit = rules.connection ? Handshake.TCP_RULES : Handshake.ACCEPT_SESSION
   measure(`a connection, ${name}`, CONNECTIONS, life(engine, bit))
-  garbage(`a connection, ${name}`, 5_000, life(engine, bit))
+  garbage(`a connection, ${name}`, 100_000, life(engine, bit))
 }
 process.exit()
