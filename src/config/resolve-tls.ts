@@ -56,8 +56,7 @@ function resolveSet(
   issues: Issues,
 ): ResolvedDownstreamTls {
   const common = resolveCommon(path, set, issues)
-  const { strictSni, clientCert, tickets, sessionCache } = tlsOfBind.resolve(set)
-  const { cert, key, ocsp } = set
+  const { cert, key, ocsp, certificates: list, tickets, ...options } = tlsOfBind.resolve(set)
   const written = present(cert)
   const directories = written.filter(isDirectory)
   const files = written.filter((file) => !directories.includes(file))
@@ -70,7 +69,7 @@ function resolveSet(
         : "is for a 'cert' that is one file; name several as certificates: [{ cert, key, ocsp }]."
     issues.add([...path, option], why)
   }
-  const more = (set.certificates ?? []) as readonly (Checked<CertificateConfig> | undefined)[]
+  const more = (list ?? []) as readonly (Checked<CertificateConfig> | undefined)[]
   const certificates = [
     ...files.map((file) =>
       certificateFiles(file, single ? key : undefined, single ? ocsp : undefined),
@@ -82,7 +81,11 @@ function resolveSet(
   if (none && !('cert' in set && cert === undefined) && !issues.hasBelow(path)) {
     issues.add(path, "has no certificate: 'cert' names a PEM file or a folder of them.")
   }
-  if (clientCert !== 'none' && common.ca.length === 0 && !('ca' in set && set.ca === undefined)) {
+  if (
+    options.clientCert !== 'none' &&
+    common.ca.length === 0 &&
+    !('ca' in set && set.ca === undefined)
+  ) {
     issues.add(
       [...path, 'clientCert'],
       "needs 'ca': the authorities that sign clients' certificates.",
@@ -92,14 +95,12 @@ function resolveSet(
     issues.add([...path, 'crl'], "needs 'ca': the authorities whose lists these are.")
   }
   return {
+    ...options,
     ...common,
     certificates,
     directories: directories.map((file) => resolve(file)),
-    strictSni,
-    clientCert,
     tickets: tickets !== false,
     ticketRotation: ticketsSection.resolve(typeof tickets === 'object' ? tickets : {}).rotate,
-    sessionCache,
   }
 }
 
@@ -117,7 +118,7 @@ export function resolveUpstreamTls(
   }
   const config = tls === true ? {} : tls
   const common = resolveCommon(path, config, issues)
-  const { verify, serverName, cert, key, resumption } = tlsOfServer.resolve(config)
+  const { verify, serverName, cert, key, ...options } = tlsOfServer.resolve(config)
   if (key !== undefined && cert === undefined && !('cert' in config)) {
     issues.add([...path, 'key'], "is there without 'cert'.")
   }
@@ -133,13 +134,13 @@ export function resolveUpstreamTls(
     issues.add(path, "needs a 'serverName' to verify: a unix socket has no name of its own.")
   }
   return {
+    ...options,
     ...common,
     verify: verify === 'required',
     systemCa: common.ca.length === 0 && verify === 'required',
     serverName: fixed ?? own,
     chooseServerName: typeof serverName === 'function' ? serverName : undefined,
     certificate: cert === undefined ? undefined : certificateFiles(cert, key, undefined),
-    resumption,
   }
 }
 

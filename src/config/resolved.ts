@@ -77,7 +77,7 @@ export interface CertificateFiles {
 /** TLS towards clients. */
 export interface ResolvedDownstreamTls
   extends ResolvedTlsCommon,
-    Pick<TlsOfBind, 'strictSni' | 'clientCert' | 'sessionCache'> {
+    Omit<TlsOfBind, keyof CommonTls | 'cert' | 'key' | 'ocsp' | 'certificates' | 'tickets'> {
   certificates: CertificateFiles[]
   /** Directories that are looked at again on reload. Absolute paths. */
   directories: string[]
@@ -87,7 +87,9 @@ export interface ResolvedDownstreamTls
 }
 
 /** TLS towards a server. */
-export interface ResolvedUpstreamTls extends ResolvedTlsCommon, Pick<TlsOfServer, 'resumption'> {
+export interface ResolvedUpstreamTls
+  extends ResolvedTlsCommon,
+    Omit<TlsOfServer, keyof CommonTls | 'verify' | 'serverName' | 'cert' | 'key'> {
   /** False takes any certificate. */
   verify: boolean
   /** Without `ca` the system's authorities count. */
