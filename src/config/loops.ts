@@ -92,9 +92,8 @@ function wayBack(first: Step, steps: readonly Step[]): Step[] | undefined {
 }
 
 function hasPolicy(frontend: ResolvedFrontend): boolean {
-  const { connectionRules, sessionRules, contentRules, helloRules, establishedRules } = frontend
-  const rules = [connectionRules, sessionRules, contentRules, helloRules, establishedRules]
-  return frontend.handshakes.length > 0 || rules.some((list) => list.length > 0)
+  const lists = Object.values(frontend.rules)
+  return frontend.handshakes.length > 0 || lists.some((list) => list.length > 0)
 }
 
 /** Ports that clients come to, as far as no PROXY header says another one. */

@@ -24,8 +24,8 @@ export function resolveFrontend(
   const { issues, names } = context
   const path = ['frontends', name]
   const { backend } = frontend
-  const options = frontendSection.resolve(frontend)
-  const { monitor, tcpRequest, tlsRequest } = options
+  const { mode: _, bind, tcpRequest, tlsRequest, ...options } = frontendSection.resolve(frontend)
+  const { monitor } = options
   if (backend !== undefined && names.backends && !names.backends.includes(backend)) {
     issues.unknownName([...path, 'backend'], 'backend', backend, names.backends)
   }
@@ -38,30 +38,22 @@ export function resolveFrontend(
     checkRules([...path, ruleLists[list].section, list], rulesOf(frontend, list), list, context)
   }
   const maxconn = options.maxconn ?? context.maxconn
-  const binds = resolveBinds([...path, 'bind'], frontend.bind, maxconn, context)
+  const binds = resolveBinds([...path, 'bind'], bind, maxconn, context)
   const routed = binds.some((bind) => bind.sniRoutes)
   checkTlsRules([...path, 'tlsRequest'], frontend.tlsRequest ?? {}, binds, issues)
   if (!routed)
     checkChoice(path, frontend, binds.length > 0 && binds.every((bind) => bind.health), context)
 
+  const { inspectDelay, inspectLimit, ...rules } = tcpRequest
   return {
+    ...options,
     name,
     binds,
-    backend,
     maxconn,
-    monitor,
-    connectionRules: tcpRequest.connection,
-    sessionRules: tcpRequest.session,
-    contentRules: tcpRequest.content,
-    helloRules: tlsRequest.clientHello,
-    establishedRules: tlsRequest.established,
-    inspectDelay: tcpRequest.inspectDelay,
-    inspectLimit: tcpRequest.inspectLimit,
-    handshakes: options.handshakes,
-    defaultVerdict: options.defaultVerdict,
+    rules: { ...rules, ...tlsRequest },
+    inspectDelay,
+    inspectLimit,
     timeouts: resolveTimeouts(frontendTimeouts, frontend.timeouts, context.config.timeouts),
-    logSample: options.log.sample,
-    logOpenAfter: options.log.openAfter,
   }
 }
 

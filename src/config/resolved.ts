@@ -101,21 +101,15 @@ export interface ResolvedUpstreamTls
 }
 
 export interface ResolvedFrontend
-  extends Pick<FrontendOptions, 'backend' | 'monitor' | 'handshakes' | 'defaultVerdict'> {
+  extends Instead<
+    Omit<FrontendOptions, 'mode' | 'bind' | 'tcpRequest' | 'tlsRequest'>,
+    { maxconn: number; timeouts: FrontendTimeouts }
+  > {
   name: string
   binds: ResolvedBind[]
-  maxconn: number
-  connectionRules: RuleLists['connection']
-  sessionRules: RuleLists['session']
-  contentRules: RuleLists['content']
-  helloRules: RuleLists['clientHello']
-  establishedRules: RuleLists['established']
+  rules: RuleLists
   inspectDelay: number
   inspectLimit: number
-  timeouts: FrontendTimeouts
-  logSample: number
-  /** ms; 0: off. */
-  logOpenAfter: number
 }
 
 export type ServerAddress =

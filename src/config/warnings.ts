@@ -4,6 +4,7 @@
  */
 
 import { formatDuration, show } from '../base/units.js'
+import { ruleListNames, ruleLists } from '../options/rules.js'
 import type { Rule } from '../policy/types.js'
 import type { Context } from './context.js'
 import type { Path } from './issues.js'
@@ -34,7 +35,7 @@ export function addWarnings(config: Resolved, context: Context): void {
 function warnOfFrontend(frontend: ResolvedFrontend, config: Resolved, context: Context): void {
   const path = ['frontends', frontend.name]
   const { warnings } = context
-  const lists = ruleLists(frontend)
+  const lists = listsOf(frontend)
   for (const list of lists) warnOfRules(list, context)
   warnOfRefusal(lists, context)
   warnOfTwins(
@@ -49,13 +50,13 @@ function warnOfFrontend(frontend: ResolvedFrontend, config: Resolved, context: C
     )
   }
   const content = [...path, 'tcpRequest', 'content']
-  if (frontend.inspectDelay > 0 && frontend.contentRules.length === 0) {
+  if (frontend.inspectDelay > 0 && frontend.rules.content.length === 0) {
     warnings.add(
       [...path, 'tcpRequest', 'inspectDelay'],
       "is for content rules, and there are none: it does nothing. Add 'content' or remove it.",
     )
   }
-  const more = frontend.contentRules.findIndex((rule) => kindOf(rule) === 'more')
+  const more = frontend.rules.content.findIndex((rule) => kindOf(rule) === 'more')
   if (more >= 0 && frontend.inspectDelay === 0) {
     warnings.add(
       [...content, more],
@@ -131,15 +132,11 @@ function warnOfShort(
   }
 }
 
-function ruleLists(frontend: ResolvedFrontend): Rules[] {
-  const path = ['frontends', frontend.name]
-  return [
-    { path: [...path, 'tcpRequest', 'connection'], rules: frontend.connectionRules },
-    { path: [...path, 'tlsRequest', 'clientHello'], rules: frontend.helloRules },
-    { path: [...path, 'tlsRequest', 'established'], rules: frontend.establishedRules },
-    { path: [...path, 'tcpRequest', 'session'], rules: frontend.sessionRules },
-    { path: [...path, 'tcpRequest', 'content'], rules: frontend.contentRules },
-  ]
+function listsOf(frontend: ResolvedFrontend): Rules[] {
+  return ruleListNames.map((list) => ({
+    path: ['frontends', frontend.name, ruleLists[list].section, list],
+    rules: frontend.rules[list],
+  }))
 }
 
 /** Rules that never run, and rules that a log cannot tell apart. */
@@ -238,7 +235,7 @@ function references(config: Resolved): {
     for (const { sniRoutes } of frontend.binds)
       for (const backend of sniRoutes?.values() ?? []) backends.add(backend)
     if (frontend.handshakes.length > 0) opaque = true
-    for (const rule of ruleLists(frontend).flatMap(({ rules }) => rules)) {
+    for (const rule of listsOf(frontend).flatMap(({ rules }) => rules)) {
       const seen = ('run' in rule ? rule.run : rule) as { backend?: unknown; table?: unknown }
       if (typeof seen.backend === 'string') backends.add(seen.backend)
       if (typeof seen.table === 'string') tables.add(seen.table)

@@ -7,6 +7,8 @@ import { formatHostPort } from '../address/text.js'
 import type { Backend } from '../backend/backend.js'
 import type { ResolvedBind, ResolvedFrontend } from '../config/resolved.js'
 import type { ListenResult, ListenSpec } from '../engine/engine.js'
+import { tcpOptionsOf } from '../options/bind.js'
+import { ruleListNames, ruleLists } from '../options/rules.js'
 import { CidrList } from '../policy/cidr.js'
 import type { Rule } from '../policy/types.js'
 import type { DownstreamContexts } from '../tls/contexts.js'
@@ -121,21 +123,13 @@ export class Frontend {
     this.backend = backend
     this.opens = config.defaultVerdict === 'open'
     this.verdictTimeout = verdictTimeout
-    const compile = (rules: readonly Rule<never>[], section: string, stage: RuleStage) =>
+    const compiled = ruleListNames.map((stage) => {
+      const path = `frontends.${config.name}.${ruleLists[stage].section}.${stage}`
+      const options = { path, stage, budget: verdictTimeout, opens: this.opens }
       // Each runs where what it reads is there.
-      compileRules(rules as readonly Rule<Seen>[], {
-        path: `frontends.${config.name}.${section}.${stage}`,
-        stage,
-        budget: verdictTimeout,
-        opens: this.opens,
-      })
-    this.rules = {
-      connection: compile(config.connectionRules, 'tcpRequest', 'connection'),
-      clientHello: compile(config.helloRules, 'tlsRequest', 'clientHello'),
-      established: compile(config.establishedRules, 'tlsRequest', 'established'),
-      session: compile(config.sessionRules, 'tcpRequest', 'session'),
-      content: compile(config.contentRules, 'tcpRequest', 'content'),
-    }
+      return [stage, compileRules(config.rules[stage] as readonly Rule<Seen>[], options)]
+    })
+    this.rules = Object.fromEntries(compiled) as Frontend['rules']
     this.handlers = config.handshakes.map(compileHandler)
   }
 
@@ -148,13 +142,7 @@ export class Frontend {
       address: bind.address,
       backlog: bind.backlog,
       maxconn: smallest(bind.maxconn, config.maxconn, maxconn),
-      deferAccept: bind.deferAccept,
-      fastOpen: bind.fastOpen,
-      reusePort: bind.reusePort,
-      keepAlive: bind.keepAlive,
-      userTimeout: bind.userTimeout,
-      transparent: bind.transparent,
-      originalDst: bind.originalDst,
+      ...tcpOptionsOf(bind),
       handshakes,
       ask,
       ...(bind.sniRoutes && !bind.tls && { silenceAsks: true }),

@@ -4,7 +4,7 @@ import type { Cidr } from '../address/set.js'
 import { type Duration, parseDuration, readDuration } from '../base/units.js'
 import { connections } from './limits.js'
 import { livenessOptions } from './liveness.js'
-import { optional, type ResolvedBy, required, section } from './section.js'
+import { optional, type Resolved, type ResolvedBy, required, section } from './section.js'
 import { tlsOfBind } from './tls.js'
 import { becomes, either, flag, integer, leaf, list, named, size, type Type, text } from './type.js'
 
@@ -51,6 +51,37 @@ const acceptProxy = becomes(
   },
 )
 
+/** Options of a TCP socket: engines take them as they are. */
+const tcpOptions = {
+  deferAccept: optional(
+    wait,
+    'Wait in the kernel for the first bytes (TCP_DEFER_ACCEPT), in whole seconds; true is 1 s.',
+    { default: false, tcpOnly: true },
+  ),
+  fastOpen: optional(integer(0, 65_535), 'Queue length of TCP Fast Open.', {
+    absent: 0,
+    means: 'off',
+    tcpOnly: true,
+  }),
+  ...livenessOptions,
+  reusePort: optional(
+    flag,
+    'Share the port with other processes that ask for it too (SO_REUSEPORT), so that a new one can take over from an old one; ' +
+      'otherwise a port that is taken is an error.',
+    { default: false, tcpOnly: true },
+  ),
+  transparent: optional(flag, 'Accept for foreign addresses (IP_TRANSPARENT; needs privileges).', {
+    default: false,
+    tcpOnly: true,
+    nativeOnly: true,
+  }),
+  originalDst: optional(flag, '`conn.dst` is the destination before NAT (SO_ORIGINAL_DST).', {
+    default: false,
+    tcpOnly: true,
+    nativeOnly: true,
+  }),
+}
+
 export const bind = section(
   {
     address: required(
@@ -77,33 +108,7 @@ export const bind = section(
       'Connections at once on this bind; accepting pauses at the limit.',
       { means: "the frontend's" },
     ),
-    deferAccept: optional(
-      wait,
-      'Wait in the kernel for the first bytes (TCP_DEFER_ACCEPT), in whole seconds; true is 1 s.',
-      { default: false, tcpOnly: true },
-    ),
-    fastOpen: optional(integer(0, 65_535), 'Queue length of TCP Fast Open.', {
-      absent: 0,
-      means: 'off',
-      tcpOnly: true,
-    }),
-    ...livenessOptions,
-    reusePort: optional(
-      flag,
-      'Share the port with other processes that ask for it too (SO_REUSEPORT), so that a new one can take over from an old one; ' +
-        'otherwise a port that is taken is an error.',
-      { default: false, tcpOnly: true },
-    ),
-    transparent: optional(
-      flag,
-      'Accept for foreign addresses (IP_TRANSPARENT; needs privileges).',
-      { default: false, tcpOnly: true, nativeOnly: true },
-    ),
-    originalDst: optional(flag, '`conn.dst` is the destination before NAT (SO_ORIGINAL_DST).', {
-      default: false,
-      tcpOnly: true,
-      nativeOnly: true,
-    }),
+    ...tcpOptions,
     acceptProxy: optional(
       acceptProxy,
       'Expect a PROXY header: from everybody (true) or from these sources only.',
@@ -134,3 +139,9 @@ export const bind = section(
 )
 
 export type BindOptions = ResolvedBy<typeof bind>
+
+/** What engines are told of a TCP socket. */
+export function tcpOptionsOf(bind: Resolved<typeof tcpOptions>): Resolved<typeof tcpOptions> {
+  const names = Object.keys(tcpOptions) as (keyof typeof tcpOptions)[]
+  return Object.fromEntries(names.map((name) => [name, bind[name]])) as Resolved<typeof tcpOptions>
+}

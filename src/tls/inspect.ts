@@ -55,10 +55,11 @@ export async function inspectCertificates(
     }
   }
   for (const frontend of config.frontends) {
-    const { binds, helloRules } = frontend
+    const { binds, rules } = frontend
     warnings.push(...unknownCertificates(frontend, snapshot))
     // Rules may ask for a certificate all the same.
-    if (helloRules.length === 0) for (const bind of binds) warnings.push(...hidden(bind, snapshot))
+    if (rules.clientHello.length === 0)
+      for (const bind of binds) warnings.push(...hidden(bind, snapshot))
   }
   return {
     errors: issuesOf(errors),
@@ -89,12 +90,12 @@ function judge(
 
 /** Names of constant useCertificate rules that no certificate of the frontend is for. */
 function unknownCertificates(
-  { name, binds, helloRules }: ResolvedFrontend,
+  { name, binds, rules }: ResolvedFrontend,
   snapshot: Snapshot,
 ): Problem[] {
   const sets = binds.flatMap(({ tls }) => tls ?? [])
   const names = new NameTable(sets.flatMap((set) => certificatesOf(snapshot, set)))
-  return helloRules.flatMap((rule, i): Problem[] => {
+  return rules.clientHello.flatMap((rule, i): Problem[] => {
     if (!('kind' in rule) || rule.kind !== 'certificate') return []
     const wanted = rule.name
     // Where no certificate can be read, that is told.

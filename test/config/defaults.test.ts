@@ -50,18 +50,13 @@ test('defaults of everything', () => {
         backend: 'app',
         maxconn: 1000,
         monitor: undefined,
-        connectionRules: [],
-        sessionRules: [],
-        contentRules: [],
-        helloRules: [],
-        establishedRules: [],
+        rules: { connection: [], clientHello: [], established: [], session: [], content: [] },
         inspectDelay: 0,
         inspectLimit: 16_384,
         handshakes: [],
         defaultVerdict: 'close',
         timeouts: { client: 3_600_000, clientFin: 60_000, handshake: 5_000 },
-        logSample: 1,
-        logOpenAfter: 0,
+        log: { sample: 1, openAfter: 0 },
       },
     ],
     backends: [
@@ -257,9 +252,9 @@ test('everything that can be set is taken over', () => {
   assert.deepEqual(web.binds[2]?.acceptProxy, { from: undefined, limit: 16_384 })
   assert.deepEqual(web.binds[3]?.acceptProxy, { from: ['::1'], limit: 16_384 })
   assert.deepEqual(web.monitor, { from: ['10.0.0.1'], reply: new TextEncoder().encode('ok') })
-  assert.equal(web.connectionRules[0], rule)
+  assert.equal(web.rules.connection[0], rule)
   assert.equal(web.handshakes[0], handler)
-  assert.deepEqual([web.inspectDelay, web.inspectLimit, web.logSample], [2_000, 1_024, 10])
+  assert.deepEqual([web.inspectDelay, web.inspectLimit, web.log.sample], [2_000, 1_024, 10])
   const [app] = backends
   assert.ok(app)
   assert.deepEqual(app.balance, { algorithm: 'hash', key, type: 'consistent', boundedLoad: 150 })

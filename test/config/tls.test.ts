@@ -469,8 +469,8 @@ test('rules around TLS, and constant verdicts of the ClientHello', () => {
     { tlsRequest: { clientHello, established: [rule] } },
   )
   const [frontend] = resolveConfig(config as Config).frontends
-  assert.deepEqual(frontend?.helloRules, clientHello)
-  assert.deepEqual(frontend?.establishedRules, [rule])
+  assert.deepEqual(frontend?.rules.clientHello, clientHello)
+  assert.deepEqual(frontend?.rules.established, [rule])
 })
 
 test('JSON holds all of it but functions', () => {

@@ -99,10 +99,10 @@ export class Reporter {
   /** Trouble is always logged, the rest as the frontend's sampling says. */
   #isLogged(frontend: Frontend, reason: number): boolean {
     if (isTrouble(reason)) return this.#logger.isLevelEnabled('warn')
-    const { logSample } = frontend.config
-    if (logSample === 0 || !this.#logger.isLevelEnabled('info')) return false
+    const { sample } = frontend.config.log
+    if (sample === 0 || !this.#logger.isLevelEnabled('info')) return false
     frontend.logTurn++
-    if (frontend.logTurn < logSample) return false
+    if (frontend.logTurn < sample) return false
     frontend.logTurn = 0
     return true
   }

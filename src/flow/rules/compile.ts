@@ -5,6 +5,7 @@
 
 import { SluiceError } from '../../base/errors.js'
 import { parseDuration } from '../../base/units.js'
+import type { RuleList } from '../../options/rules.js'
 import type { HandshakeHandler } from '../../policy/handler.js'
 import type { Rule, RuleAnswer, Verdict } from '../../policy/types.js'
 
@@ -21,7 +22,7 @@ export interface CompiledRule<C> {
 }
 
 /** Lists of rules, in the order in which they run. */
-export type RuleStage = 'connection' | 'clientHello' | 'established' | 'session' | 'content'
+export type RuleStage = RuleList
 
 export interface Ruleset<C> {
   readonly rules: readonly CompiledRule<C>[]

@@ -40,10 +40,10 @@ export function makeSession(conn: ClientConnection, reporter: Reporter): Session
   const session = new Session(conn)
   conn.session = session
   frontend.sessions++
-  const { logOpenAfter } = frontend.config
-  if (logOpenAfter > 0) {
-    const tell = () => conn.guard(() => reporter.stillOpen(conn, logOpenAfter))
-    session.cancelOpenLine = conn.context.clock.after(logOpenAfter, tell)
+  const { openAfter } = frontend.config.log
+  if (openAfter > 0) {
+    const tell = () => conn.guard(() => reporter.stillOpen(conn, openAfter))
+    session.cancelOpenLine = conn.context.clock.after(openAfter, tell)
   }
   return session
 }
