@@ -19,4 +19,5 @@ pub mod stream;
 pub mod sys;
 pub mod timer;
 pub mod tls;
+pub mod transport;
 pub mod worker;

@@ -80,7 +80,7 @@ impl Connection {
         if let Some(mut tls) = self.tls.take() {
             tls.release(&mut mover.buffers);
         }
-        self.fd = None;
+        self.ctrl = None;
         self.flags &= !(conn_flag::FD_ALLOCATED | conn_flag::HELD_BACK);
         self.set_state(conn_state::CLOSED);
     }
@@ -125,6 +125,7 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::Ctrl;
     use rustix::net::{AddressFamily, SocketFlags, SocketType, recv, send, socketpair};
     use rustix::net::{RecvFlags, SendFlags};
 
@@ -137,7 +138,10 @@ mod tests {
         )
         .expect("socketpair");
         let mut connection = Connection::empty();
-        connection.fd = Some(ours);
+        connection.ctrl = Some(Ctrl::Socket {
+            fd: ours,
+            unix: true,
+        });
         (connection, theirs)
     }
 
@@ -186,7 +190,7 @@ mod tests {
         assert!(connection.run_close_steps(true, &mut mover.buffers));
         connection.close(&mut mover);
         connection.close(&mut mover);
-        assert!(connection.fd.is_none());
+        assert!(connection.ctrl.is_none());
         assert_eq!(connection.close_ops(), 0xff);
     }
 }

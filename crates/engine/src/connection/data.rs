@@ -2,11 +2,7 @@
 //! here and does not know which it is. Readiness, the end of each direction and
 //! the counts are kept here and nowhere above.
 
-use std::io::IoSliceMut;
-
-use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendFlags, recv, recvmsg, send};
 use sluice_wire::errors::code;
 
 use super::Connection;
@@ -418,42 +414,40 @@ fn flush_records(
 /// recv(): the number of bytes, and whether the FIN is known to be behind them.
 fn receive(source: &mut Connection, into: &mut [u8]) -> Result<(usize, bool), Errno> {
     let room = into.len();
-    let Some(fd) = &source.fd else {
+    let Some(ctrl) = &source.ctrl else {
         return Err(Errno::BADF);
     };
-    loop {
-        return match take(fd, source.unix, into) {
-            Ok((0, _)) => {
-                source.ready.read_blocks();
-                Ok((0, true))
-            }
-            Ok((count, early)) => {
-                source.traffic = source.traffic.wrapping_add(count as u32);
-                // The FIN was announced before this read, so that a short one has
-                // seen everything that came before it.
-                let fin = count < room && source.ready.read_short(early);
-                Ok((count, fin))
-            }
-            Err(Errno::INTR) => continue,
-            Err(error) => {
-                source.ready.read_blocks();
-                Err(error)
-            }
-        };
+    match ctrl.recv(into) {
+        Ok((0, _)) => {
+            source.ready.read_blocks();
+            Ok((0, true))
+        }
+        Ok((count, early)) => {
+            source.traffic = source.traffic.wrapping_add(count as u32);
+            // The FIN was announced before this read, so that a short one has
+            // seen everything that came before it.
+            let fin = count < room && source.ready.read_short(early);
+            Ok((count, fin))
+        }
+        Err(error) => {
+            source.ready.read_blocks();
+            Err(error)
+        }
     }
 }
 
-/// recv(): the number of bytes, and whether something else than the lack of more
-/// has ended it. On a unix socket passed descriptors do; they are dropped, and
-/// MSG_CTRUNC says that there were some.
-fn take(fd: &OwnedFd, unix: bool, into: &mut [u8]) -> Result<(usize, bool), Errno> {
-    if !unix {
-        return recv(fd, into, RecvFlags::empty()).map(|(_, count)| (count, false));
-    }
-    let mut none = RecvAncillaryBuffer::default();
-    let mut room = [IoSliceMut::new(into)];
-    let got = recvmsg(fd, &mut room, &mut none, RecvFlags::empty())?;
-    Ok((got.bytes, got.flags.contains(ReturnFlags::CTRUNC)))
+/// Looks at what can be read and leaves it there: the number of bytes, 0 at the end.
+///
+/// # Errors
+///
+/// AGAIN where nothing is there, or an error of the socket.
+pub fn peek(connection: &mut Connection, into: &mut [u8]) -> Result<usize, Errno> {
+    let ctrl = connection.ctrl.as_ref();
+    let Some(ctrl) = ctrl.filter(|_| connection.ready.reads()) else {
+        return Err(Errno::AGAIN);
+    };
+    ctrl.peek(into)
+        .inspect_err(|_| connection.ready.read_blocks())
 }
 
 /// True where nothing of what the peer sent is left to be read or passed on.
@@ -466,10 +460,10 @@ pub fn is_drained(connection: &Connection) -> bool {
     if connection.input.holds() || plain {
         return false;
     }
-    let Some(fd) = &connection.fd else {
+    let Some(ctrl) = &connection.ctrl else {
         return true;
     };
-    !matches!(recv(fd, &mut [0; 1], RecvFlags::PEEK), Ok((_, 1)))
+    ctrl.peek(&mut [0; 1]) != Ok(1)
 }
 
 /// Sets TCP_NODELAY before the second write: a connection with one write each way
@@ -484,39 +478,31 @@ pub fn before_write(target: &mut Connection) {
 /// handshake, which is several small writes.
 pub fn set_nodelay(target: &mut Connection) {
     if !std::mem::replace(&mut target.nodelay, true)
-        && let Some(fd) = &target.fd
+        && let Some(ctrl) = &target.ctrl
     {
-        let _ = rustix::net::sockopt::set_tcp_nodelay(fd, true);
+        ctrl.set_nodelay();
     }
 }
 
 /// send().
 fn transmit(target: &mut Connection, bytes: &[u8], last: bool) -> Result<usize, Errno> {
     before_write(target);
-    let Some(fd) = &target.fd else {
+    let Some(ctrl) = &target.ctrl else {
         return Err(Errno::PIPE);
     };
-    let flags = if last {
-        SendFlags::NOSIGNAL | SendFlags::MORE
-    } else {
-        SendFlags::NOSIGNAL
-    };
-    loop {
-        return match send(fd, bytes, flags) {
-            Err(Errno::INTR) => continue,
-            Err(Errno::AGAIN) => {
+    match ctrl.send(bytes, last) {
+        Err(Errno::AGAIN) => {
+            target.ready.write_blocks();
+            Err(Errno::AGAIN)
+        }
+        Ok(count) => {
+            target.traffic = target.traffic.wrapping_add(count as u32);
+            if count < bytes.len() {
+                // A short write means a full socket: the next one would block.
                 target.ready.write_blocks();
-                Err(Errno::AGAIN)
             }
-            Ok(count) => {
-                target.traffic = target.traffic.wrapping_add(count as u32);
-                if count < bytes.len() {
-                    // A short write means a full socket: the next one would block.
-                    target.ready.write_blocks();
-                }
-                Ok(count)
-            }
-            Err(error) => Err(error),
-        };
+            Ok(count)
+        }
+        Err(error) => Err(error),
     }
 }

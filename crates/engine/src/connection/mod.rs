@@ -20,8 +20,8 @@ use sluice_wire::handshakes::handshake;
 use sluice_wire::states::{conn_next, conn_state};
 
 use crate::route::Route;
-use crate::sys;
 use crate::tls::layer::Tls;
+use crate::transport::Ctrl;
 
 use direction::{Input, Output};
 use extra::Extra;
@@ -112,8 +112,8 @@ pub enum Watch {
 /// One connection. See the crate's LIFECYCLE.md for its states.
 #[derive(Debug)]
 pub struct Connection {
-    /// The socket, while it is open.
-    pub fd: Option<OwnedFd>,
+    /// The ctrl layer, while it is open.
+    pub ctrl: Option<Ctrl>,
     /// Generation of the slot; never 0.
     pub generation: i32,
     /// `conn_flag` bits.
@@ -144,8 +144,6 @@ pub struct Connection {
     pub input: Input,
     /// What the peer is sent.
     pub output: Output,
-    /// A unix socket.
-    pub unix: bool,
     /// TCP_NODELAY is set.
     pub nodelay: bool,
     /// A verdict was late and the default is to open: nothing is asked any more.
@@ -188,7 +186,7 @@ impl Connection {
     #[must_use]
     pub fn empty() -> Self {
         Self {
-            fd: None,
+            ctrl: None,
             generation: 1,
             flags: 0,
             close_ops: 0,
@@ -204,7 +202,6 @@ impl Connection {
             ready: Ready::open(),
             input: Input::new(),
             output: Output::new(),
-            unix: false,
             nodelay: false,
             opened: false,
             runnable: false,
@@ -311,7 +308,7 @@ impl Connection {
 
     /// The error that the kernel keeps for the socket; with one the connection has failed.
     pub fn take_error(&mut self) -> Option<Errno> {
-        let error = self.fd.as_ref().and_then(sys::take_error)?;
+        let error = self.ctrl.as_ref().and_then(Ctrl::error)?;
         self.fail(error);
         Some(error)
     }
@@ -349,10 +346,23 @@ impl Connection {
         self.flags |= conn_flag::DATA_CONNECTED;
     }
 
+    /// The socket, while there is one.
+    #[must_use]
+    pub fn socket(&self) -> Option<&OwnedFd> {
+        self.ctrl.as_ref().and_then(Ctrl::socket)
+    }
+
+    /// Makes the close that follows a reset.
+    pub fn reset_on_close(&self) {
+        if let Some(ctrl) = &self.ctrl {
+            ctrl.reset_on_close();
+        }
+    }
+
     /// shutdown() in one direction; errors mean that the peer was faster.
     fn shut(&self, how: Shutdown) {
-        if let Some(fd) = &self.fd {
-            let _ = rustix::net::shutdown(fd, how);
+        if let Some(ctrl) = &self.ctrl {
+            ctrl.shut(how);
         }
     }
 }

@@ -12,6 +12,8 @@ use crate::connection::data::{self, Got, read, write};
 use crate::stream::buffer::BufferPool;
 use crate::stream::pipe::{PipeBudget, PipePool};
 use crate::tls::layer::SEAL_MAX;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::transport::Ctrl;
 
 /// Bytes of one read; a read that fills it switches to splice.
 pub const SCRATCH_SIZE: usize = 16 * 1024;
@@ -183,7 +185,7 @@ fn splice(source: &mut Connection, mover: &mut Mover) -> Step {
             }
         },
     };
-    let Some(fd) = &source.fd else {
+    let Some(fd) = source.ctrl.as_ref().and_then(Ctrl::splice_fd) else {
         return Step::Flow(Flow::Idle);
     };
     let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
@@ -234,7 +236,7 @@ fn flush_pipe(source: &mut Connection, target: &mut Connection, mover: &mut Move
             return Flow::Blocked;
         }
         data::before_write(target);
-        let Some(fd) = &target.fd else {
+        let Some(fd) = target.ctrl.as_ref().and_then(Ctrl::splice_fd) else {
             return Flow::WriteError(Errno::PIPE);
         };
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;

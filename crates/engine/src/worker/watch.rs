@@ -8,12 +8,15 @@ use super::{RETRY, SERVER_TOKEN, Worker};
 use crate::connection::{Mode, Side, Watch};
 use crate::poller::Interest;
 use crate::sys;
+use crate::transport::Ctrl;
 
 impl Worker {
     /// Makes the poller watch this much.
     pub(super) fn watch(&mut self, slot: u32, wanted: Watch) {
         let connection = self.slots.get_mut(slot);
-        let Some(fd) = &connection.fd else { return };
+        let Some(fd) = connection.ctrl.as_ref().and_then(Ctrl::socket) else {
+            return;
+        };
         let side = match connection.side {
             Side::Client => 0,
             Side::Server => SERVER_TOKEN,

@@ -7,7 +7,6 @@ use super::last_chunk::enter_last_chunk;
 use crate::connection::data::{self, Got, read};
 use crate::connection::{Deadline, Mode, Watch};
 use crate::stream::forward::BUDGET;
-use crate::sys;
 use crate::worker::Worker;
 
 impl Worker {
@@ -24,9 +23,7 @@ impl Worker {
                 return;
             }
             close_mode::RESET => {
-                if let Some(fd) = &connection.fd {
-                    sys::reset_on_close(fd);
-                }
+                connection.reset_on_close();
             }
             _ => return self.close_behind(slot),
         }

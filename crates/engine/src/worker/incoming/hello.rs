@@ -3,12 +3,12 @@
 //! is as if nobody had looked.
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
 use sluice_wire::errors::{code, phase};
 use sluice_wire::events::{event, hello_status};
 use sluice_wire::handshakes::handshake;
 
 use super::phase_of;
+use crate::connection::data;
 use crate::connection::extra::Step;
 use crate::connection::{Mode, Watch};
 use crate::handshake::client_hello::{self, Reader, Status};
@@ -78,7 +78,8 @@ impl Worker {
 
     /// The ClientHello stays in the socket. True to look again.
     fn look_into_socket(&mut self, slot: u32, mut reader: Reader) -> bool {
-        let bytes = match self.peek(slot) {
+        let connection = self.slots.get_mut(slot);
+        let bytes = match data::peek(connection, &mut self.mover.scratch) {
             Ok(bytes) => bytes,
             Err(Errno::AGAIN) => {
                 self.await_hello(slot);
@@ -116,24 +117,6 @@ impl Worker {
         false
     }
 
-    /// Reads into the scratch memory and leaves everything in the socket.
-    fn peek(&mut self, slot: u32) -> Result<usize, Errno> {
-        let connection = self.slots.get_mut(slot);
-        let Some(fd) = connection.fd.as_ref().filter(|_| connection.ready.reads()) else {
-            return Err(Errno::AGAIN);
-        };
-        loop {
-            match recv(fd, &mut *self.mover.scratch, RecvFlags::PEEK) {
-                Ok((_, count)) => return Ok(count),
-                Err(Errno::INTR) => {}
-                Err(error) => {
-                    connection.ready.read_blocks();
-                    return Err(error);
-                }
-            }
-        }
-    }
-
     fn ask_about_hello(&mut self, slot: u32, status: Status) {
         let status = match status {
             Status::Complete | Status::Partial => hello_status::COMPLETE,
@@ -158,11 +141,9 @@ impl Worker {
         if !asks || !awaited || connection.input.buffered() > 0 {
             return false;
         }
-        // Not `peek`: bytes that were looked at and left are no silence.
-        let Some(fd) = connection.fd.as_ref() else {
-            return false;
-        };
-        if !matches!(recv(fd, &mut [0; 1], RecvFlags::PEEK), Err(Errno::AGAIN)) {
+        // Not `data::peek`: bytes that were looked at and left are no silence.
+        let seen = connection.ctrl.as_ref().map(|it| it.peek(&mut [0; 1]));
+        if seen != Some(Err(Errno::AGAIN)) {
             return false;
         }
         self.hello.clear();

@@ -13,6 +13,7 @@ use crate::connection::{Connection, Deadline, Mode, Side};
 use crate::listener::Listener;
 use crate::sys;
 use crate::timer::Kind;
+use crate::transport::Ctrl;
 use crate::worker::{Worker, record};
 
 /// Connections accepted from one listener before others get their turn.
@@ -161,7 +162,8 @@ fn someone_waits(socket: &OwnedFd) -> bool {
 /// The connection and the handshakes that its listener wants.
 fn begin_accepted(connection: &mut Connection, socket: OwnedFd, listener: &Listener) {
     let handshakes = listener.spec.handshakes;
-    connection.fd = Some(socket);
+    let unix = !listener.tcp;
+    connection.ctrl = Some(Ctrl::Socket { fd: socket, unix });
     connection.side = Side::Client;
     connection.mode = Mode::Handshake;
     connection.listener = listener.id;
@@ -180,6 +182,5 @@ fn begin_accepted(connection: &mut Connection, socket: OwnedFd, listener: &Liste
         connection.flags &= !conn_flag::DATA_CONNECTED;
     }
     // Inherited from a TCP listener on Linux, unknown to unix sockets.
-    connection.unix = !listener.tcp;
-    connection.nodelay = !listener.tcp || cfg!(target_os = "linux");
+    connection.nodelay = unix || cfg!(target_os = "linux");
 }

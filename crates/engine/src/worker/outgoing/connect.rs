@@ -17,6 +17,7 @@ use crate::connection::{Connection, Deadline, Mode, Side, Watch};
 use crate::handshake::socks;
 use crate::route::{Destination, Route, SendProxy};
 use crate::sys;
+use crate::transport::Ctrl;
 use crate::worker::Worker;
 
 impl Worker {
@@ -144,13 +145,13 @@ fn begin_connecting(
     route: Arc<Route>,
     proxy_tlvs: Vec<u8>,
 ) {
-    connection.fd = Some(socket);
+    let unix = matches!(route.destination, Destination::Unix(_));
+    connection.ctrl = Some(Ctrl::Socket { fd: socket, unix });
     connection.side = Side::Server;
     connection.mode = Mode::Connecting;
     connection.set_state(conn_state::CONNECTING);
     connection.ready = Ready::connecting();
-    connection.unix = matches!(route.destination, Destination::Unix(_));
-    connection.nodelay = connection.unix;
+    connection.nodelay = unix;
     connection.handshakes = handshake::L4_CONNECT;
     connection.flags = conn_flag::FD_ALLOCATED | conn_flag::CTRL_INIT | conn_flag::DATA_INIT;
     if route.socks.is_some() {

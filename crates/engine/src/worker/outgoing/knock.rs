@@ -70,7 +70,7 @@ impl Worker {
         }
         let connection = self.slots.get(server);
         let client = connection.peer;
-        let (Some(fd), Destination::Unix(path)) = (&connection.fd, destination) else {
+        let (Some(fd), Destination::Unix(path)) = (connection.socket(), destination) else {
             return true;
         };
         match sys::connect_unix(fd, path) {

@@ -86,7 +86,7 @@ impl Worker {
         let elapsed = (now - target.opened_at) as i32;
         let flags = i32::from(target.connect_flags);
         let wanted = flags & connect_flag::WANT_CONNECTED != 0;
-        let local = match &target.fd {
+        let local = match target.socket() {
             Some(fd) if flags & connect_flag::WANT_SOURCE != 0 => sys::local_address(fd),
             _ => None,
         };
@@ -126,7 +126,7 @@ impl Worker {
     /// the connection is no worse than without.
     pub(in crate::worker) fn set_liveness(&mut self, server: u32) {
         let connection = self.slots.get(server);
-        if let (Some(fd), Some(route)) = (&connection.fd, &connection.route) {
+        if let (Some(fd), Some(route)) = (connection.socket(), &connection.route) {
             let _ = route.liveness.apply(fd);
         }
     }

@@ -3,6 +3,7 @@
 use crate::connection::{Connection, Deadline, data};
 use crate::stream::forward::Flow;
 use crate::sys;
+use crate::transport::Ctrl;
 use crate::worker::Worker;
 
 /// Time between the last bytes and a reset behind them, in milliseconds: a program
@@ -17,15 +18,13 @@ impl Worker {
         let now = self.now;
         let patience = self.patience_with(client, side);
         let connection = self.slots.get_mut(side);
-        let left = connection.fd.as_ref().map_or(0, sys::unacknowledged);
+        let left = connection.ctrl.as_ref().map_or(0, Ctrl::unacknowledged);
         if left != connection.note_unacknowledged(left) {
             connection.last_io = now;
         }
         let read = left == 0 && connection.last_io + CUT_REST <= now;
         if read || connection.last_io + patience.max(CUT_REST) <= now {
-            if let Some(fd) = &connection.fd {
-                sys::reset_on_close(fd);
-            }
+            connection.reset_on_close();
             return self.end(client);
         }
         let server = self.slots.get(client).peer;
@@ -46,7 +45,7 @@ pub(super) fn is_cut(flow: Flow, source: &Connection, target: &Connection) -> bo
     flow == Flow::Finished
         && (cut || source.output.is_broken())
         && target.tls.is_none()
-        && !target.unix
+        && target.ctrl.as_ref().is_some_and(Ctrl::has_reset)
         && !target.output.is_broken()
 }
 
@@ -56,7 +55,7 @@ pub(super) fn is_cut(flow: Flow, source: &Connection, target: &Connection) -> bo
 pub(super) fn note_reset(connection: &mut Connection, other: &Connection) {
     let unread = connection.input.ended() || !other.output.is_open();
     let asks = unread && connection.ready.has_hangup() && connection.output.is_open();
-    if asks && let Some(error) = connection.fd.as_ref().and_then(sys::take_error) {
+    if asks && let Some(error) = connection.ctrl.as_ref().and_then(Ctrl::error) {
         data::write_failed(connection, error);
         connection
             .input
