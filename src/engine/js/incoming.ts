@@ -5,7 +5,6 @@
  */
 
 import type { Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
 import { PROXY_V2_FIXED, PROXY_V2_MAX, parseProxyHeader } from '../../codec/proxy.js'
 import { type Framed, HelloReader } from '../../codec/tls.js'
 import { packReason } from '../../wire/reason.js'
@@ -19,19 +18,17 @@ import {
   Handshake,
   HelloStatus,
   Phase,
-  ProceedFlag,
 } from '../../wire/wire.js'
 import type { EngineEvent } from '../event.js'
 import { recordProxied } from '../model/addresses.js'
 import { PendingHandshakes, Runner } from '../model/pending.js'
 import { phaseOfHandshake } from '../model/phase.js'
 import { Chunks } from './chunks.js'
-import { type Failure, streamFailure } from './reason.js'
+import type { Failure } from './reason.js'
 import type { Origin, Shared } from './shared.js'
 import { Side, type SideHandler } from './side.js'
 import { timer } from './timer.js'
-import type { DownstreamContext } from './tls/contexts.js'
-import { peerCertificate, summarize, type TlsHandshakeOwner } from './tls/layer.js'
+import { DownstreamHandshake, type DownstreamOwner } from './tls/downstream.js'
 
 /** Bytes that are read ahead of policy, so that a FIN or RST behind them is seen; the longest PROXY header fits. */
 const READ_AHEAD = PROXY_V2_FIXED + PROXY_V2_MAX + 1024
@@ -68,7 +65,7 @@ export interface IncomingOwner {
   incomingOpened(): void
 }
 
-export class Incoming implements SideHandler, TlsHandshakeOwner {
+export class Incoming implements SideHandler, DownstreamOwner {
   readonly side: Side
   /** What the client has sent and nobody has taken. */
   readonly input = new Chunks()
@@ -86,8 +83,8 @@ export class Incoming implements SideHandler, TlsHandshakeOwner {
   /** The ClientHello, or what came instead, while policy decides about it. */
   #hello: Framed | undefined
   readonly #helloReader = new HelloReader()
-  #context: DownstreamContext | undefined
-  #tellsWaiting = false
+  /** Once policy has chosen a context, until it is complete. */
+  #tls: DownstreamHandshake | undefined
   #limit = READ_AHEAD
   #timer: NodeJS.Timeout | undefined
   #delay: NodeJS.Timeout | undefined
@@ -157,11 +154,11 @@ export class Incoming implements SideHandler, TlsHandshakeOwner {
     if (!this.answerable || !this.#pending.accepts(clear, set)) return false
     if (this.#pending.asking === Handshake.TLS) {
       const terminated = (clear & Handshake.TLS) === 0
-      this.#context = terminated ? this.#shared.tls.downstreamOf(context) : undefined
-      if (terminated && !this.#context) return false
-      if (!terminated) this.#skipTls()
+      const found = terminated ? this.#shared.tls.downstreamOf(context) : undefined
+      if (terminated && !found) return false
+      if (found) this.#tls = new DownstreamHandshake(this.#shared, this.side, this, found, flags)
+      else this.#skipTls()
       this.#hello = undefined
-      this.#tellsWaiting = (flags & ProceedFlag.TELL_WAITING) !== 0
     }
     this.#pending.proceed(clear, set)
     this.#answered(consume)
@@ -234,37 +231,16 @@ export class Incoming implements SideHandler, TlsHandshakeOwner {
     this.#owner.gone(side)
   }
 
-  tlsWaits(): void {
-    if (!this.#tellsWaiting) return
-    this.#tellsWaiting = false
-    this.#shared.dispatch.tell('handshakeWaits', this.#event())
-  }
-
-  tlsSecured(tls: TLSSocket): void {
-    const demand = this.#context?.spec.clientCert ?? 'none'
-    const certificate = peerCertificate(tls)
-    const shown = demand !== 'none' && certificate.length > 0
-    const refused = shown ? this.#context?.refusal(tls) : 0
-    if (refused) {
-      // Node has no alert for it: the client sees a close_notify behind its handshake.
-      this.side.fail(ConnFlag.DATA_FAILED)
-      this.#failed(By.CLIENT, refused)
-      return
-    }
-    this.#context = undefined
-    this.side.flags(ConnFlag.DATA_CONNECTED, ConnFlag.DATA_OPEN_PENDING)
+  tlsDone(tell: () => void): void {
+    this.#tls = undefined
     this.#disarm()
     this.#done(Handshake.TLS)
-    const event = this.#event()
-    event.bit = Handshake.TLS
-    summarize(tls, certificate, shown, event)
-    this.#shared.dispatch.tell('secured', event)
+    tell()
     this.advance()
   }
 
-  tlsFailed(error: NodeJS.ErrnoException | undefined): void {
-    if (error) this.#owner.incomingFailed(streamFailure(error, By.CLIENT), true)
-    else this.#owner.incomingFailed(ABORTED, false)
+  tlsEnded(failure: Failure | undefined, alert: boolean): void {
+    this.#owner.incomingFailed(failure ?? ABORTED, alert)
   }
 
   #ask(): void {
@@ -300,15 +276,6 @@ export class Incoming implements SideHandler, TlsHandshakeOwner {
     }
   }
 
-  #acceptTls(): void {
-    const context = this.#context
-    if (!context) return
-    this.side.flags(ConnFlag.DATA_OPEN_STARTED, 0)
-    const early = this.input.view()
-    this.input.clear()
-    this.side.startTls((wire) => context.accept(wire), early, this)
-  }
-
   /** `bit`: the handshake that is awaited; 0 for the ClientHello. */
   #armHandshake(bit: number): void {
     const { handshakeTimeout } = this.#origin.spec
@@ -342,7 +309,9 @@ export class Incoming implements SideHandler, TlsHandshakeOwner {
     }
     this.#armHandshake(bit)
     if (bit === Handshake.TLS) {
-      this.#acceptTls()
+      const early = this.input.view()
+      this.input.clear()
+      this.#tls?.start(early)
       return
     }
     this.side.flags(ConnFlag.PROXY_IN_STARTED, 0)

@@ -1,8 +1,5 @@
 /** The native engine: Rust workers behind shared-memory rings. */
 
-import { getSystemErrorMap } from 'node:util'
-import type { ListenAddress } from '../../address/bind.js'
-import { withScope } from '../../address/text.js'
 import { ConfigError, SluiceError } from '../../base/errors.js'
 import { ConnectionTable } from '../../wire/table.js'
 import { Control, Layout, Region } from '../../wire/wire.js'
@@ -22,14 +19,8 @@ import type { InternalEvents } from '../record/events.js'
 import { checkReply } from '../reply.js'
 import { CommandRing } from './command-ring.js'
 import { EventRing } from './event-ring.js'
-import {
-  listenAddress,
-  loadBinding,
-  type NativeHandle,
-  type NativeListenSpec,
-  type NativeOptions,
-  type NativeRouteSpec,
-} from './load.js'
+import { loadBinding, type NativeHandle, type NativeOptions } from './load.js'
+import { nativeListen, nativeRoute, reported, systemError } from './specs.js'
 
 /** Events handled before the event loop gets its turn. */
 const DRAIN_BUDGET = 2048
@@ -139,8 +130,8 @@ export class NativeEngine implements Engine {
   }
 
   async listen(spec: ListenSpec): Promise<ListenResult> {
-    const { address, ...rest } = spec
-    const outcome = this.#handle.listen({ ...flatAddress(address), ...rest })
+    const { address } = spec
+    const outcome = this.#handle.listen(nativeListen(spec))
     if (outcome.errno !== 0) throw listenError(address, systemError(outcome.step, outcome.errno))
     this.#listeners++
     this.#keepAlive.ref()
@@ -166,30 +157,8 @@ export class NativeEngine implements Engine {
   }
 
   route(spec: RouteSpec): number {
-    const { address, source, socks, tls, sendProxy, proxyCrc } = spec
-    const native: NativeRouteSpec = {
-      ...address,
-      ...(source === 'client'
-        ? { sourceIp: 'client' }
-        : source && { sourceIp: source.ip, sourcePort: source.port ?? 0 }),
-      sendProxy,
-      proxyCrc,
-      socksVersion: socks?.version ?? 0,
-      ...(socks && {
-        ...(socks.user !== undefined && { socksUser: socks.user }),
-        ...(socks.password !== undefined && { socksPassword: socks.password }),
-        socksHost: socks.host,
-        socksPort: socks.port,
-      }),
-      ...(tls && { tlsContext: tls.context, tlsServerName: tls.serverName }),
-      keepAlive: spec.keepAlive,
-      userTimeout: spec.userTimeout,
-      connectTimeout: spec.connectTimeout,
-      serverTimeout: spec.serverTimeout,
-      serverFinTimeout: spec.serverFinTimeout,
-      tunnelTimeout: spec.tunnelTimeout,
-    }
-    return tls ? this.#tls(() => this.#handle.route(native)) : this.#handle.route(native)
+    const native = nativeRoute(spec)
+    return spec.tls ? this.#tls(() => this.#handle.route(native)) : this.#handle.route(native)
   }
 
   downstreamTls(spec: DownstreamTlsSpec): number {
@@ -390,41 +359,4 @@ export class NativeEngine implements Engine {
       },
     }
   }
-}
-
-function flatAddress(
-  address: ListenAddress,
-): Pick<NativeListenSpec, 'kind' | 'host' | 'port' | 'v6Only' | 'path' | 'mode' | 'fd'> {
-  switch (address.kind) {
-    case 'tcp':
-      return {
-        kind: 'tcp',
-        host: address.host,
-        port: address.port,
-        v6Only: address.v6only ?? false,
-      }
-    case 'unix':
-      return {
-        kind: 'unix',
-        path: address.path,
-        ...(address.mode !== undefined && { mode: address.mode }),
-      }
-    case 'fd':
-      return { kind: 'fd', fd: address.fd }
-  }
-}
-
-function reported(
-  asked: ListenAddress,
-  { address, port }: { address: string; port: number },
-): ListenResult['address'] {
-  if (asked.kind === 'unix') return { family: 'unix', address: asked.path, port: 0 }
-  const { family, address: ip, port: actual } = listenAddress(address, port)
-  return { family, address: withScope(ip, asked), port: actual }
-}
-
-/** What the engine tells of a failed step, as Node's own errors are. */
-function systemError(step: string, errno: number): NodeJS.ErrnoException {
-  const [code, text] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, 'unknown error']
-  return Object.assign(new Error(`${step}: ${text}`), { code, errno: -errno, syscall: step })
 }
