@@ -60,6 +60,8 @@ const DONE = reasonWord(By.POLICY, Phase.DATA, Code.DONE)
 const BORN = 'FD_ALLOCATED CTRL_INIT'
 const CLIENT = `${BORN} CTRL_CONNECTED DATA_INIT DATA_CONNECTED`
 const FLOWS = `${BORN} CTRL_CONNECTED CTRL_HANDLERS_DONE DATA_INIT DATA_CONNECTED DATA_HANDLERS_DONE`
+/** Connected, and its TLS is not. */
+const HELLO = `${BORN} CTRL_CONNECTED DATA_INIT`
 const ALL_DONE = '[DSHR:done DSHW:done CSHR:done CSHW:done]'
 /** Flags of what is closed: `failed` as flags of the layers that did. */
 const closed = (flows: boolean, layer: '' | 'CTRL' | 'DATA' = '', connected = true) =>
@@ -343,6 +345,46 @@ engineTest('SOCKS, then a PROXY header', async (h) => {
   proxy.close()
 })
 
+engineTest('a server that connects and then stays silent', async (h) => {
+  const silent = await h.server()
+  const tls = { context: h.engine.upstreamTls(CLIENT_TLS), serverName: 'front.example' }
+  const socks = { version: 5, host: '127.0.0.1', port: 1 } as const
+  const waits = [
+    {
+      route: { sendProxy: 2, socks, tls },
+      hh: 'SOCKS SEND_PROXY TLS_OUT',
+      steps: 'PROXY_OUT=wanted DATA_OPEN=wanted SOCKS=started',
+    },
+    {
+      route: { sendProxy: 2, tls },
+      hh: 'TLS_OUT',
+      steps: 'PROXY_OUT=completed DATA_OPEN=started',
+    },
+  ] as const
+  for (const { route, hh, steps } of waits) {
+    const { port } = await h.listenPort()
+    h.route(silent.port, route)
+    const client = await h.dial({ port })
+    const server = await silent.accept()
+    // It has our first message, and says nothing to it.
+    await server.until(() => server.received > 0)
+    const { conn, generation } = await h.next('handshake')
+    await says(h, conn, `ACCEPTED hh=[-] ${CLIENT} [-]`)
+    const peer = h.engine.table.get(conn, Field.PEER)
+    await says(h, peer, `CONNECTING hh=[${hh}] ${HELLO} ${steps} [-]`)
+    let end = ''
+    h.answers.closed = () => {
+      end = said(h, peer)
+    }
+    h.engine.close(conn, generation, DONE, CloseMode.CLOSE, 0)
+    await h.next('closed')
+    const flags = closed(false).replace(' DATA_CONNECTED', '')
+    assert.equal(end, `CLOSED hh=[${hh}] ${flags} ${steps} ${ALL_DONE}`)
+    client.destroy()
+    server.destroy()
+  }
+})
+
 /** A listener that terminates TLS with one context. */
 async function terminating(h: Harness) {
   const { TLS, ACCEPT_SESSION } = Handshake
@@ -359,8 +401,6 @@ async function terminating(h: Harness) {
   }
   return { port, answered }
 }
-
-const HELLO = `${BORN} CTRL_CONNECTED DATA_INIT`
 
 engineTest('TLS in: each step, then close_notify and FIN apart', async (h) => {
   const upstream = await h.server()

@@ -41,6 +41,8 @@ impl Worker {
                     let client = connection.peer;
                     if self.connect_tls(client, slot) {
                         self.advance_connect(client);
+                    } else {
+                        self.mirror_waiting(client, slot);
                     }
                 }
                 _ => {}

@@ -54,13 +54,13 @@ impl Worker {
                 }
                 handshake::SOCKS => {
                     if !self.run_socks(client, server) {
-                        return;
+                        return self.mirror_waiting(client, server);
                     }
                 }
                 handshake::TLS_OUT => return self.queue_handshake(server),
                 _ => {
                     if !self.send_proxy(client, server) {
-                        return;
+                        return self.mirror_waiting(client, server);
                     }
                 }
             }
@@ -109,6 +109,14 @@ impl Worker {
             self.pump(client);
         } else {
             self.slots.mirror_bytes(client);
+        }
+    }
+
+    /// A server's handshake waits for its peer, perhaps for long: the record says which
+    /// one. Nothing is written where the step has failed; the record is final then.
+    pub(in crate::worker) fn mirror_waiting(&self, client: u32, server: u32) {
+        if self.slots.get(client).peer == server {
+            self.slots.mirror(server);
         }
     }
 
