@@ -461,6 +461,23 @@ engineTest('a TLS handshake that fails has failed the data layer', async (h) => 
   assert.equal(end.client, `ERROR hh=[-] ${flags} ${steps} ${ALL_DONE}`)
 })
 
+for (const bytes of [0, 20]) {
+  engineTest(`a client that resets behind ${bytes} bytes of its hello has failed`, async (h) => {
+    const { TLS, ACCEPT_SESSION } = Handshake
+    const handshakes = TLS | ACCEPT_SESSION
+    const { port } = await h.listenPort({ handshakes, ask: handshakes })
+    const end = atTheEnd(h)
+    const client = await h.dial({ port })
+    const asked = 'hh=[TLS ACCEPT_SESSION]'
+    await says(h, 0, `ACCEPTED ${asked} ${HELLO} DATA_OPEN=wanted [-]`)
+    if (bytes > 0) await client.send((await helloBytes()).subarray(0, bytes))
+    client.reset()
+    assert.equal((await h.next('closed')).reason, 'client tls reset')
+    const flags = closed(false, 'CTRL').replace(' DATA_CONNECTED', '')
+    assert.equal(end.client, `ERROR ${asked} ${flags} DATA_OPEN=wanted ${ALL_DONE}`)
+  })
+}
+
 engineTest('records that cannot be trusted have failed the data layer', async (h) => {
   const upstream = await h.server()
   const { port } = await terminating(h)

@@ -12,8 +12,10 @@ use sluice_engine::route::Destination;
 use sluice_engine::sys::{self, KeepAlive, Liveness};
 use sluice_wire::errors::{by, code, phase};
 use sluice_wire::events::event;
+use sluice_wire::flags::conn_flag;
 use sluice_wire::handshakes::handshake;
 use sluice_wire::ring_layout::field;
+use sluice_wire::states::conn_state;
 
 use crate::support::*;
 
@@ -146,6 +148,13 @@ fn pipes_are_a_budget_beyond_which_payload_is_copied() {
     h.settle();
 }
 
+/// The record says that the socket failed.
+fn assert_failed(h: &Harness, told: &Told) {
+    let flags = conn_flag::ERR | conn_flag::CTRL_FAILED;
+    assert_eq!(h.record(told, field::STATE), conn_state::ERROR);
+    assert_eq!(h.record(told, field::FLAGS) & flags, flags);
+}
+
 #[test]
 fn a_server_that_the_poller_refuses_is_a_failed_connect() {
     let _shared = shared();
@@ -165,6 +174,10 @@ fn a_server_that_the_poller_refuses_is_a_failed_connect() {
     let failed = h.next(event::CONNECT_FAILED);
     assert_reason(failed.reason(), by::PROXY, phase::CONNECT, code::IO_ERROR);
     assert_eq!(failed.operands[1], Errno::NOSPC.raw_os_error());
+    // Slots are dealt out from the first; its client has one, and has not failed.
+    assert_eq!(failed.slot, 0);
+    assert_eq!(h.record(&failed, field::STATE), conn_state::ACCEPTED);
+    assert_failed(&h, &Told { slot: 1, ..failed });
     drop(client);
     let _ = h.next(event::CLOSED);
     h.settle();
@@ -188,6 +201,7 @@ fn a_client_that_the_poller_refuses_is_ended() {
         phase::ACCEPT_PROXY,
         code::IO_ERROR,
     );
+    assert_failed(&h, &closed);
     h.settle();
 }
 
