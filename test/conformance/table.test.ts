@@ -207,6 +207,18 @@ engineTest('the client resets', async (h) => {
   assert.deepEqual(end, { client: FAILED, server: ENDED, peer: -1 })
 })
 
+engineTest('the client resets behind its FIN', async (h) => {
+  const { client, server, conn, end } = await session(h)
+  client.fin()
+  assert.equal(await server.ending(), 'fin')
+  await says(h, conn, READ_SHUT)
+  client.reset()
+  // Nothing is read from it any more: a write tells.
+  await server.send('late')
+  assert.equal((await h.next('closed')).reason, 'client close reset')
+  assert.deepEqual(end, { client: FAILED, server: ENDED, peer: -1 })
+})
+
 engineTest('the server resets', async (h) => {
   const { client, server, end } = await session(h)
   server.reset()
