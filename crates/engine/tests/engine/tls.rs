@@ -18,8 +18,10 @@ use sluice_engine::tls::config::{
 use sluice_wire::commands::{command, proceed_flag};
 use sluice_wire::errors::{by, code, phase};
 use sluice_wire::events::{event, hello_status};
+use sluice_wire::flags::conn_flag;
 use sluice_wire::handshakes::handshake;
-use sluice_wire::ring_layout::layout;
+use sluice_wire::ring_layout::{field, layout};
+use sluice_wire::states::conn_state;
 
 use crate::support::{
     Answer, Commands, Echo, Harness, Pattern, Told, accept, assert_reason, byte_counts, dial,
@@ -253,6 +255,22 @@ fn tls_on_both_sides_carries_bulk_both_ways_at_once() {
     );
     s.h.settle();
     far.h.settle();
+}
+
+#[test]
+fn a_context_that_does_not_exist_fails_the_data_layer() {
+    let _shared = shared();
+    let s = Secure::start(Version::Tls13);
+    s.context.store(1000, Ordering::SeqCst);
+    let mut session = secure(dial(s.listen()), client());
+    let refused = session.conn.complete_io(&mut session.sock);
+    assert!(refused.is_err(), "{refused:?}");
+    let closed = s.h.next(event::CLOSED);
+    assert_reason(closed.reason(), by::PROXY, phase::TLS, code::INTERNAL);
+    let flags = conn_flag::ERR | conn_flag::DATA_FAILED;
+    assert_eq!(s.h.record(&closed, field::FLAGS) & flags, flags);
+    assert_eq!(s.h.record(&closed, field::STATE), conn_state::ERROR);
+    s.h.settle();
 }
 
 #[test]
