@@ -246,6 +246,12 @@ test('a handler that throws, rejects or answers nonsense is logged with its name
     () => ({ consume: -1 }),
     () => ({ backend: 'absent' }),
     () => ({ reply: 7 }),
+    () =>
+      Object.defineProperty({}, 'then', {
+        get() {
+          throw new Error('no promise')
+        },
+      }),
   ]
   let answer: () => unknown = () => undefined
   const { engine, lines, clock } = await withHandler(() => answer() as HandshakeAnswer)

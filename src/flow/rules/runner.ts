@@ -83,9 +83,12 @@ export class RuleRunner<S, C extends Scope<S>> implements Waiter<C> {
     for (let i = from; i < rules.length; i++) {
       const rule = rules[i] as CompiledRule<S>
       let answer: unknown = rule.verdict
+      let waits = false
       if (rule.run !== undefined) {
         try {
           answer = rule.run(scope.subject)
+          // Here: looking at `then` may run code of the policy.
+          waits = isThenable(answer)
         } catch (error) {
           this.#observe(scope, rule, undefined, error)
           return this.#failed(scope, rule, error)
@@ -93,7 +96,7 @@ export class RuleRunner<S, C extends Scope<S>> implements Waiter<C> {
       }
       if (this.#context.observer.onRule !== undefined) this.#observe(scope, rule, answer)
       if (answer === undefined) continue
-      if (isThenable(answer)) return this.#wait(scope, i, answer)
+      if (waits) return this.#wait(scope, i, answer as PromiseLike<unknown>)
       const outcome = this.#apply(scope, rule, answer)
       if (outcome !== Outcome.NEXT) return outcome
     }

@@ -103,11 +103,14 @@ export class Handshakes implements Stage<ClientConnection>, Waiter<ClientConnect
     const inspection = conn.inspect()
     inspection.payload = bytes
     let answer: unknown
+    let waits: boolean
     try {
       answer = handler.onBytes(conn.subject, bytes, {
         eof: inspection.has(BytesFlag.EOF),
         full: inspection.has(BytesFlag.FULL),
       })
+      // Here: looking at `then` may run code of the policy.
+      waits = isThenable(answer)
     } catch (error) {
       observer.onRule?.(conn, 'handshake', name, undefined, error)
       this.#failed(conn, error)
@@ -115,8 +118,9 @@ export class Handshakes implements Stage<ClientConnection>, Waiter<ClientConnect
     }
     observer.onRule?.(conn, 'handshake', name, answer)
     if (conn.over) return
-    if (isThenable(answer)) {
-      run.begin(conn, answer, Math.max(run.until - clock.now(), 1), clock, this)
+    if (waits) {
+      const promise = answer as PromiseLike<unknown>
+      run.begin(conn, promise, Math.max(run.until - clock.now(), 1), clock, this)
     } else {
       this.#apply(conn, answer)
     }

@@ -276,6 +276,11 @@ test('nonsense is a policy error, whatever shape it has', async () => {
     { kind: 'track', counter: 'sc0', key: 'x', table: 'absent' },
     { kind: 'priority', value: Number.NaN },
     more(),
+    Object.defineProperty({}, 'then', {
+      get() {
+        throw new Error('no promise')
+      },
+    }),
   ]
   let answer: unknown
   const { engine } = await harness({
