@@ -226,6 +226,8 @@ export interface EngineStats {
   events: number
   /** Times a full event ring held back accepting or reading. */
   ringFull: number
+  /** Turns of workers that the policies' thread has run itself, where it may `lead`. */
+  led: number
 }
 
 /**

@@ -13,6 +13,8 @@ export interface EngineOptions {
   maxpipes?: number
   /** Look for events before the thread sleeps; not on the js engine, which is in that thread. */
   busyPoll?: boolean
+  /** Take the workers' turns in this thread while traffic is sparse; not on the js engine. */
+  lead?: boolean
 }
 
 /** Makes the native engine. Rejects where the addon does not load. */

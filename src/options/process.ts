@@ -40,6 +40,11 @@ export const global = section(
       'Look for events for 200 microseconds before the thread of the policies sleeps: they are answered sooner while traffic is sparse, for more CPU. Native engine only.',
       { default: false },
     ),
+    lead: optional(
+      flag,
+      "The thread of the policies takes the workers' turns itself while traffic is sparse (leader and follower): a client at a time waits for no hand-over between threads. Native engine only; without effect beside busyPoll.",
+      { default: true },
+    ),
     verdictTimeout: optional(
       duration(1),
       'Longest time for one answer of a policy before the default verdict.',

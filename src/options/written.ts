@@ -48,6 +48,12 @@ export interface GlobalConfig {
    * answered sooner while traffic is sparse, for more CPU. Native engine only. Default false.
    */
   busyPoll?: boolean
+  /**
+   * The thread of the policies takes the workers' turns itself while traffic is sparse (leader and
+   * follower): a client at a time waits for no hand-over between threads. Native engine only;
+   * without effect beside busyPoll. Default true.
+   */
+  lead?: boolean
   /** Longest time for one answer of a policy before the default verdict. Default '5s'. */
   verdictTimeout?: Duration
   /** TLS handshakes with clients at once. */

@@ -332,8 +332,8 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     const { config } = this
     const chosen = this.#options.engine ?? config.engine
     if (typeof chosen !== 'string') return Promise.resolve(chosen)
-    const { workers, maxconn, maxpipes, busyPoll } = config
-    const options = { workers, slots: 2 * maxconn, maxpipes, busyPoll }
+    const { workers, maxconn, maxpipes, busyPoll, lead } = config
+    const options = { workers, slots: 2 * maxconn, maxpipes, busyPoll, lead }
     return selectEngine(chosen, options, this.logger)
   }
 

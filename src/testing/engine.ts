@@ -336,6 +336,7 @@ export class TestEngine implements Engine, ClientHost, Parts {
       wakes: this.#turns,
       events: this.#turns,
       ringFull: 0,
+      led: 0,
     }
   }
 

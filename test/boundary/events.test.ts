@@ -1,11 +1,10 @@
 /** Events while JavaScript is blocked: nothing is lost, few wake-ups, no harm to anybody. */
 
 import assert from 'node:assert/strict'
-import { setTimeout as delay } from 'node:timers/promises'
 import { loadBinding } from '#sluice/engine/native/load.js'
 import { Control, Handshake, Layout, Region } from '#sluice/wire/wire.js'
 import { Harness } from '../support/engine-harness.js'
-import { blockFor, boundaryTest, ClientThread } from './support.js'
+import { blockFor, boundaryTest, ClientThread, ClientThreadEcho } from './support.js'
 
 boundaryTest('100 k events while JavaScript is blocked for 1 s: none lost, few wakes', async () => {
   const count = 100_000
@@ -181,28 +180,3 @@ boundaryTest('a stop tells every end, also those that the ring has no room for',
   assert.equal(h.told.at(-1)?.event, 'closed')
   await thread.stop()
 })
-
-/** An echo server on a thread of its own. */
-class ClientThreadEcho {
-  readonly port: number
-  readonly #stop: () => Promise<void>
-
-  private constructor(port: number, stop: () => Promise<void>) {
-    this.port = port
-    this.#stop = stop
-  }
-
-  static async start(): Promise<ClientThreadEcho> {
-    const { Worker } = await import('node:worker_threads')
-    const worker = new Worker(new URL('./programs/echo.js', import.meta.url))
-    const port = await new Promise<number>((resolve) => worker.once('message', resolve))
-    return new ClientThreadEcho(port, async () => {
-      await delay(0)
-      await worker.terminate()
-    })
-  }
-
-  stop(): Promise<void> {
-    return this.#stop()
-  }
-}

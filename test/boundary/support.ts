@@ -26,10 +26,11 @@ export interface Outcome {
 }
 
 /**
- * The ways in which workers call TypeScript: by the event loop, by a ThreadsafeFunction, and by
- * the event loop whose thread looks for events itself before it sleeps (busyPoll).
+ * The ways in which workers call TypeScript: by the event loop, by a ThreadsafeFunction, by the
+ * event loop whose thread looks for events itself before it sleeps (busyPoll), and by the event
+ * loop whose thread takes the workers' turns (lead).
  */
-export const doorbells = ['loop', 'queue', 'poll'] as const
+export const doorbells = ['loop', 'queue', 'poll', 'lead'] as const
 export type DoorbellKind = (typeof doorbells)[number]
 
 /** The same test of every doorbell. `run` gets the name for runProgram. */
@@ -92,4 +93,25 @@ export class ClientThread {
 /** Blocks this thread: no event is handled meanwhile. */
 export function blockFor(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
+
+/** An echo server on a thread of its own. */
+export class ClientThreadEcho {
+  readonly port: number
+  readonly #stop: () => Promise<void>
+
+  private constructor(port: number, stop: () => Promise<void>) {
+    this.port = port
+    this.#stop = stop
+  }
+
+  static async start(): Promise<ClientThreadEcho> {
+    const worker = new Worker(new URL('./programs/echo.js', import.meta.url))
+    const port = await new Promise<number>((resolve) => worker.once('message', resolve))
+    return new ClientThreadEcho(port, async () => void (await worker.terminate()))
+  }
+
+  stop(): Promise<void> {
+    return this.#stop()
+  }
 }

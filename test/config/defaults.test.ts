@@ -18,6 +18,7 @@ test('defaults of everything', () => {
     workers: 1,
     engine: 'auto',
     busyPoll: false,
+    lead: true,
     verdictTimeout: 5_000,
     drainTimeout: 30_000,
     grace: 0,

@@ -96,7 +96,7 @@ export class Harness {
 
   static async start(
     kind: EngineKind,
-    options: { slots?: number; workers?: number; busyPoll?: boolean } = {},
+    options: { slots?: number; workers?: number; busyPoll?: boolean; lead?: boolean } = {},
   ): Promise<Harness> {
     return new Harness(await createEngine(kind, options))
   }

@@ -23,15 +23,16 @@ const defaultWorkers = Number(process.env.SLUICE_TEST_WORKERS ?? 1)
 /** @param options slots: connections at once, both sides count. workers: threads of the native engine. */
 export async function createEngine(
   kind: EngineKind,
-  options: { slots?: number; workers?: number; busyPoll?: boolean } = {},
+  options: { slots?: number; workers?: number; busyPoll?: boolean; lead?: boolean } = {},
 ): Promise<Engine> {
   const { slots = 1024, workers = defaultWorkers } = options
   // The tests of the boundary run programs with it.
-  const { busyPoll = process.env.SLUICE_DOORBELL === 'poll' } = options
+  const doorbell = process.env.SLUICE_DOORBELL
+  const { busyPoll = doorbell === 'poll', lead = doorbell === 'lead' } = options
   if (kind === 'js') {
     const { createJsEngine } = await import('#sluice/engine/js/engine.js')
     return createJsEngine({ slots })
   }
   const { createNativeEngine } = await import('#sluice/engine/native/engine.js')
-  return createNativeEngine({ slots, workers, busyPoll })
+  return createNativeEngine({ slots, workers, busyPoll, lead })
 }

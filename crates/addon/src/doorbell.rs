@@ -9,7 +9,7 @@
 //! the loop says that it is closed. An environment that ends waits for that
 //! only where it is told to, by an asynchronous cleanup hook.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use napi::bindgen_prelude::{Function, JsValue};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, sys};
+use sluice_engine::lead::{Seat, Turn};
 use sluice_engine::memory::Words;
 use sluice_engine::ring;
 use sluice_wire::ring_layout::control;
@@ -61,6 +62,19 @@ impl Doorbell {
         Ok((Self { on_loop: None }, ring))
     }
 
+    /// Has the loop's thread take the turns of workers that are offered to it. Precondition:
+    /// no thread has rung yet that waits for it; called once. False where there is no loop.
+    pub fn lead(&mut self, seats: Vec<Arc<Seat>>) -> bool {
+        self.on_loop.as_mut().is_some_and(|bell| bell.lead(seats))
+    }
+
+    /// Leads no more; before the workers' threads are joined.
+    pub fn follow(&mut self) {
+        if let Some(bell) = &mut self.on_loop {
+            bell.follow();
+        }
+    }
+
     /// True where it hangs on the event loop.
     pub fn is_on_loop(&self) -> bool {
         self.on_loop.is_some()
@@ -75,10 +89,14 @@ struct Uv {
     init: unsafe extern "C" fn(*mut c_void, *mut Handle, AsyncCallback) -> c_int,
     send: unsafe extern "C" fn(*mut Handle) -> c_int,
     unref: unsafe extern "C" fn(*mut Handle),
+    poll_init: unsafe extern "C" fn(*mut c_void, *mut Handle, c_int) -> c_int,
+    poll_start: unsafe extern "C" fn(*mut Handle, c_int, PollCallback) -> c_int,
+    poll_stop: unsafe extern "C" fn(*mut Handle) -> c_int,
     close: unsafe extern "C" fn(*mut Handle, AsyncCallback),
 }
 
 type AsyncCallback = unsafe extern "C" fn(*mut Handle);
+type PollCallback = unsafe extern "C" fn(*mut Handle, c_int, c_int);
 
 /// How long the loop's thread looks for the next event before it sleeps.
 const POLL_TIME: Duration = Duration::from_micros(200);
@@ -87,6 +105,12 @@ const POLL_TURN: Duration = Duration::from_millis(1);
 
 /// `UV_ASYNC` of `uv_handle_type`.
 const UV_ASYNC: c_int = 1;
+/// `UV_POLL` of the same.
+const UV_POLL: c_int = 8;
+/// `UV_READABLE` of `uv_poll_event`.
+const UV_READABLE: c_int = 1;
+/// Turns that are led before the rest of the loop has its turn.
+const LED_TURNS: u32 = 16;
 
 impl Uv {
     fn load() -> Option<Self> {
@@ -109,6 +133,18 @@ impl Uv {
                 unref: std::mem::transmute::<NonNull<c_void>, unsafe extern "C" fn(*mut Handle)>(
                     symbol(c"uv_unref")?,
                 ),
+                poll_init: std::mem::transmute::<
+                    NonNull<c_void>,
+                    unsafe extern "C" fn(*mut c_void, *mut Handle, c_int) -> c_int,
+                >(symbol(c"uv_poll_init")?),
+                poll_start: std::mem::transmute::<
+                    NonNull<c_void>,
+                    unsafe extern "C" fn(*mut Handle, c_int, PollCallback) -> c_int,
+                >(symbol(c"uv_poll_start")?),
+                poll_stop: std::mem::transmute::<
+                    NonNull<c_void>,
+                    unsafe extern "C" fn(*mut Handle) -> c_int,
+                >(symbol(c"uv_poll_stop")?),
                 close: std::mem::transmute::<
                     NonNull<c_void>,
                     unsafe extern "C" fn(*mut Handle, AsyncCallback),
@@ -126,7 +162,7 @@ fn symbol(name: &CStr) -> Option<NonNull<c_void>> {
 /// The public head of `uv_async_t`; how much follows, libuv says.
 #[repr(C)]
 struct Handle {
-    data: *mut Bell,
+    data: *mut c_void,
 }
 
 /// What the callbacks need. Freed by `closed`.
@@ -143,7 +179,22 @@ struct Bell {
     core: AtomicI32,
     /// Memories that are polled; see [`Doorbell::new`].
     polled: Vec<Words>,
+    /// Workers whose turns this thread may lead.
+    leads: RefCell<Vec<NonNull<Lead>>>,
+    event_loop: *mut c_void,
+    /// Handles that the loop has not let go of.
+    open: Cell<usize>,
     closing: Cell<bool>,
+}
+
+/// A worker that is led, polled while it is offered. Freed by `lead_closed`.
+struct Lead {
+    bell: *mut Bell,
+    seat: Arc<Seat>,
+    handle: *mut Handle,
+    polling: Cell<bool>,
+    /// What `handle` points to.
+    _memory: Vec<u128>,
 }
 
 /// A bell on the event loop; see [`Doorbell`].
@@ -212,12 +263,15 @@ impl LoopBell {
             _memory: memory,
             core: AtomicI32::new(-1),
             polled,
+            leads: RefCell::new(Vec::new()),
+            event_loop: event_loop.cast(),
+            open: Cell::new(1),
             closing: Cell::new(false),
         }));
         // SAFETY: the handle is initialised; `data` is the user's. The hook
         // does nothing but make the environment wait until `closed` removes it.
         unsafe {
-            (*handle).data = bell;
+            (*handle).data = bell.cast();
             (uv.unref)(handle);
             sys::napi_add_async_cleanup_hook(
                 env,
@@ -230,8 +284,51 @@ impl LoopBell {
     }
 }
 
+impl LoopBell {
+    fn lead(&mut self, seats: Vec<Arc<Seat>>) -> bool {
+        // SAFETY: made in `new`, freed after `drop` only.
+        let bell = unsafe { self.0.as_ref() };
+        for seat in seats {
+            // SAFETY: asks for a number.
+            let size = unsafe { (bell.uv.handle_size)(UV_POLL) };
+            let mut memory = vec![0_u128; size.div_ceil(size_of::<u128>())];
+            let handle: *mut Handle = memory.as_mut_ptr().cast();
+            // SAFETY: the loop is this thread's; memory and descriptor stay in place until
+            // `lead_closed` drops them.
+            if unsafe { (bell.uv.poll_init)(bell.event_loop, handle, seat.descriptor()) } != 0 {
+                return false;
+            }
+            let lead = Box::into_raw(Box::new(Lead {
+                bell: self.0.as_ptr(),
+                seat,
+                handle,
+                polling: Cell::new(false),
+                _memory: memory,
+            }));
+            bell.open.set(bell.open.get() + 1);
+            // SAFETY: the handle is initialised; `data` is the user's.
+            unsafe {
+                (*handle).data = lead.cast();
+                (bell.uv.unref)(handle);
+            }
+            bell.leads.borrow_mut().extend(NonNull::new(lead));
+        }
+        true
+    }
+
+    fn follow(&mut self) {
+        // SAFETY: made in `new`, freed after `drop` only.
+        let bell = unsafe { self.0.as_ref() };
+        for lead in bell.leads.borrow_mut().drain(..) {
+            // SAFETY: initialised in `lead`, closed once; `lead_closed` frees it.
+            unsafe { (bell.uv.close)(lead.as_ref().handle, lead_closed) };
+        }
+    }
+}
+
 impl Drop for LoopBell {
     fn drop(&mut self) {
+        self.follow();
         let bell = self.0.as_ptr();
         // SAFETY: on the environment's thread, once; `closed` frees the memory,
         // in a later phase of the loop, also where this runs within `rung`.
@@ -248,9 +345,30 @@ unsafe extern "C" fn wait_for_close(_: sys::napi_async_cleanup_hook_handle, _: *
 
 /// The loop has let go of the handle.
 unsafe extern "C" fn closed(handle: *mut Handle) {
-    // SAFETY: libuv calls this once, with the handle that was closed; the box
-    // was leaked in `new`, and owns the memory of the handle as well.
-    let bell = unsafe { Box::from_raw((*handle).data) };
+    // SAFETY: libuv calls this once, with the handle that was closed.
+    unsafe { let_go((*handle).data.cast()) };
+}
+
+/// The loop has let go of a lead's handle.
+unsafe extern "C" fn lead_closed(handle: *mut Handle) {
+    // SAFETY: libuv calls this once, with the handle that was closed; the box was leaked
+    // in `lead`, and owns the memory of the handle as well.
+    let lead = unsafe { Box::from_raw((*handle).data.cast::<Lead>()) };
+    // SAFETY: the bell lives until its last handle is closed.
+    unsafe { let_go(lead.bell) };
+}
+
+/// Frees the bell with its last handle.
+unsafe fn let_go(bell: *mut Bell) {
+    // SAFETY: on the environment's thread, while the bell lives.
+    let open = unsafe { &(*bell).open };
+    open.set(open.get() - 1);
+    if open.get() > 0 {
+        return;
+    }
+    // SAFETY: leaked in `new`, and no handle is left that could call us; the box owns the
+    // memory of its handle as well.
+    let bell = unsafe { Box::from_raw(bell) };
     if !bell.hook.is_null() {
         // SAFETY: added in `new`, removed here only.
         unsafe { sys::napi_remove_async_cleanup_hook(bell.hook) };
@@ -261,14 +379,57 @@ unsafe extern "C" fn closed(handle: *mut Handle) {
 unsafe extern "C" fn rung(handle: *mut Handle) {
     // SAFETY: libuv calls this between `init` and `close` only, and `closed`
     // cannot run before it has returned.
-    let bell = unsafe { &*(*handle).data };
+    let bell = unsafe { &*(*handle).data.cast::<Bell>() };
     bell.core.store(this_core(), Ordering::Relaxed);
     if bell.answer() && !bell.closing.get() && !bell.polled.is_empty() {
         bell.poll();
     }
+    if !bell.closing.get() {
+        bell.poll_offered();
+    }
+}
+
+/// A led worker has something to do. On the environment's thread, outside of JavaScript.
+unsafe extern "C" fn turn_due(handle: *mut Handle, _status: c_int, _events: c_int) {
+    // SAFETY: libuv calls this between `start` and `close` only; the lead is freed later,
+    // in a phase of its own, also where JavaScript closes it meanwhile.
+    let (lead, bell) = unsafe {
+        let lead = &*(*handle).data.cast::<Lead>();
+        (lead, &*lead.bell)
+    };
+    for _ in 0..LED_TURNS {
+        match lead.seat.turn() {
+            Turn::Asked => {
+                if !bell.answer() || bell.closing.get() || bell.leads.borrow().is_empty() {
+                    return;
+                }
+            }
+            Turn::Quiet => return,
+            Turn::Gone => {
+                lead.polling.set(false);
+                // SAFETY: initialised, and not closing.
+                unsafe { (bell.uv.poll_stop)(handle) };
+                return;
+            }
+        }
+    }
+    // Not sparse any more: its own thread goes on.
+    lead.seat.give_back();
 }
 
 impl Bell {
+    /// Polls what is offered from now on.
+    fn poll_offered(&self) {
+        for lead in &*self.leads.borrow() {
+            // SAFETY: freed only after it left the list.
+            let lead = unsafe { lead.as_ref() };
+            if lead.seat.offered() && !lead.polling.replace(true) {
+                // SAFETY: initialised, and not closing.
+                unsafe { (self.uv.poll_start)(lead.handle, UV_READABLE, turn_due) };
+            }
+        }
+    }
+
     /// Looks for events a while longer, in place of being woken for them: while
     /// the wake words stay set, no worker rings. Others on this core have their
     /// turn in between, and so has the loop.

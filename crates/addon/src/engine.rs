@@ -52,6 +52,8 @@ pub struct NativeOptions {
     pub busy_poll: Option<bool>,
     /// Pipes for bulk payload at once, in all workers; no limit where it is missing.
     pub maxpipes: Option<u32>,
+    /// Have the environment's thread take the workers' turns while traffic is sparse.
+    pub lead: Option<bool>,
 }
 
 /// A running engine. Lives until `stop()`, the end of its environment, or its
@@ -85,16 +87,21 @@ impl NativeEngine {
             Vec::new()
         };
         let queue = options.queue.unwrap_or(false);
-        let (bell, ring) = Doorbell::new(&env, &doorbell, queue, polled)?;
+        let lead = options.lead.unwrap_or(false) && !queue && polled.is_empty();
+        let (mut bell, ring) = Doorbell::new(&env, &doorbell, queue, polled)?;
         let parts = EngineParts {
             memories: all,
             table: words(&table),
             maxconn: maxconn as usize,
             maxpipes: options.maxpipes.map_or(usize::MAX, |pipes| pipes as usize),
             doorbell: ring,
+            lead,
         };
         let engine = Engine::start(parts)
             .map_err(|error| napi::Error::new(Status::GenericFailure, error.to_string()))?;
+        if lead {
+            bell.lead(engine.seats());
+        }
         let mut memory = memories;
         memory.push(table);
         let running: Shared = Rc::new(RefCell::new(Some(Running {
@@ -221,7 +228,7 @@ impl NativeEngine {
         self.with(|engine| engine.panic(worker as usize))
     }
 
-    /// connections, stale, late, pipes, buffers, wakes, events, ring full.
+    /// connections, stale, late, pipes, buffers, wakes, events, ring full, led.
     #[napi(catch_unwind)]
     pub fn stats(&self) -> napi::Result<Vec<f64>> {
         self.with(|engine| {
@@ -235,6 +242,7 @@ impl NativeEngine {
                 stats.wakes,
                 stats.events,
                 stats.ring_full,
+                stats.led,
             ]
             .map(|count| count as f64)
             .to_vec()
@@ -268,7 +276,11 @@ impl NativeEngine {
 fn end(running: &Shared) -> Vec<Vec<Record>> {
     // Taken out first: nothing is borrowed while the threads are joined.
     let running = running.borrow_mut().take();
-    running.map_or_else(Vec::new, |mut running| running.engine.stop())
+    running.map_or_else(Vec::new, |mut running| {
+        // The loop's poll of a seat must not outlive its worker.
+        running.doorbell.follow();
+        running.engine.stop()
+    })
 }
 
 fn stopped() -> napi::Error {

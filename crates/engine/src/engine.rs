@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use rustix::fd::AsFd;
 use sluice_wire::ring_layout::{WORKER_WORDS, control, layout};
 
 use crate::connection::slots::clock;
+use crate::lead::Seat;
 use crate::listener::{ListenError, ListenSpec, Listener, open};
 use crate::memory::Words;
 use crate::poller::Poller;
@@ -35,12 +37,16 @@ pub struct EngineParts {
     pub maxpipes: usize,
     /// Tells TypeScript that there are events.
     pub doorbell: Doorbell,
+    /// Workers may be led by the thread that answers, while traffic is sparse.
+    pub lead: bool,
 }
 
 /// A running engine. Dropping it stops it.
 pub struct Engine {
     mailboxes: Vec<Arc<Mailbox>>,
     threads: Vec<JoinHandle<Vec<Record>>>,
+    /// One for each worker.
+    seats: Vec<Arc<Seat>>,
     /// By number. Numbers of listeners and routes are never used again: a
     /// command or an event that names one may still be on its way.
     listeners: BTreeMap<u32, Arc<Listener>>,
@@ -84,6 +90,7 @@ impl Engine {
         let mut engine = Self {
             mailboxes: Vec::new(),
             threads: Vec::new(),
+            seats: Vec::new(),
             listeners: BTreeMap::new(),
             next_listener: 0,
             next_route: 0,
@@ -104,6 +111,9 @@ impl Engine {
         }
         let mailboxes: Arc<[Arc<Mailbox>]> = engine.mailboxes.as_slice().into();
         for (index, (memory, poller)) in parts.memories.into_iter().zip(pollers).enumerate() {
+            let mailbox = mailboxes[index].clone();
+            let seat = Arc::new(Seat::new(poller.as_fd(), mailbox, started, parts.lead)?);
+            engine.seats.push(seat.clone());
             let worker = WorkerParts {
                 index,
                 memory,
@@ -120,7 +130,7 @@ impl Engine {
             };
             let thread = std::thread::Builder::new()
                 .name(format!("sluice-{index}"))
-                .spawn(move || run_worker(worker))?;
+                .spawn(move || run_worker(worker, &seat))?;
             engine.threads.push(thread);
         }
         Ok(engine)
@@ -277,6 +287,12 @@ impl Engine {
         }
     }
 
+    /// Where workers sit for the thread that answers to lead them.
+    #[must_use]
+    pub fn seats(&self) -> Vec<Arc<Seat>> {
+        self.seats.clone()
+    }
+
     /// What is counted, over all workers.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -292,6 +308,7 @@ impl Engine {
             sum.wakes += get(&stats.wakes);
             sum.events += get(&stats.events);
             sum.ring_full += get(&stats.ring_full);
+            sum.led += get(&stats.led);
         }
         sum
     }
@@ -313,6 +330,7 @@ impl Engine {
         self.mailboxes
             .iter()
             .for_each(|mailbox| mailbox.send(Control::Stop));
+        self.seats.drain(..).for_each(|seat| seat.call());
         let threads = self.threads.drain(..);
         let left = threads.map(|thread| thread.join().unwrap_or_default());
         let left = left.collect();
@@ -341,11 +359,11 @@ impl Mailbox {
 /// A worker's thread; returns the events that found no room. Whatever ends it
 /// before it is told to end is reported: a proxy must not limp. By a word, since
 /// the ring may be full, and its writer in any state.
-fn run_worker(parts: WorkerParts) -> Vec<Record> {
+fn run_worker(parts: WorkerParts, seat: &Seat) -> Vec<Record> {
     sys::block_sigpipe();
     let (memory, doorbell) = (parts.memory, parts.doorbell.clone());
-    let mut worker = Worker::new(parts);
-    match catch_unwind(AssertUnwindSafe(|| worker.run())) {
+    let mut worker = Some(Worker::new(parts));
+    match catch_unwind(AssertUnwindSafe(|| seat.run(&mut worker))) {
         Ok(Ok(left)) => return left,
         Ok(Err(_)) | Err(_) => drop(catch_unwind(AssertUnwindSafe(|| drop(worker)))),
     }

@@ -8,6 +8,7 @@
 pub mod connection;
 pub mod engine;
 pub mod handshake;
+pub mod lead;
 pub mod listener;
 pub mod memory;
 pub mod notify;

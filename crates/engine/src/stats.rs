@@ -21,6 +21,8 @@ pub struct WorkerStats {
     pub events: AtomicU64,
     /// Times an event had to wait for room.
     pub ring_full: AtomicU64,
+    /// Turns that the thread which answers has run.
+    pub led: AtomicU64,
 }
 
 /// The sum over all workers.
@@ -42,4 +44,6 @@ pub struct Stats {
     pub events: u64,
     /// Times an event had to wait for room.
     pub ring_full: u64,
+    /// Turns that the thread which answers has run.
+    pub led: u64,
 }

@@ -195,6 +195,7 @@ class JsEngine implements Engine, Shared {
       wakes: this.dispatch.events,
       events: this.dispatch.events,
       ringFull: 0,
+      led: 0,
     }
   }
 

@@ -35,6 +35,8 @@ export function createNativeEngine(options: {
   slots: number
   maxpipes?: number
   busyPoll?: boolean
+  /** Take the workers' turns in this thread while traffic is sparse. */
+  lead?: boolean
 }): NativeEngine {
   const { workers, slots, ...rest } = options
   return new NativeEngine(workers, slots, rest)
@@ -238,7 +240,8 @@ export class NativeEngine implements Engine {
 
   stats(): EngineStats {
     if (this.#final) return this.#final
-    const [connections, stale, late, pipes, buffers, wakes, events, ringFull] = this.#handle.stats()
+    const [connections, stale, late, pipes, buffers, wakes, events, ringFull, led] =
+      this.#handle.stats()
     return {
       connections: connections ?? 0,
       staleHandles: stale ?? 0,
@@ -248,6 +251,7 @@ export class NativeEngine implements Engine {
       wakes: wakes ?? 0,
       events: events ?? 0,
       ringFull: ringFull ?? 0,
+      led: led ?? 0,
     }
   }
 

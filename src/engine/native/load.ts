@@ -70,6 +70,8 @@ export interface NativeOptions {
   queue?: boolean
   /** Look for more events for 200 us after each batch, before the thread sleeps. */
   busyPoll?: boolean
+  /** Have this thread take the workers' turns while traffic is sparse. */
+  lead?: boolean
   /** Pipes for bulk payload at once, in all workers; no limit where it is missing. */
   maxpipes?: number
 }

@@ -7,6 +7,8 @@ import { parentPort } from 'node:worker_threads'
 export type ClientTask =
   /** Connects and resets `count` times, 50 at once; the result is how many connected. */
   | { kind: 'churn'; port: number; count: number }
+  /** One after the other: connects, sends a byte, waits for its echo, ends; the result is `count`. */
+  | { kind: 'sequence'; port: number; count: number }
   /** Holds `count` connections that have sent `bytes` bytes each; the result is `count`. */
   | { kind: 'hold'; port: number; count: number; bytes: number }
   /** Sends `bytes` bytes on each held connection; the result is their number. */
@@ -38,6 +40,16 @@ async function churn(port: number, count: number): Promise<number> {
   }
   await Promise.all(Array.from({ length: 50 }, one))
   return connected
+}
+
+async function sequence(port: number, count: number): Promise<number> {
+  for (let i = 0; i < count; i++) {
+    const socket = await dial(port)
+    socket.write('.')
+    await once(socket, 'data')
+    socket.destroy()
+  }
+  return count
 }
 
 async function hold(port: number, count: number, bytes: number): Promise<number> {
@@ -85,6 +97,8 @@ function perform(task: ClientTask): number | Promise<number> {
   switch (task.kind) {
     case 'churn':
       return churn(task.port, task.count)
+    case 'sequence':
+      return sequence(task.port, task.count)
     case 'hold':
       return hold(task.port, task.count, task.bytes)
     case 'send':

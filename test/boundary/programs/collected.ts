@@ -38,6 +38,7 @@ function start(): number {
   const handle = new (loadBinding().NativeEngine)([memory], table, 2048, () => {}, {
     queue: doorbell === 'queue',
     busyPoll: doorbell === 'poll',
+    lead: doorbell === 'lead',
   })
   const hung = handle.doorbell()
   if (hung !== (doorbell === 'queue' ? 'queue' : 'loop')) throw new Error(hung)

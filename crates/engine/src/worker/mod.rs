@@ -36,6 +36,7 @@ use crate::tls::contexts::Contexts;
 
 pub use control::{Control, Limits, Mailbox};
 use listeners::LocalListener;
+pub use turn::Led;
 
 /// Token bit of listeners.
 const LISTENER_TOKEN: u64 = 1 << 63;
@@ -101,6 +102,16 @@ pub struct Worker {
     /// Turns since then for which a ring was put off.
     gathered: u32,
     stopping: bool,
+    /// Rings in a row with a question or two; below 0: as many more until they count.
+    sparse: i32,
+    /// Events written when the doorbell was rung last.
+    told: u64,
+    /// Policy leads and has just been asked.
+    asked: bool,
+    /// Crowded turns in a row that policy led.
+    crowded: u32,
+    /// Turns since policy was asked something while it led.
+    unasked: u32,
 }
 
 /// What a worker is made from.
@@ -173,6 +184,11 @@ impl Worker {
             shares_core: false,
             gathered: 0,
             stopping: false,
+            sparse: 0,
+            told: 0,
+            asked: false,
+            crowded: 0,
+            unasked: 0,
         }
     }
 

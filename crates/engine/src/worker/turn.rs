@@ -10,7 +10,7 @@ use sluice_wire::ring_layout::control;
 
 use super::{LISTENER_TOKEN, RETRY, SERVER_TOKEN, Worker};
 use crate::poller::Readiness;
-use crate::ring::Record;
+use crate::ring::{Doorbell, Record};
 
 /// A turn of the loop that took longer than this, in milliseconds, was no work: the
 /// process was stopped, or the machine stood still.
@@ -20,18 +20,35 @@ const BUSY: usize = 3;
 /// Turns for which it does.
 const GATHER: u32 = 4;
 
+/// Rings with one question each, one after the other, from which on traffic is sparse.
+const SPARSE: i32 = 16;
+/// Rings that a worker's own thread leads after policy has kept it waiting.
+const PENANCE: i32 = 4096;
+/// Turns without a question after which policy leads no more: traffic that asks nothing
+/// is forwarded by a thread of its own.
+const UNASKED: u32 = 16;
+
+/// What a turn that policy led came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Led {
+    /// Something was asked.
+    Asked,
+    /// Nothing to do before something is ready, or `due` comes on the worker's clock.
+    Quiet {
+        /// Milliseconds; `u64::MAX`: never.
+        due: u64,
+    },
+    /// There is more to do than policy's thread should.
+    Busy,
+}
+
 impl Worker {
-    /// Runs turns until it is stopped. Returns the events that found no room in the
-    /// ring: nobody reads it while the threads are joined.
-    ///
-    /// # Errors
-    ///
-    /// Where the poller itself fails: the worker cannot go on.
-    pub fn run(&mut self) -> rustix::io::Result<Vec<Record>> {
-        while self.turn(None)? {}
+    /// Ends what is left behind the last turn. Returns the events that found no room in
+    /// the ring: nobody reads it while the threads are joined.
+    pub fn finish(&mut self) -> Vec<Record> {
         self.end_everything();
         self.ring();
-        Ok(self.events.take_waiting())
+        self.events.take_waiting()
     }
 
     /// One turn: waits until something is ready or due, but at most `longest`
@@ -107,6 +124,81 @@ impl Worker {
         self.end_unwatchable();
     }
 
+    /// True where one question at a time was asked for a while.
+    #[must_use]
+    pub fn is_sparse(&self) -> bool {
+        self.sparse >= SPARSE
+    }
+
+    /// Ready to be led by another thread: false where there is something to do first.
+    pub fn settle(&mut self) -> bool {
+        self.ready.is_empty() && self.timeout() != Some(0) && self.lie_down()
+    }
+
+    /// This thread's own again. `blocked`: policy kept it waiting.
+    pub fn resume(&mut self, blocked: bool) {
+        self.wake_up();
+        self.asked = false;
+        self.sparse = if blocked { -PENANCE } else { SPARSE / 2 };
+    }
+
+    /// Rings when somebody is to look at the ring.
+    #[must_use]
+    pub fn doorbell(&self) -> Doorbell {
+        self.doorbell.clone()
+    }
+
+    /// A turn in policy's thread: never waits, and rings nobody.
+    ///
+    /// # Errors
+    ///
+    /// Where the poller itself fails: the worker cannot go on.
+    pub fn lead(&mut self) -> rustix::io::Result<Led> {
+        self.wake_up();
+        let mut ready = std::mem::take(&mut self.ready);
+        // Behind an answer there are commands, and the poller can wait.
+        if !std::mem::take(&mut self.asked) {
+            self.poller.wait(Some(0), &mut ready)?;
+        }
+        self.tick();
+        self.serve(&ready);
+        self.crowded = if ready.len() < BUSY {
+            0
+        } else {
+            self.crowded + 1
+        };
+        ready.clear();
+        self.ready = ready;
+        self.turn += 1;
+        self.work();
+        self.allowed = u64::MAX;
+        self.count();
+        if self.events.publish(self.now) {
+            self.asked = true;
+            self.unasked = 0;
+            return Ok(Led::Asked);
+        }
+        self.unasked += 1;
+        let due = self.timeout();
+        let enough = self.crowded > 1 || self.unasked > UNASKED;
+        if self.stopping || enough || due == Some(0) || !self.lie_down() {
+            self.crowded = 0;
+            self.unasked = 0;
+            return Ok(Led::Busy);
+        }
+        let due = due.map_or(u64::MAX, |ms| self.now + u64::from(ms));
+        Ok(Led::Quiet { due })
+    }
+
+    /// Announces sleep without a wait of its own; false where work came in meanwhile.
+    fn lie_down(&mut self) -> bool {
+        self.allowed = u64::MAX;
+        self.fall_asleep() || {
+            self.wake_up();
+            false
+        }
+    }
+
     /// Reads the clock.
     fn tick(&mut self) {
         // Never 0: 0 means "never" in records.
@@ -124,6 +216,12 @@ impl Worker {
         // First: who reads an event may ask for the counts at once.
         self.count();
         if self.events.publish(self.now) {
+            let told = self.events.written - self.told;
+            self.told = self.events.written;
+            self.sparse = match told {
+                0..=2 => self.sparse.saturating_add(1),
+                _ => self.sparse.min(0),
+            };
             self.shares_core = (self.doorbell)();
             self.gathered = 0;
             // Where TypeScript shares this core it answers before this thread

@@ -281,6 +281,7 @@ impl Harness {
             maxconn: SLOTS / 2,
             maxpipes,
             doorbell,
+            lead: false,
         })
         .expect("engine");
         let engine = Arc::new(Mutex::new(Some(engine)));
