@@ -190,7 +190,8 @@ struct Bell {
 /// A worker that is led, polled while it is offered. Freed by `lead_closed`.
 struct Lead {
     bell: *mut Bell,
-    seat: Arc<Seat>,
+    /// Let go of with the poll: it holds a descriptor.
+    seat: RefCell<Option<Arc<Seat>>>,
     handle: *mut Handle,
     polling: Cell<bool>,
     /// What `handle` points to.
@@ -300,7 +301,7 @@ impl LoopBell {
             }
             let lead = Box::into_raw(Box::new(Lead {
                 bell: self.0.as_ptr(),
-                seat,
+                seat: RefCell::new(Some(seat)),
                 handle,
                 polling: Cell::new(false),
                 _memory: memory,
@@ -320,8 +321,12 @@ impl LoopBell {
         // SAFETY: made in `new`, freed after `drop` only.
         let bell = unsafe { self.0.as_ref() };
         for lead in bell.leads.borrow_mut().drain(..) {
-            // SAFETY: initialised in `lead`, closed once; `lead_closed` frees it.
-            unsafe { (bell.uv.close)(lead.as_ref().handle, lead_closed) };
+            // SAFETY: initialised in `lead`, closed once; `lead_closed` frees it. The loop
+            // polls the descriptor no more when this returns.
+            unsafe {
+                (bell.uv.close)(lead.as_ref().handle, lead_closed);
+                lead.as_ref().seat.take();
+            }
         }
     }
 }
@@ -397,8 +402,11 @@ unsafe extern "C" fn turn_due(handle: *mut Handle, _status: c_int, _events: c_in
         let lead = &*(*handle).data.cast::<Lead>();
         (lead, &*lead.bell)
     };
+    let Some(seat) = lead.seat.borrow().clone() else {
+        return;
+    };
     for _ in 0..LED_TURNS {
-        match lead.seat.turn() {
+        match seat.turn() {
             Turn::Asked => {
                 if !bell.answer() || bell.closing.get() || bell.leads.borrow().is_empty() {
                     return;
@@ -414,7 +422,7 @@ unsafe extern "C" fn turn_due(handle: *mut Handle, _status: c_int, _events: c_in
         }
     }
     // Not sparse any more: its own thread goes on.
-    lead.seat.give_back();
+    seat.give_back();
 }
 
 impl Bell {
@@ -423,7 +431,12 @@ impl Bell {
         for lead in &*self.leads.borrow() {
             // SAFETY: freed only after it left the list.
             let lead = unsafe { lead.as_ref() };
-            if lead.seat.offered() && !lead.polling.replace(true) {
+            let offered = lead
+                .seat
+                .borrow()
+                .as_ref()
+                .is_some_and(|seat| seat.offered());
+            if offered && !lead.polling.replace(true) {
                 // SAFETY: initialised, and not closing.
                 unsafe { (self.uv.poll_start)(lead.handle, UV_READABLE, turn_due) };
             }
