@@ -10,6 +10,7 @@ use rustix::net::sockopt;
 use sluice_engine::listener::{self, ListenAddress, ListenSpec};
 use sluice_engine::route::Destination;
 use sluice_engine::sys::{self, KeepAlive, Liveness};
+use sluice_wire::commands::command;
 use sluice_wire::errors::{by, code, phase};
 use sluice_wire::events::event;
 use sluice_wire::flags::conn_flag;
@@ -158,7 +159,15 @@ fn assert_failed(h: &Harness, told: &Told) {
 #[test]
 fn a_server_that_the_poller_refuses_is_a_failed_connect() {
     let _shared = shared();
-    let h = Harness::start();
+    // The client is ended below, once its record was looked at.
+    let h = Harness::with(
+        1,
+        Box::new(|told, commands| {
+            if told.kind != event::CONNECT_FAILED {
+                commands.pass(told);
+            }
+        }),
+    );
     let upstream = TcpListener::bind("127.0.0.1:0").expect("upstream");
     let destination = Destination::Tcp(upstream.local_addr().expect("address"));
     // No time-out would end what is never watched.
@@ -177,6 +186,8 @@ fn a_server_that_the_poller_refuses_is_a_failed_connect() {
     // Slots are dealt out from the first; its client has one, and has not failed.
     assert_eq!(failed.slot, 0);
     assert_eq!(h.record(&failed, field::STATE), conn_state::ACCEPTED);
+    let reason = [failed.reason(), 0, 0, 0, 0];
+    h.commands.send(&failed, command::CLOSE, reason);
     assert_failed(&h, &Told { slot: 1, ..failed });
     drop(client);
     let _ = h.next(event::CLOSED);
