@@ -4,7 +4,7 @@ use rustix::event::Timespec;
 use rustix::event::kqueue::{
     Event, EventFilter, EventFlags, UserDefinedFlags, UserFlags, kevent_timespec, kqueue,
 };
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, Result};
 
 use super::{Interest, ListenInterest, Readiness, WAKE_TOKEN};
@@ -138,6 +138,12 @@ impl Poller {
             ));
         }
         Ok(())
+    }
+}
+
+impl AsFd for Poller {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.queue.as_fd()
     }
 }
 
