@@ -16,7 +16,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 
 use crate::ring::Record;
@@ -154,18 +154,21 @@ impl Seat {
             if !own.turn(None)? {
                 return Ok(own.finish());
             }
-            if self.enabled && own.is_sparse() && own.settle() {
-                self.follow(worker);
+            if self.enabled
+                && own.is_sparse()
+                && let Some(due) = own.settle()
+            {
+                self.follow(worker, due);
             }
         }
     }
 
-    /// Puts the worker on the seat until it is wanted back. None comes back where a
-    /// turn failed that policy led.
-    fn follow(&self, worker: &mut Option<Worker>) {
+    /// Puts the worker, which has settled until `due`, on the seat until it is wanted
+    /// back. None comes back where a turn failed that policy led.
+    fn follow(&self, worker: &mut Option<Worker>, due: u64) {
         let ring = worker.as_ref().map(Worker::doorbell);
         *self.lock() = worker.take();
-        self.due.store(u64::MAX, Ordering::Relaxed);
+        self.due.store(due, Ordering::Relaxed);
         self.offered.store(true, Ordering::Release);
         if let Some(ring) = ring {
             ring();
@@ -214,11 +217,5 @@ impl Seat {
     fn is_readable(&self) -> bool {
         let mut fds = [PollFd::new(&self.poller, PollFlags::IN)];
         matches!(poll(&mut fds, Some(&Timespec::default())), Ok(ready) if ready > 0)
-    }
-}
-
-impl AsFd for Seat {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.poller.as_fd()
     }
 }

@@ -130,9 +130,19 @@ impl Worker {
         self.sparse >= SPARSE
     }
 
-    /// Ready to be led by another thread: false where there is something to do first.
-    pub fn settle(&mut self) -> bool {
-        self.ready.is_empty() && self.timeout() != Some(0) && self.lie_down()
+    /// Announces sleep without a wait of its own, and tells when a turn is due on its
+    /// clock, in milliseconds (`u64::MAX`: never). None where there is something to do first.
+    pub fn settle(&mut self) -> Option<u64> {
+        let due = self.timeout();
+        if !self.ready.is_empty() || due == Some(0) {
+            return None;
+        }
+        self.allowed = u64::MAX;
+        if !self.fall_asleep() {
+            self.wake_up();
+            return None;
+        }
+        Some(due.map_or(u64::MAX, |ms| self.now + u64::from(ms)))
     }
 
     /// This thread's own again. `blocked`: policy kept it waiting.
@@ -179,24 +189,16 @@ impl Worker {
             return Ok(Led::Asked);
         }
         self.unasked += 1;
-        let due = self.timeout();
         let enough = self.crowded > 1 || self.unasked > UNASKED;
-        if self.stopping || enough || due == Some(0) || !self.lie_down() {
-            self.crowded = 0;
-            self.unasked = 0;
-            return Ok(Led::Busy);
+        if !self.stopping
+            && !enough
+            && let Some(due) = self.settle()
+        {
+            return Ok(Led::Quiet { due });
         }
-        let due = due.map_or(u64::MAX, |ms| self.now + u64::from(ms));
-        Ok(Led::Quiet { due })
-    }
-
-    /// Announces sleep without a wait of its own; false where work came in meanwhile.
-    fn lie_down(&mut self) -> bool {
-        self.allowed = u64::MAX;
-        self.fall_asleep() || {
-            self.wake_up();
-            false
-        }
+        self.crowded = 0;
+        self.unasked = 0;
+        Ok(Led::Busy)
     }
 
     /// Reads the clock.
@@ -355,16 +357,18 @@ mod tests {
 
     const SLOTS: usize = 16;
 
-    fn words(count: usize) -> Words {
-        let memory = Box::leak(vec![0_i32; count].into_boxed_slice());
-        // SAFETY: leaked, and accessed through this view only.
+    fn words(memory: &[i32]) -> Words {
+        // SAFETY: the caller keeps the memory beside the worker, and accesses it through
+        // this view only.
         unsafe { Words::new(memory.as_ptr(), memory.len()) }
     }
 
-    /// A worker that no thread runs, and its memory.
-    fn worker() -> (Worker, Words) {
+    /// What is to be dropped last, a worker that no thread runs, and its memory.
+    fn worker() -> ([Box<[i32]>; 2], Worker, Words) {
+        let backing = [WORKER_WORDS, SLOTS * layout::CONNECTION_WORDS as usize]
+            .map(|count| vec![0_i32; count].into_boxed_slice());
         let (poller, waker) = Poller::new().expect("poller");
-        let memory = words(WORKER_WORDS);
+        let memory = words(&backing[0]);
         let mailbox = Arc::new(Mailbox {
             messages: std::sync::Mutex::default(),
             full: false.into(),
@@ -374,7 +378,7 @@ mod tests {
         let worker = Worker::new(WorkerParts {
             index: 0,
             memory,
-            table: words(SLOTS * layout::CONNECTION_WORDS as usize),
+            table: words(&backing[1]),
             first_word: 0,
             slots: SLOTS,
             poller,
@@ -389,7 +393,7 @@ mod tests {
             doorbell: Arc::new(|| false),
             started: Instant::now(),
         });
-        (worker, memory)
+        (backing, worker, memory)
     }
 
     /// Answers each client with "well" and closes, without policy.
@@ -434,7 +438,7 @@ mod tests {
 
     #[test]
     fn any_thread_runs_the_next_turn() {
-        let (mut worker, memory) = worker();
+        let (_backing, mut worker, memory) = worker();
         let address = listen(&mut worker);
         let client = std::thread::spawn(move || {
             let mut stream = TcpStream::connect(address).expect("connect");
@@ -460,7 +464,7 @@ mod tests {
 
     #[test]
     fn a_turn_waits_no_longer_than_it_may_and_the_last_one_says_so() {
-        let (mut worker, _memory) = worker();
+        let (_backing, mut worker, _memory) = worker();
         // Nothing is due, ever: this returns because of the limit alone.
         assert_eq!(worker.turn(Some(1)), Ok(true));
         let mailbox = worker.mailbox.clone();
