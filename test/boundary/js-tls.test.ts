@@ -21,6 +21,7 @@ import { type Issued, makeAuthority, selfSigned } from '../support/certificates.
 import { Harness, reasonWord } from '../support/engine-harness.js'
 import type { Peer } from '../support/peer.js'
 import { TlsPeer, TlsServer } from '../support/tls-peer.js'
+import { downstreamSpec, upstreamSpec } from '../support/tls-specs.js'
 
 const { ACCEPT_PROXY, ACCEPT_SESSION, TLS, TLS_OUT } = Handshake
 const ca = makeAuthority()
@@ -29,28 +30,11 @@ const other = ca.issue({ names: ['b.example'] })
 const versions = ['TLSv1.2', 'TLSv1.3'] as const
 
 function serverSpec(spec: Partial<DownstreamTlsSpec> = {}): DownstreamTlsSpec {
-  return {
-    alpn: [],
-    minVersion: 'TLSv1.2',
-    maxVersion: 'TLSv1.3',
-    ciphers: [],
-    groups: [],
-    ca: '',
-    crl: '',
-    certificates: [issued],
-    clientCert: 'none',
-    sessionGroup: 'g',
-    tickets: true,
-    ticketRotation: 3_600_000,
-    sessionCache: 0,
-    ...spec,
-  }
+  return downstreamSpec([issued], { sessionGroup: 'g', ...spec })
 }
 
 function clientSpec(spec: Partial<UpstreamTlsSpec> = {}): UpstreamTlsSpec {
-  const { alpn, minVersion, maxVersion, ciphers, groups, crl } = serverSpec()
-  const verifying = { ca: ca.cert, verify: true, sessionCache: 0 }
-  return { alpn, minVersion, maxVersion, ciphers, groups, crl, ...verifying, ...spec }
+  return upstreamSpec({ ca: ca.cert, ...spec })
 }
 
 function jsTest(

@@ -9,32 +9,17 @@ import type {
 } from '#sluice/engine/engine.js'
 import { createNativeEngine } from '#sluice/engine/native/engine.js'
 import { makeAuthority, selfSigned } from '../support/certificates.js'
+import { downstreamSpec, upstreamSpec } from '../support/tls-specs.js'
 import { boundaryTest } from './support.js'
 
-const COMMON = {
-  alpn: ['h2', 'http/1.1'],
-  minVersion: 'TLSv1.2',
-  maxVersion: 'TLSv1.3',
-  ciphers: [],
-  groups: [],
-  ca: '',
-  crl: '',
-} as const
+const alpn = ['h2', 'http/1.1']
 
 function serverSpec(...certificates: TlsCertificate[]): DownstreamTlsSpec {
-  return {
-    ...COMMON,
-    certificates,
-    clientCert: 'none',
-    sessionGroup: 'web',
-    tickets: true,
-    ticketRotation: 3_600_000,
-    sessionCache: 1000,
-  }
+  return downstreamSpec(certificates, { alpn, sessionCache: 1000 })
 }
 
 function clientSpec(ca: string): UpstreamTlsSpec {
-  return { ...COMMON, ca, verify: true, sessionCache: 100 }
+  return upstreamSpec({ alpn, ca, sessionCache: 100 })
 }
 
 function routeSpec(tls?: RouteSpec['tls']): RouteSpec {

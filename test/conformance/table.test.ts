@@ -4,7 +4,6 @@
  */
 
 import assert from 'node:assert/strict'
-import type { DownstreamTlsSpec, UpstreamTlsSpec } from '#sluice/engine/engine.js'
 import {
   decodeCloseOps,
   decodeConnState,
@@ -30,29 +29,13 @@ import { closedPort, type Peer } from '../support/peer.js'
 import { SocksServer } from '../support/socks-server.js'
 import { helloBytes, TlsPeer, TlsServer } from '../support/tls-peer.js'
 import { Relay } from '../support/tls-relay.js'
+import { downstreamSpec, upstreamSpec } from '../support/tls-specs.js'
 
 const ca = makeAuthority()
 const { chain, key } = ca.issue({ names: ['front.example'] })
 
-const COMMON = {
-  alpn: [],
-  minVersion: 'TLSv1.2',
-  maxVersion: 'TLSv1.3',
-  ciphers: [],
-  groups: [],
-  ca: '',
-  crl: '',
-} as const
-const SERVER_TLS: DownstreamTlsSpec = {
-  ...COMMON,
-  certificates: [{ chain, key }],
-  clientCert: 'none',
-  sessionGroup: 'web',
-  tickets: true,
-  ticketRotation: 3_600_000,
-  sessionCache: 0,
-}
-const CLIENT_TLS: UpstreamTlsSpec = { ...COMMON, ca: ca.cert, verify: true, sessionCache: 0 }
+const SERVER_TLS = downstreamSpec([{ chain, key }])
+const CLIENT_TLS = upstreamSpec({ ca: ca.cert })
 
 const DONE = reasonWord(By.POLICY, Phase.DATA, Code.DONE)
 

@@ -6,37 +6,16 @@ import { Handshake } from '#sluice/wire/wire.js'
 import { makeAuthority } from '../support/certificates.js'
 import { engineTest, type Harness } from '../support/engine-harness.js'
 import { helloBytes } from '../support/tls-peer.js'
+import { downstreamSpec, upstreamSpec } from '../support/tls-specs.js'
 
 const ca = makeAuthority()
 const { cert, chain, key } = ca.issue({ names: ['a.example'] })
-const COMMON = {
-  alpn: [],
-  minVersion: 'TLSv1.2',
-  maxVersion: 'TLSv1.3',
-  ciphers: [],
-  groups: [],
-  ca: '',
-  crl: '',
-} as const
-
-function serverSpec(
-  certificate: TlsCertificate,
-  more: Partial<DownstreamTlsSpec> = {},
-): DownstreamTlsSpec {
-  return {
-    ...COMMON,
-    certificates: [certificate],
-    clientCert: 'none',
-    sessionGroup: 'web',
-    tickets: true,
-    ticketRotation: 3_600_000,
-    sessionCache: 1000,
-    ...more,
-  }
+function serverSpec(certificate: TlsCertificate): DownstreamTlsSpec {
+  return downstreamSpec([certificate], { sessionCache: 1000 })
 }
 
 function clientSpec(more: Partial<UpstreamTlsSpec>): UpstreamTlsSpec {
-  return { ...COMMON, verify: true, sessionCache: 100, ...more }
+  return upstreamSpec({ sessionCache: 100, ...more })
 }
 
 /** Ways to take a block out of a PEM text that people use (RFC 7468 section 2: a label begins its line). */

@@ -2,12 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type {
-  DownstreamTlsSpec,
-  EngineEvents,
-  ListenSpec,
-  RouteSpec,
-} from '#sluice/engine/engine.js'
+import type { EngineEvents, ListenSpec, RouteSpec } from '#sluice/engine/engine.js'
 import type { BytesEvent } from '#sluice/engine/event.js'
 import { buildCertificate } from '#sluice/testing/certificate.js'
 import { recordsOf } from '#sluice/testing/hello.js'
@@ -29,6 +24,7 @@ import {
   Handshake,
   Phase,
 } from '#sluice/wire/wire.js'
+import { downstreamSpec, upstreamSpec } from '../support/tls-specs.js'
 
 const { HEALTH, MONITOR_IN, ACCEPT_PROXY, TCP_RULES, TLS, CUSTOM, ACCEPT_SESSION } = Handshake
 const rejected = packReason(By.POLICY, Phase.TCP_RULES, Code.REJECTED)
@@ -60,24 +56,7 @@ const routeSpec: RouteSpec = {
   tunnelTimeout: 0,
 }
 
-const tlsCommon = {
-  alpn: [],
-  minVersion: 'TLSv1.2',
-  maxVersion: 'TLSv1.3',
-  ciphers: [],
-  groups: [],
-  ca: '',
-  crl: '',
-} as const
-const tlsSpec: DownstreamTlsSpec = {
-  ...tlsCommon,
-  certificates: [],
-  clientCert: 'none',
-  sessionGroup: 'a',
-  tickets: true,
-  ticketRotation: 1000,
-  sessionCache: 0,
-}
+const tlsSpec = downstreamSpec([], { sessionGroup: 'a', ticketRotation: 1000 })
 
 interface Setup {
   engine: TestEngine
@@ -439,7 +418,7 @@ test('TLS is waited for until its deadline, cut anywhere, and goes on behind the
 
 test('a route with TLS is secured before it is connected', async () => {
   const { engine, next } = await setup()
-  const context = engine.upstreamTls({ ...tlsCommon, verify: true, alpn: ['h2'], sessionCache: 0 })
+  const context = engine.upstreamTls(upstreamSpec({ alpn: ['h2'] }))
   const route = engine.route({ ...routeSpec, tls: { context, serverName: 'up.example' } })
   const client = engine.accept()
   engine.connect(...at(client), route, ConnectFlag.WANT_CONNECTED, 0)
