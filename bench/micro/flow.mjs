@@ -55,7 +55,7 @@ async function world(rules) {
   const engine = new Engine()
   const proxy = createProxy(
     {
-      frontends: { web: { bind: '127.0.0.1:1', backend: 'app', tcpRequest: rules } },
+      frontends: { web: { bind: '127.0.0.1:1', backend: 'app', rules } },
       backends: { app: { servers: { a: '127.0.0.1:2', b: '127.0.0.1:3' } } },
     },
     { engine, logger: silent },

@@ -91,7 +91,7 @@ function frontend(port, tls, hello) {
           },
         }),
   }
-  const rules = hello ? '\n      tlsRequest: { clientHello: [readHello] },' : ''
+  const rules = hello ? '\n      rules: { clientHello: [readHello] },' : ''
   return `bind: ${JSON.stringify(bind)},${rules}`
 }
 
@@ -132,13 +132,13 @@ export default {
     front: {
       ${front}
       backend: 'back',
-      tcpRequest: { connection: [notFromTestNet] },
+      rules: { connection: [notFromTestNet] },
       log: { sample: 0 },
     },
     trigger: {
       bind: '127.0.0.1:${trigger}',
       backend: 'back',
-      tcpRequest: { connection: [block] },
+      rules: { connection: [block] },
       log: { sample: 0 },
     },
   },

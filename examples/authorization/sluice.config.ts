@@ -17,7 +17,7 @@ export default defineConfig({
     web: {
       bind: '127.0.0.1:8080',
       backend: 'app',
-      tcpRequest: {
+      rules: {
         connection: [
           track('sc0', (conn) => conn.src, 'answers'),
           authorize({

@@ -24,7 +24,7 @@ export default defineConfig({
     web: {
       bind: '127.0.0.1:8080',
       backend: 'app',
-      tcpRequest: { connection: [blocked] },
+      rules: { connection: [blocked] },
     },
   },
   backends: { app: { servers: { a: '127.0.0.1:9001' } } },

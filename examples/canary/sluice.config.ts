@@ -21,7 +21,7 @@ export default defineConfig({
     web: {
       bind: '127.0.0.1:8080',
       backend: 'stable',
-      tcpRequest: { session: [canary] },
+      rules: { session: [canary] },
     },
   },
   backends: {

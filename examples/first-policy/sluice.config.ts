@@ -18,6 +18,6 @@ const rules = [track('sc0', (conn) => conn.src, 'sources'), tooFast, tester]
 
 export default defineConfig({
   tables: { sources: { key: 'ip', size: 100_000, expire: '1m', store: { connRate: '10s' } } },
-  frontends: { web: { bind: '127.0.0.1:8080', backend: 'app', tcpRequest: { connection: rules } } },
+  frontends: { web: { bind: '127.0.0.1:8080', backend: 'app', rules: { connection: rules } } },
   backends: { app: { servers: { a: '10.0.0.1:80' } }, next: { servers: { b: '10.0.0.2:80' } } },
 })

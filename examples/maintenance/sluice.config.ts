@@ -37,7 +37,7 @@ export default defineConfig({
       backend: 'app',
       // A content rule runs when the request is there: some clients are confused by an answer
       // that comes before.
-      tcpRequest: { content: [downForMaintenance], inspectDelay: '5s' },
+      rules: { content: [downForMaintenance], inspectDelay: '5s' },
     },
   },
   backends: { app: { servers: { a: '127.0.0.1:9001' } } },

@@ -22,7 +22,7 @@ export default defineConfig({
     web: {
       bind: '127.0.0.1:8080',
       backend: 'app',
-      tcpRequest: { session: [serviceClass] },
+      rules: { session: [serviceClass] },
     },
   },
   backends: {

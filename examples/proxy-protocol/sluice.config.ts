@@ -27,7 +27,7 @@ export default defineConfig({
     mixed: {
       bind: '127.0.0.1:8081',
       backend: 'app',
-      tcpRequest: { connection: [fromBalancer] },
+      rules: { connection: [fromBalancer] },
     },
   },
   backends: {

@@ -25,7 +25,7 @@ export default defineConfig({
           '*.example.com': 'tenants',
         },
       },
-      tlsRequest: { clientHello: [within('example.com'), below('api.example.com', 'api')] },
+      rules: { clientHello: [within('example.com'), below('api.example.com', 'api')] },
     },
   },
   backends: {

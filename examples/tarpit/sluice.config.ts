@@ -31,14 +31,14 @@ export default defineConfig({
     trap: {
       bind: '127.0.0.1:2323',
       maxconn: 500,
-      tcpRequest: { connection: [trackSource, trap] },
+      rules: { connection: [trackSource, trap] },
       // The mark is logged; the connections are not worth a line each.
       log: { sample: 0 },
     },
     web: {
       bind: '127.0.0.1:8080',
       backend: 'app',
-      tcpRequest: { connection: [trackSource, scanner] },
+      rules: { connection: [trackSource, scanner] },
     },
   },
   backends: { app: { servers: { a: '127.0.0.1:9001' } } },

@@ -33,9 +33,9 @@ export default defineConfig({
         },
       },
       backend: 'http1',
-      tlsRequest: {
+      rules: {
         clientHello: [withoutFingerprints(denied), certificateFor(admin, 'admin')],
-        established: [onlyFor(admin, ['alice']), http2To('http2', admin)],
+        secured: [onlyFor(admin, ['alice']), http2To('http2', admin)],
       },
     },
   },

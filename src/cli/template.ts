@@ -39,7 +39,7 @@ export default defineConfig({
     web: {
       bind: '127.0.0.1:8080',
       backend: 'app',
-      tcpRequest: {
+      rules: {
         // Before a session exists: count the source, then judge it.
         connection: [track('sc0', (conn) => conn.src, 'perSource'), tooFast],
       },

@@ -156,7 +156,7 @@ function unknownKey(key: string, known: readonly string[], homesOf: Homes): Omit
   const suggestion = suggest(key, known)
   const word = foreignWord(key)
   const homes = homesOf(key)
-  // 'timeout' is 'timeouts' misspelt, 'stick-table' is no 'stick', and 'tls' no 'tlsRequest'.
+  // 'timeout' is 'timeouts' misspelt, 'stick-table' is no 'stick', and 'tls' no 'tlsReload'.
   const misspelt =
     (word === undefined && homes.length === 0) || editDistance(key, suggestion ?? '') <= 1
   if (suggestion !== undefined && misspelt)

@@ -2,7 +2,7 @@
 
 import { MOST_REPLY } from '../engine/reply.js'
 import { frontend as frontendSection } from '../options/frontend.js'
-import { type RuleList, ruleListNames, ruleLists } from '../options/rules.js'
+import { type RuleList, ruleListNames } from '../options/rules.js'
 import type { Checked } from '../options/section.js'
 import { frontendTimeouts, resolveTimeouts } from '../options/timeouts.js'
 import type { FrontendConfig } from '../options/written.js'
@@ -24,7 +24,7 @@ export function resolveFrontend(
   const { issues, names } = context
   const path = ['frontends', name]
   const { backend } = frontend
-  const { mode: _, bind, tcpRequest, tlsRequest, ...options } = frontendSection.resolve(frontend)
+  const { mode: _, bind, rules: written, ...options } = frontendSection.resolve(frontend)
   const { monitor } = options
   if (backend !== undefined && names.backends && !names.backends.includes(backend)) {
     issues.unknownName([...path, 'backend'], 'backend', backend, names.backends)
@@ -35,32 +35,26 @@ export function resolveFrontend(
     issues.add([...path, 'monitor', 'reply'], message)
   }
   for (const list of ruleListNames) {
-    checkRules([...path, ruleLists[list].section, list], rulesOf(frontend, list), list, context)
+    checkRules([...path, 'rules', list], frontend.rules?.[list], list, context)
   }
   const maxconn = options.maxconn ?? context.maxconn
   const binds = resolveBinds([...path, 'bind'], bind, maxconn, context)
   const routed = binds.some((bind) => bind.sniRoutes)
-  checkTlsRules([...path, 'tlsRequest'], frontend.tlsRequest ?? {}, binds, issues)
+  checkTlsRules([...path, 'rules'], frontend.rules ?? {}, binds, issues)
   if (!routed)
     checkChoice(path, frontend, binds.length > 0 && binds.every((bind) => bind.health), context)
 
-  const { inspectDelay, inspectLimit, ...rules } = tcpRequest
+  const { inspectDelay, inspectLimit, ...rules } = written
   return {
     ...options,
     name,
     binds,
     maxconn,
-    rules: { ...rules, ...tlsRequest },
+    rules,
     inspectDelay,
     inspectLimit,
     timeouts: resolveTimeouts(frontendTimeouts, frontend.timeouts, context.config.timeouts),
   }
-}
-
-/** A list as it is written, less what was wrong in it. */
-function rulesOf(frontend: Checked<FrontendConfig>, list: RuleList): Rules {
-  const section: { [K in RuleList]?: Rules } = frontend[ruleLists[list].section] ?? {}
-  return section[list]
 }
 
 /** What can be seen of rules without running them. */
@@ -88,7 +82,7 @@ function checkTracking(path: Path, run: unknown, context: Context): void {
 /** Rules that would never run, and verdicts that no bind can follow. */
 function checkTlsRules(
   path: Path,
-  rules: Checked<NonNullable<FrontendConfig['tlsRequest']>>,
+  rules: Checked<NonNullable<FrontendConfig['rules']>>,
   binds: readonly ResolvedBind[],
   issues: Issues,
 ): void {
@@ -99,8 +93,8 @@ function checkTlsRules(
   const hello = terminated || binds.some(({ sniRoutes }) => sniRoutes)
   if (rules.clientHello?.length && !hello)
     issues.add([...path, 'clientHello'], "needs a bind with 'tls' or 'sniRoutes'.")
-  if (rules.established?.length && !terminated)
-    issues.add([...path, 'established'], "needs a bind with 'tls'.")
+  if (rules.secured?.length && !terminated)
+    issues.add([...path, 'secured'], "needs a bind with 'tls'.")
   if (!hello) return
   const helloRules: readonly (AnyRule | undefined)[] = rules.clientHello ?? []
   for (const [i, rule] of helloRules.entries()) {
@@ -124,7 +118,7 @@ function checkChoice(
   onlyHealth: boolean,
   context: Context,
 ): void {
-  const policies = [...ruleListNames.map((list) => rulesOf(frontend, list)), frontend.handshakes]
+  const policies = [...ruleListNames.map((list) => frontend.rules?.[list]), frontend.handshakes]
   const silent = policies.every((list) => list === undefined || list.length === 0)
   // A 'backend' that is there and wrong, or misspelt, was told by the shape check.
   if (!silent || onlyHealth || 'backend' in frontend || context.issues.hasBelow(path)) return

@@ -102,7 +102,7 @@ export interface ResolvedUpstreamTls
 
 export interface ResolvedFrontend
   extends Instead<
-    Omit<FrontendOptions, 'mode' | 'bind' | 'tcpRequest' | 'tlsRequest'>,
+    Omit<FrontendOptions, 'mode' | 'bind' | 'rules'>,
     { maxconn: number; timeouts: FrontendTimeouts }
   > {
   name: string

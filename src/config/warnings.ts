@@ -4,7 +4,7 @@
  */
 
 import { formatDuration, show } from '../base/units.js'
-import { ruleListNames, ruleLists } from '../options/rules.js'
+import { ruleListNames } from '../options/rules.js'
 import type { Rule } from '../policy/types.js'
 import type { Context } from './context.js'
 import type { Path } from './issues.js'
@@ -49,10 +49,10 @@ function warnOfFrontend(frontend: ResolvedFrontend, config: Resolved, context: C
       "'open' goes on to the default backend, and this frontend has none: late connections are closed. Name a 'backend'.",
     )
   }
-  const content = [...path, 'tcpRequest', 'content']
+  const content = [...path, 'rules', 'content']
   if (frontend.inspectDelay > 0 && frontend.rules.content.length === 0) {
     warnings.add(
-      [...path, 'tcpRequest', 'inspectDelay'],
+      [...path, 'rules', 'inspectDelay'],
       "is for content rules, and there are none: it does nothing. Add 'content' or remove it.",
     )
   }
@@ -60,7 +60,7 @@ function warnOfFrontend(frontend: ResolvedFrontend, config: Resolved, context: C
   if (more >= 0 && frontend.inspectDelay === 0) {
     warnings.add(
       [...content, more],
-      "more() waits for tcpRequest.inspectDelay at most, which is off: it waits for nothing. Set 'inspectDelay'.",
+      "more() waits for rules.inspectDelay at most, which is off: it waits for nothing. Set 'inspectDelay'.",
     )
   }
   const backend = config.backends.find(({ name }) => name === frontend.backend)
@@ -134,7 +134,7 @@ function warnOfShort(
 
 function listsOf(frontend: ResolvedFrontend): Rules[] {
   return ruleListNames.map((list) => ({
-    path: ['frontends', frontend.name, ruleLists[list].section, list],
+    path: ['frontends', frontend.name, 'rules', list],
     rules: frontend.rules[list],
   }))
 }
@@ -156,7 +156,7 @@ function warnOfRules({ path, rules }: Rules, context: Context): void {
 function warnOfRefusal(lists: readonly Rules[], context: Context): void {
   const at = lists.findIndex(({ path, rules }) => {
     // ClientHello rules do not run on every bind.
-    if (path.includes('tlsRequest')) return false
+    if (path.includes('clientHello') || path.includes('secured')) return false
     // A rule before it may accept.
     return rules.length > 0 && REFUSES.includes(kindOf(rules[0] as AnyRule) ?? '')
   })

@@ -8,7 +8,7 @@ import type { Backend } from '../backend/backend.js'
 import type { ResolvedBind, ResolvedFrontend } from '../config/resolved.js'
 import type { ListenResult, ListenSpec } from '../engine/engine.js'
 import { tcpOptionsOf } from '../options/bind.js'
-import { ruleListNames, ruleLists } from '../options/rules.js'
+import { ruleListNames } from '../options/rules.js'
 import { CidrList } from '../policy/cidr.js'
 import type { Rule } from '../policy/types.js'
 import type { DownstreamContexts } from '../tls/contexts.js'
@@ -124,7 +124,7 @@ export class Frontend {
     this.opens = config.defaultVerdict === 'open'
     this.verdictTimeout = verdictTimeout
     const compiled = ruleListNames.map((stage) => {
-      const path = `frontends.${config.name}.${ruleLists[stage].section}.${stage}`
+      const path = `frontends.${config.name}.rules.${stage}`
       const options = { path, stage, budget: verdictTimeout, opens: this.opens }
       // Each runs where what it reads is there.
       return [stage, compileRules(config.rules[stage] as readonly Rule<Seen>[], options)]
@@ -181,7 +181,7 @@ export class Frontend {
   /** One answer may take the budget, and every deadline that a rule was given on top. */
   #engineVerdictTimeout(): number {
     if (this.verdictTimeout === 0) return 0
-    const { connection, clientHello, established, session, content } = this.rules
+    const { connection, clientHello, secured, session, content } = this.rules
     // Rules that share a question have a budget each.
     const budget = ({ rules }: Ruleset<Seen>) => (rules.length > 0 ? this.verdictTimeout : 0)
     const extra = Math.max(
@@ -190,7 +190,7 @@ export class Frontend {
       content.extraTime,
       // Behind its rules a handshake may wait in its queue, at most as long as for a verdict.
       clientHello.extraTime + budget(clientHello),
-      established.extraTime + budget(established) + session.extraTime,
+      secured.extraTime + budget(secured) + session.extraTime,
     )
     const handlers = this.handlers.map(({ deadline }) => deadline)
     return Math.max(this.verdictTimeout + extra, ...handlers) + ENGINE_MARGIN

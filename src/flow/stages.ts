@@ -40,9 +40,7 @@ export function stagesOf(
       new ConnectionRules(rules.connection, context),
     asksTls && new Hello(rules.clientHello, context),
     asksTls && new Tls(context.engine),
-    asksTls &&
-      rules.established.rules.length > 0 &&
-      new Secured(behindTls, rules.established, context),
+    asksTls && rules.secured.rules.length > 0 && new Secured(behindTls, rules.secured, context),
     handlers.length > 0 && new Handshakes(handlers, opens, context),
     new SessionRules(rules.session, context, reporter),
     rules.content.rules.length > 0 && new ContentRules(rules.content, config, context),

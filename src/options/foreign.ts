@@ -5,7 +5,7 @@
 
 const ACTIVE =
   "there are no active checks; failed connects take a server out, see 'passive' of its backend"
-const RULES = "rules are functions in 'tcpRequest' of a frontend"
+const RULES = "rules are functions in 'rules' of a frontend"
 const TLS_OF_BIND = "is 'cert' in 'tls' of a bind"
 const IN_ADDRESS = "is 'address', with the port: '127.0.0.1:9001'"
 const SYSTEM = 'is for the service manager, systemd for example'

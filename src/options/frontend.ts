@@ -4,7 +4,7 @@ import { bind, cidrs } from './bind.js'
 import { connections, MAX } from './limits.js'
 import { mode } from './mode.js'
 import { handshakeHandler, rule } from './policy.js'
-import { type ListsOf, type RuleOf, type RuleSection, ruleListNames, ruleLists } from './rules.js'
+import { type RuleList, type RuleOf, ruleListNames, ruleLists } from './rules.js'
 import { type Option, optional, type ResolvedBy, required, section } from './section.js'
 import { frontendTimeouts } from './timeouts.js'
 import {
@@ -40,22 +40,17 @@ export const monitor = section(
   'MonitorConfig',
 )
 
-type RulesOf<S extends RuleSection> = {
-  [K in ListsOf<S>]: Option<RuleOf<K>[], RuleOf<K>[], false>
-}
+type Lists = { [K in RuleList]: Option<RuleOf<K>[], RuleOf<K>[], false> }
 
-/** The lists of one section. */
-function rulesOf<S extends RuleSection>(section: S): RulesOf<S> {
-  const own = ruleListNames.filter((name) => ruleLists[name].section === section)
-  const options = own.map((name) => {
+const lists = Object.fromEntries(
+  ruleListNames.map((name) => {
     const { doc, subject } = ruleLists[name]
     return [name, optional(list(rule(subject)), doc, { default: [], means: 'none' })]
-  })
-  return Object.fromEntries(options) as RulesOf<S>
-}
+  }),
+) as Lists
 
-const tcpRequest = section({
-  ...rulesOf('tcpRequest'),
+const rules = section({
+  ...lists,
   inspectDelay: optional(duration(), 'Longest wait for payload that content rules ask for.', {
     absent: 0,
     means: 'off: rules see what is there',
@@ -64,8 +59,6 @@ const tcpRequest = section({
     default: '16kB',
   }),
 })
-
-const tlsRequest = section(rulesOf('tlsRequest'))
 
 const log = section(
   {
@@ -104,8 +97,7 @@ export const frontend = section(
       means: 'global.maxconn',
     }),
     monitor: optional(monitor, 'Replies to monitoring systems.', { means: 'off' }),
-    tcpRequest: optional(tcpRequest, 'Rules, in the order in which they run.', { default: {} }),
-    tlsRequest: optional(tlsRequest, 'Rules around the TLS handshake.', { default: {} }),
+    rules: optional(rules, 'Rules by stage, in the order in which they run.', { default: {} }),
     handshakes: optional(
       list(handshakeHandler),
       'Handshake handlers written in TypeScript, in order.',

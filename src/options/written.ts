@@ -138,10 +138,20 @@ export interface FrontendConfig {
   maxconn?: number
   /** Replies to monitoring systems. Default: off. */
   monitor?: MonitorConfig
-  /** Rules, in the order in which they run. */
-  tcpRequest?: {
+  /** Rules by stage, in the order in which they run. */
+  rules?: {
     /** Rules right after the PROXY header, before a session exists. Default: none. */
     connection?: Rule[]
+    /**
+     * Rules with the ClientHello: they may choose certificate, client certificate demand and
+     * backend, let it through, or reject. Default: none.
+     */
+    clientHello?: Rule<Connection & { readonly hello: ClientHello }>[]
+    /**
+     * Rules when TLS is complete, before the session: certificate, cipher and version are in
+     * `conn.tls`. Default: none.
+     */
+    secured?: Rule<Connection & { readonly tls: TlsInfo }>[]
     /** Rules when the session is made. Default: none. */
     session?: Rule[]
     /** Rules with the first payload. Default: none. */
@@ -152,19 +162,6 @@ export interface FrontendConfig {
     inspectDelay?: Duration
     /** Most payload that content rules may see. Default '16kB'. */
     inspectLimit?: Size
-  }
-  /** Rules around the TLS handshake. */
-  tlsRequest?: {
-    /**
-     * Rules with the ClientHello: they may choose certificate, client certificate demand and
-     * backend, let it through, or reject. Default: none.
-     */
-    clientHello?: Rule<Connection & { readonly hello: ClientHello }>[]
-    /**
-     * Rules when TLS is complete, before the session: certificate, cipher and version are in
-     * `conn.tls`. Default: none.
-     */
-    established?: Rule<Connection & { readonly tls: TlsInfo }>[]
   }
   /** Handshake handlers written in TypeScript, in order. Default: none. */
   handshakes?: HandshakeHandler[]

@@ -7,7 +7,7 @@ import type { Verdict } from '../policy/types.js'
 export type PolicyPhase =
   | 'connection'
   | 'clientHello'
-  | 'established'
+  | 'secured'
   | 'session'
   | 'content'
   | 'handshake'

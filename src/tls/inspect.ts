@@ -100,7 +100,7 @@ function unknownCertificates(
     const wanted = rule.name
     // Where no certificate can be read, that is told.
     if (!names.fallback || names.exact(wanted) || names.wildcard(wanted)) return []
-    const path = `frontends.${name}.tlsRequest.clientHello[${i}]`
+    const path = `frontends.${name}.rules.clientHello[${i}]`
     const message =
       'no certificate is for it; names without one get the first, or an alert with strictSni.'
     return [{ file: `useCertificate('${wanted}')`, message, paths: [path] }]

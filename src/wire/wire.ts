@@ -158,7 +158,7 @@ export const Handshake = {
   MONITOR_IN: 2,
   /** Incoming. A PROXY protocol header (v1 or v2) is awaited. */
   ACCEPT_PROXY: 4,
-  /** Incoming. The `tcpRequest.connection` rules run. */
+  /** Incoming. The `rules.connection` rules run. */
   TCP_RULES: 8,
   /** Incoming. The TLS data layer's accept. */
   TLS: 16,
@@ -395,7 +395,7 @@ export const Phase = {
   MONITOR_IN: 3,
   /** HH_ACCEPT_PROXY: a PROXY header is awaited. */
   ACCEPT_PROXY: 4,
-  /** HH_TCP_RULES: the `tcpRequest.connection` rules run. */
+  /** HH_TCP_RULES: the `rules.connection` rules run. */
   TCP_RULES: 5,
   /** HH_TLS on the client's side (TLS). */
   TLS: 6,

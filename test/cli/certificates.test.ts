@@ -85,7 +85,7 @@ test('check: a rule that shows a certificate that is not there', async () => {
         web: {
           bind: { address: '127.0.0.1:0', tls: { cert: 'a.pem' } },
           backend: 'app',
-          tlsRequest: {
+          rules: {
             clientHello: ['a.example', 'x.b.example', 'b.example', 'c.example'].map((name) => ({
               kind: 'certificate',
               name,

@@ -15,7 +15,7 @@ export default defineConfig({
     web: {
       bind: ['127.0.0.1:8000-8009', '[::1]:8000'],
       backend: 'app',
-      tcpRequest: { connection: [track('sc0', (conn) => conn.src, 't'), () => reject()] },
+      rules: { connection: [track('sc0', (conn) => conn.src, 't'), () => reject()] },
     },
   },
   backends: { app: { servers: { a: echo(), b: 'localhost:1' } } },

@@ -88,7 +88,7 @@ test('it is an error of a proxy, and a warning where a rule may decide otherwise
     () => createProxy(config),
     (error) => error instanceof ConfigError && error.message.includes('web → web'),
   )
-  const ruled = one(':9001', '127.0.0.1:9001', { tcpRequest: { session: [() => undefined] } })
+  const ruled = one(':9001', '127.0.0.1:9001', { rules: { session: [() => undefined] } })
   assert.deepEqual(lines(ruled), { certain: [], possible: [itself] })
   assert.ok(resolveConfig(ruled).warnings.some(({ path }) => path === 'backends.app.servers.a'))
 })

@@ -68,8 +68,8 @@ const words: [unknown, RegExp][] = [
   [at({}, {}, { stick: 'src' }), /stick: expected an object \{ table, \.\.\. \}, got 'src'\.$/],
   [at({}, {}, {}, { constructor: 1 }), /constructor: is unknown\.$/],
   [at({}, {}, {}, { nonsense: 1 }), /nonsense: is unknown\.$/],
-  [at({}, { tcpRequest: { connection: [{ kind: 'deny' }] } }), /kind is 'deny'\. \[reject\]$/],
-  [at({}, { tcpRequest: { session: [{ kind: 'use_backend' }] } }), /\[backend\]$/],
+  [at({}, { rules: { connection: [{ kind: 'deny' }] } }), /kind is 'deny'\. \[reject\]$/],
+  [at({}, { rules: { session: [{ kind: 'use_backend' }] } }), /\[backend\]$/],
 ]
 
 for (const [config, expected] of words) {

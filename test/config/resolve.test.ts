@@ -104,8 +104,8 @@ const cases: Record<string, [unknown, string[]]> = {
     ],
   ],
   'size out of range': [
-    web({ tcpRequest: { inspectLimit: '1MB' } }),
-    ["frontends.web.tcpRequest.inspectLimit: expected '1B' to '64kB', got '1MB'."],
+    web({ rules: { inspectLimit: '1MB' } }),
+    ["frontends.web.rules.inspectLimit: expected '1B' to '64kB', got '1MB'."],
   ],
   'maxconn of 0': [
     { ...base, global: { maxconn: 0 } },
@@ -262,21 +262,21 @@ const cases: Record<string, [unknown, string[]]> = {
     ["frontends.web.backend: there is no backend named 'app' (none is defined)."],
   ],
   'nobody chooses a backend': [
-    { ...base, frontends: { web: { bind: ':1', tcpRequest: { connection: [] } } } },
+    { ...base, frontends: { web: { bind: ':1', rules: { connection: [] } } } },
     ['frontends.web: has no backend, and no rule or handshake handler that could choose one.'],
   ],
   'rules that name what is not there': [
     web({
-      tcpRequest: {
+      rules: {
         connection: [{ kind: 'track', counter: 'sc0', key: 'x', table: 'perSource' }],
         session: [() => undefined, { kind: 'backend', backend: 'appp' }],
         content: [Object.assign(() => undefined, { table: 'other' })],
       },
     }),
     [
-      "frontends.web.tcpRequest.connection[0]: there is no table named 'perSource' (none is defined).",
-      "frontends.web.tcpRequest.session[1]: there is no backend named 'appp'. [app]",
-      "frontends.web.tcpRequest.content[0]: there is no table named 'other' (none is defined).",
+      "frontends.web.rules.connection[0]: there is no table named 'perSource' (none is defined).",
+      "frontends.web.rules.session[1]: there is no backend named 'appp'. [app]",
+      "frontends.web.rules.content[0]: there is no table named 'other' (none is defined).",
     ],
   ],
   'unknown applet': [
@@ -302,7 +302,7 @@ const cases: Record<string, [unknown, string[]]> = {
   // Rules and handlers
   'wrong rules': [
     web({
-      tcpRequest: {
+      rules: {
         connection: [
           7,
           { kind: 'rejct' },
@@ -313,13 +313,13 @@ const cases: Record<string, [unknown, string[]]> = {
       },
     }),
     [
-      'frontends.web.tcpRequest.connection[0]: expected a rule: a function, a verdict, or { name, run }, got 7.',
-      "frontends.web.tcpRequest.connection[1]: expected a verdict, got an object whose kind is 'rejct'. [reject]",
-      'frontends.web.tcpRequest.connection[2].rnu: is unknown. [run]',
-      "frontends.web.tcpRequest.connection[3].name: expected a string, got ''.",
-      'frontends.web.tcpRequest.connection[3].run: expected a function, got 1.',
-      'frontends.web.tcpRequest.connection[3].deadline: expected more than 0 milliseconds, at most 2147483647, got 0.',
-      "frontends.web.tcpRequest.session: expected a list, got 'none'.",
+      'frontends.web.rules.connection[0]: expected a rule: a function, a verdict, or { name, run }, got 7.',
+      "frontends.web.rules.connection[1]: expected a verdict, got an object whose kind is 'rejct'. [reject]",
+      'frontends.web.rules.connection[2].rnu: is unknown. [run]',
+      "frontends.web.rules.connection[3].name: expected a string, got ''.",
+      'frontends.web.rules.connection[3].run: expected a function, got 1.',
+      'frontends.web.rules.connection[3].deadline: expected more than 0 milliseconds, at most 2147483647, got 0.',
+      "frontends.web.rules.session: expected a list, got 'none'.",
     ],
   ],
   'wrong handlers': [
@@ -451,11 +451,11 @@ const cases: Record<string, [unknown, string[]]> = {
   ],
   'deadlines beyond what a timer holds': [
     web({
-      tcpRequest: { session: [{ name: 'a', run: () => undefined, deadline: 2 ** 31 }] },
+      rules: { session: [{ name: 'a', run: () => undefined, deadline: 2 ** 31 }] },
       handshakes: [{ name: 'x', onBytes: () => undefined, deadline: Number.NaN }],
     }),
     [
-      'frontends.web.tcpRequest.session[0].deadline: expected more than 0 milliseconds, at most 2147483647, got 2147483648.',
+      'frontends.web.rules.session[0].deadline: expected more than 0 milliseconds, at most 2147483647, got 2147483648.',
       'frontends.web.handshakes[0].deadline: expected more than 0 milliseconds, at most 2147483647, got NaN.',
     ],
   ],

@@ -241,26 +241,23 @@ const cases: Record<string, [unknown, string[]]> = {
   ],
 
   'rules without TLS': [
-    bind({}, { tlsRequest: { clientHello: [rule], established: [rule] } }),
+    bind({}, { rules: { clientHello: [rule], secured: [rule] } }),
     [
-      "frontends.web.tlsRequest.clientHello: needs a bind with 'tls' or 'sniRoutes'.",
-      "frontends.web.tlsRequest.established: needs a bind with 'tls'.",
+      "frontends.web.rules.clientHello: needs a bind with 'tls' or 'sniRoutes'.",
+      "frontends.web.rules.secured: needs a bind with 'tls'.",
     ],
   ],
   'rules that need termination': [
-    bind(
-      { sniRoutes: { '*': 'app' } },
-      { tlsRequest: { clientHello: [rule], established: [rule] } },
-    ),
-    ["frontends.web.tlsRequest.established: needs a bind with 'tls'."],
+    bind({ sniRoutes: { '*': 'app' } }, { rules: { clientHello: [rule], secured: [rule] } }),
+    ["frontends.web.rules.secured: needs a bind with 'tls'."],
   ],
   'a rule to nowhere': [
-    bind({ tls: { cert } }, { tlsRequest: { clientHello: [{ kind: 'backend', backend: 'ap' }] } }),
-    ["frontends.web.tlsRequest.clientHello[0]: there is no backend named 'ap'. [app]"],
+    bind({ tls: { cert } }, { rules: { clientHello: [{ kind: 'backend', backend: 'ap' }] } }),
+    ["frontends.web.rules.clientHello[0]: there is no backend named 'ap'. [app]"],
   ],
   'a misspelt stage': [
-    bind({ tls: { cert } }, { tlsRequest: { clientHelo: [rule] } }),
-    ['frontends.web.tlsRequest.clientHelo: is unknown. [clientHello]'],
+    bind({ tls: { cert } }, { rules: { clientHelo: [rule] } }),
+    ['frontends.web.rules.clientHelo: is unknown. [clientHello]'],
   ],
 
   'a queue that waits longer than verdicts': [
@@ -387,7 +384,7 @@ test('routes by name are a choice: no default backend is needed', () => {
   const config = bind({ sniRoutes: { 'a.example': 'app' } }, { backend: undefined })
   const { backend: _, ...web } = config.frontends.web
   assert.deepEqual(issues({ ...config, frontends: { web } }), [])
-  const rules = { bind: { address: ':1', tls: { cert } }, tlsRequest: { clientHello: [rule] } }
+  const rules = { bind: { address: ':1', tls: { cert } }, rules: { clientHello: [rule] } }
   assert.deepEqual(issues({ ...config, frontends: { web: rules } }), [])
 })
 
@@ -464,13 +461,10 @@ test('rules around TLS, and constant verdicts of the ClientHello', () => {
     { kind: 'certificate', name: 'a' },
     { kind: 'clientCert', demand: 'required' },
   ]
-  const config = bind(
-    { tls: { cert, ca: 'ca.pem' } },
-    { tlsRequest: { clientHello, established: [rule] } },
-  )
+  const config = bind({ tls: { cert, ca: 'ca.pem' } }, { rules: { clientHello, secured: [rule] } })
   const [frontend] = resolveConfig(config as Config).frontends
   assert.deepEqual(frontend?.rules.clientHello, clientHello)
-  assert.deepEqual(frontend?.rules.established, [rule])
+  assert.deepEqual(frontend?.rules.secured, [rule])
 })
 
 test('JSON holds all of it but functions', () => {

@@ -23,14 +23,8 @@ import {
 type Loose = Record<string, unknown>
 
 const tls = { cert: '/nowhere/a.pem', ca: '/nowhere/ca.pem' }
-const lists = {
-  connection: 'tcpRequest',
-  session: 'tcpRequest',
-  content: 'tcpRequest',
-  clientHello: 'tlsRequest',
-  established: 'tlsRequest',
-} as const
-type List = keyof typeof lists
+type List = 'connection' | 'session' | 'content' | 'clientHello' | 'secured'
+const names: List[] = ['connection', 'session', 'content', 'clientHello', 'secured']
 
 /** A configuration where every list may stand, with `rules` in `list`. */
 function config(list: List, rules: unknown, bind: Loose = { tls }): Loose {
@@ -40,7 +34,7 @@ function config(list: List, rules: unknown, bind: Loose = { tls }): Loose {
       web: {
         bind: { address: '127.0.0.1:0', ...bind },
         backend: 'app',
-        [lists[list]]: { [list]: rules },
+        rules: { [list]: rules },
       },
     },
     backends: { app: { servers: { a: '127.0.0.1:9001' } } },
@@ -60,8 +54,7 @@ function issues(written: Loose): string[] {
   return []
 }
 
-const names = Object.keys(lists) as List[]
-const at = (list: List) => `${lists[list]}.${list}[0]`
+const at = (list: List) => `rules.${list}[0]`
 
 /** Every constructor's verdict with the lists that it is for. */
 const verdicts: [string, unknown, List[]][] = [
@@ -193,7 +186,7 @@ const broken: Record<string, [List, unknown, string[]]> = {
     ],
   ],
   'a backend that is not there': [
-    'established',
+    'secured',
     { kind: 'backend', backend: 'appp' },
     [": there is no backend named 'appp'. [app]"],
   ],
@@ -225,10 +218,10 @@ const broken: Record<string, [List, unknown, string[]]> = {
     ['.backends: is unknown. [backend]'],
   ],
   'a verdict in the wrong list that is broken, too': [
-    'established',
+    'secured',
     { kind: 'certificate', name: '' },
     [
-      ": useCertificate('name') is for ClientHello rules only, and these are rules on established TLS.",
+      ": useCertificate('name') is for ClientHello rules only, and these are rules on completed TLS.",
       ".name: expected a string, as useCertificate('name') makes it, got ''.",
     ],
   ],
@@ -246,7 +239,7 @@ for (const [name, [list, verdict, expected]] of Object.entries(broken)) {
 test('values that only TypeScript can hold', () => {
   const of = (verdict: unknown) => issues(config('connection', [verdict]))
   assert.deepEqual(of({ kind: 'tarpit', ms: Number.NaN }), [
-    "tcpRequest.connection[0].ms: expected milliseconds from 0 to 2147483647, as tarpit('5s') makes it, got NaN.",
+    "rules.connection[0].ms: expected milliseconds from 0 to 2147483647, as tarpit('5s') makes it, got NaN.",
   ])
   assert.deepEqual(of({ kind: 'priority', value: Number.POSITIVE_INFINITY }).length, 1)
   assert.deepEqual(of({ kind: 'setVar', name: 'f', value: () => 1 }).length, 1)
@@ -264,7 +257,7 @@ test('what a function made by track refers to is checked, wherever it stands', (
     assert.deepEqual(issues(config(list, [track('sc1', (conn) => conn.src, 'ips')])), [])
   }
   assert.deepEqual(issues(config('session', [track('sc3' as 'sc0', () => 'a', 'ips')])), [
-    "tcpRequest.session[0]: expected 'sc0', 'sc1' or 'sc2', got 'sc3'.",
+    "rules.session[0]: expected 'sc0', 'sc1' or 'sc2', got 'sc3'.",
   ])
 })
 
@@ -277,14 +270,14 @@ test('rules that are none of the three', () => {
     [5, '5'],
   ]) {
     assert.deepEqual(issues(config('connection', [rule])), [
-      `tcpRequest.connection[0]: ${expected} ${got}.`,
+      `rules.connection[0]: ${expected} ${got}.`,
     ])
   }
 })
 
 test('certificates and demands need a bind that can follow them', () => {
   const routed = { sniRoutes: { '*': 'app' } }
-  const first = 'tlsRequest.clientHello[0]'
+  const first = 'rules.clientHello[0]'
   assert.deepEqual(issues(config('clientHello', [useCertificate('a.example')], routed)), [
     `${first}: needs a bind with 'tls': without it there is no certificate.`,
   ])
@@ -312,7 +305,7 @@ test('a constructor that is not called: which call was meant', () => {
   for (const [name, [maker, call]] of Object.entries(makers)) {
     const list = name === 'useCertificate' || name === 'clientCert' ? 'clientHello' : 'connection'
     const said = `expected a rule, got the function ${name} itself, which makes one. [${call}]`
-    const at = `${lists[list]}.${list}`
+    const at = `rules.${list}`
     assert.deepEqual(issues(config(list, [maker])), [`${at}[0]: ${said}`])
     const named = { name: 'mine', run: maker }
     assert.deepEqual(issues(config(list, [() => accept(), named])), [`${at}[1]: ${said}`])

@@ -33,11 +33,7 @@ const cases: Record<string, [Config, string[]]> = {
     ['backends.spare: is not used: no frontend, rule or sniRoutes names it.'],
   ],
   'a backend that a constant uses': [
-    written(
-      { tcpRequest: { session: [useBackend('spare')] } },
-      {},
-      { backends: { ...app, ...spare } },
-    ),
+    written({ rules: { session: [useBackend('spare')] } }, {}, { backends: { ...app, ...spare } }),
     [],
   ],
   'a backend that sniRoutes uses': [
@@ -49,12 +45,12 @@ const cases: Record<string, [Config, string[]]> = {
     [],
   ],
   'a backend that a function may use': [
-    written({ tcpRequest: { session: [rule] } }, {}, { backends: { ...app, ...spare } }),
+    written({ rules: { session: [rule] } }, {}, { backends: { ...app, ...spare } }),
     [],
   ],
   'a backend that no function made by track can use': [
     written(
-      { tcpRequest: { session: [track('sc0', (conn) => conn.src, 'ips')] } },
+      { rules: { session: [track('sc0', (conn) => conn.src, 'ips')] } },
       {},
       { tables: table, backends: { ...app, ...spare } },
     ),
@@ -81,24 +77,24 @@ const cases: Record<string, [Config, string[]]> = {
     ["applets.left: is not used: no server has the address 'applet:left'."],
   ],
   'rules behind one that always ends': [
-    written({ tcpRequest: { connection: [rule, accept(), rule] } }),
+    written({ rules: { connection: [rule, accept(), rule] } }),
     [
-      "frontends.web.tcpRequest.connection[2]: never runs: the rule before it is 'accept' for every connection.",
+      "frontends.web.rules.connection[2]: never runs: the rule before it is 'accept' for every connection.",
     ],
   ],
   'lists behind one that always refuses': [
-    written({ tcpRequest: { connection: [reject()], content: [rule] } }),
+    written({ rules: { connection: [reject()], content: [rule] } }),
     [
-      "frontends.web.tcpRequest.content: never run: the first of the connection rules is 'reject' for every connection.",
+      "frontends.web.rules.content: never run: the first of the connection rules is 'reject' for every connection.",
     ],
   ],
   'a refusal behind a rule that may accept': [
-    written({ tcpRequest: { connection: [rule, reject()], content: [rule] } }),
+    written({ rules: { connection: [rule, reject()], content: [rule] } }),
     [],
   ],
   'rules of one name': [
     written({
-      tcpRequest: {
+      rules: {
         session: [
           { name: 'a', run: rule },
           { name: 'b', run: rule },
@@ -106,7 +102,7 @@ const cases: Record<string, [Config, string[]]> = {
         ],
       },
     }),
-    ["frontends.web.tcpRequest.session[2].name: 'a' is the name of [0] too"],
+    ["frontends.web.rules.session[2].name: 'a' is the name of [0] too"],
   ],
   'handlers of one name': [
     written({
@@ -118,15 +114,15 @@ const cases: Record<string, [Config, string[]]> = {
     ["frontends.web.handshakes[1].name: 'h' is the name of [0] too"],
   ],
   'a delay without content rules': [
-    written({ tcpRequest: { inspectDelay: '5s' } }),
-    ['frontends.web.tcpRequest.inspectDelay: is for content rules, and there are none'],
+    written({ rules: { inspectDelay: '5s' } }),
+    ['frontends.web.rules.inspectDelay: is for content rules, and there are none'],
   ],
   'more() without a delay': [
-    written({ tcpRequest: { content: [more()] } }),
-    ['frontends.web.tcpRequest.content[0]: more() waits for tcpRequest.inspectDelay at most'],
+    written({ rules: { content: [more()] } }),
+    ['frontends.web.rules.content[0]: more() waits for rules.inspectDelay at most'],
   ],
   'open to nothing': [
-    written({ backend: undefined, defaultVerdict: 'open', tcpRequest: { session: [rule] } }),
+    written({ backend: undefined, defaultVerdict: 'open', rules: { session: [rule] } }),
     ["frontends.web.defaultVerdict: 'open' goes on to the default backend, and this frontend"],
   ],
   'backups only': [
@@ -138,7 +134,7 @@ const cases: Record<string, [Config, string[]]> = {
     ['backends.app.servers: every server has weight 0'],
   ],
   'a way back to the own bind that a rule may leave': [
-    written({ bind: ':9001', tcpRequest: { session: [rule] } }),
+    written({ bind: ':9001', rules: { session: [rule] } }),
     ["backends.app.servers.a: is a bind of frontend 'web' itself"],
   ],
   'maintenance only': [

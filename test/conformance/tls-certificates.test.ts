@@ -175,8 +175,8 @@ function infoTest(
     name,
     () => {
       seen.length = 0
-      const established = [(conn: { tls: TlsInfo }) => void seen.push({ ...copy(conn.tls) })]
-      return terminating(tls, { frontend: { tlsRequest: { established } } })
+      const secured = [(conn: { tls: TlsInfo }) => void seen.push({ ...copy(conn.tls) })]
+      return terminating(tls, { frontend: { rules: { secured } } })
     },
     (stage) => run(stage, seen),
   )

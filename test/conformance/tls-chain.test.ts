@@ -69,7 +69,7 @@ async function startBack(stage: Stage, bind: Partial<BindConfig>, server: number
   const proxy = createProxy(
     {
       global: { maxconn: 200 },
-      frontends: { back: { ...frontend, tcpRequest: { connection: [look] } } },
+      frontends: { back: { ...frontend, rules: { connection: [look] } } },
       backends: { app: { servers: { a: `127.0.0.1:${server}` } } },
     },
     { engine: stage.kind, logger },

@@ -59,7 +59,7 @@ function watching(tls: DownstreamTlsConfig | DownstreamTlsConfig[], seen: Seen[]
     const { verified, peerCertificate } = conn.tls
     seen.push({ verified, subject: peerCertificate?.subject })
   }
-  return terminating(tls, { frontend: { tlsRequest: { established: [look] } } })
+  return terminating(tls, { frontend: { rules: { secured: [look] } } })
 }
 
 for (const maxVersion of versions) {
@@ -171,7 +171,7 @@ tlsTest(
     }
     // A rule that throws closes the connection: the pair below would not come about.
     const tls = { ...base, clientCert: 'required' as const }
-    return terminating(tls, { frontend: { tlsRequest: { established: [look] } } })
+    return terminating(tls, { frontend: { rules: { secured: [look] } } })
   },
   async (stage) => {
     const { client, server } = await stage.pair(showing(ada))

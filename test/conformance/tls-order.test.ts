@@ -47,7 +47,7 @@ for (const [name, header] of Object.entries(headers)) {
     () => {
       sources.length = 0
       const look = (conn: Connection) => void sources.push(`${conn.src}:${conn.srcPort}`)
-      return proxied({ tcpRequest: { connection: [look] } })
+      return proxied({ rules: { connection: [look] } })
     },
     async (stage) => {
       const one = async (cut: number) => {
@@ -132,13 +132,14 @@ tlsTest(
       return undefined
     }
     return proxied({
-      tcpRequest: {
+      rules: {
         connection: [note('connection')],
         session: [note('session')],
         content: [note('content')],
         inspectDelay: '5s',
+        clientHello: [note('hello')],
+        secured: [note('established')],
       },
-      tlsRequest: { clientHello: [note('hello')], established: [note('established')] },
       handshakes: [
         defineHandshake({
           name: 'handler',
@@ -171,7 +172,7 @@ tlsTest(
 tlsTest(
   'a connection rule rejects before TLS',
   terminating(tls, {
-    frontend: { tcpRequest: { connection: [reject()] } },
+    frontend: { rules: { connection: [reject()] } },
   }),
   async (stage) => {
     const { peer } = await stage.attempt()
@@ -184,7 +185,7 @@ tlsTest(
   'session rules reject and reply behind TLS',
   terminating(tls, {
     frontend: {
-      tcpRequest: {
+      rules: {
         session: [
           (conn) => (conn.hello?.serverName === 'a.example' ? reply('go away') : undefined),
           reject(),
@@ -211,7 +212,7 @@ tlsTest(
   'content rules see the decrypted payload and decide by it',
   terminating(tls, {
     frontend: {
-      tcpRequest: {
+      rules: {
         content: [
           function byFirstLine({ payload }) {
             const text = Buffer.from(payload).toString()

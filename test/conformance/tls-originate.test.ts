@@ -173,7 +173,7 @@ tlsTest(
     const names = ['one.back.example', 'two.back.example', undefined, 'wrong.example']
     let n = 0
     const session = [() => ({ kind: 'setVar', name: 'name', value: names[n++] }) as const]
-    return { ...options, frontend: { tcpRequest: { session } } }
+    return { ...options, frontend: { rules: { session } } }
   },
   async (stage) => {
     for (let i = 0; i < 3; i++) await pair(stage)

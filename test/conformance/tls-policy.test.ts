@@ -32,7 +32,7 @@ const bobs = { cert: bob.chain, key: bob.key }
 function deciding(rules: HelloRule[], more: SiteOptions = {}): SiteOptions {
   return terminating(tls, {
     ...more,
-    frontend: { tlsRequest: { clientHello: rules }, ...more.frontend },
+    frontend: { rules: { clientHello: rules }, ...more.frontend },
   })
 }
 
@@ -102,7 +102,7 @@ tlsTest(
     { ...tls, clientCert: 'required' },
     {
       frontend: {
-        tlsRequest: {
+        rules: {
           clientHello: [
             ({ hello }) =>
               hello.serverName === 'b.example' ? { kind: 'clientCert', demand: 'none' } : undefined,
@@ -248,8 +248,8 @@ for (const [how, rule] of [
       { ...tls, clientCert: 'required' },
       {
         frontend: {
-          tlsRequest: {
-            established: [(conn) => rule(conn.tls.peerCertificate?.commonName ?? '')],
+          rules: {
+            secured: [(conn) => rule(conn.tls.peerCertificate?.commonName ?? '')],
           },
         },
       },
@@ -271,7 +271,7 @@ for (const [how, rule] of [
 
 tlsTest(
   'a rule on the finished handshake throws',
-  terminating(tls, { frontend: { tlsRequest: { established: [defect] } } }),
+  terminating(tls, { frontend: { rules: { secured: [defect] } } }),
   async (stage) => {
     const client = await stage.dial()
     await client.ending()
@@ -287,16 +287,14 @@ tlsTest(
     { ...tls, alpn: ['x'], clientCert: 'optional' },
     {
       frontend: {
-        tlsRequest: {
+        rules: {
           clientHello: [
             ({ hello }) => setVar('asked', hello.serverName),
             ({ hello }) => {
               assert.ok(hello.ja4)
             },
           ],
-          established: [(conn) => setVar('who', conn.tls.peerCertificate?.commonName)],
-        },
-        tcpRequest: {
+          secured: [(conn) => setVar('who', conn.tls.peerCertificate?.commonName)],
           session: [
             (conn) => {
               assert.equal(conn.vars.asked, 'a.example')

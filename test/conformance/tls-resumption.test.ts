@@ -20,7 +20,7 @@ function watched(tls: Partial<DownstreamTlsConfig>) {
     const look = (conn: { tls: TlsInfo }) => void seen.push(conn.tls.resumed)
     return terminating(
       { cert: issued.pemFile, ...tls },
-      { frontend: { tlsRequest: { established: [look] } } },
+      { frontend: { rules: { secured: [look] } } },
     )
   }
 }

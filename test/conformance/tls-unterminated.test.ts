@@ -136,7 +136,7 @@ tlsTest(
   withSecure(
     { tls: { cert: own.pemFile } },
     {
-      tlsRequest: {
+      rules: {
         clientHello: [
           function through(conn: Connection & { readonly hello: ClientHello }) {
             if (conn.hello.serverName !== 'a.example') return undefined
@@ -168,7 +168,7 @@ tlsTest(
         seen.push(`${conn.hello?.serverName} ${conn.tls === undefined}`)
       },
     ]
-    return withSecure({ sniRoutes: { '*': 'secure' } }, { tcpRequest: { session } })(stage)
+    return withSecure({ sniRoutes: { '*': 'secure' } }, { rules: { session } })(stage)
   },
   async (stage) => {
     const client = await stage.dial({ servername: 'a.example' })

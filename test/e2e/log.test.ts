@@ -123,7 +123,7 @@ test('a closed stdout: every line is counted, and one line says so', {
 const rejecting = `
 import { reject } from 'sluice/policy'
 export default {
-  frontends: { web: { bind: '127.0.0.1:0', backend: 'app', tcpRequest: { connection: [reject()] } } },
+  frontends: { web: { bind: '127.0.0.1:0', backend: 'app', rules: { connection: [reject()] } } },
   backends: { app: { servers: { a: '127.0.0.1:1' } } },
 }
 `

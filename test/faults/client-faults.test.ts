@@ -60,7 +60,7 @@ phaseTest(
 phaseTest(
   'an asynchronous connection rule thinks for too long',
   {
-    frontend: { tcpRequest: { connection: [{ name: 'slow', run: later(60_000) }] } },
+    frontend: { rules: { connection: [{ name: 'slow', run: later(60_000) }] } },
     config: { global: { verdictTimeout: '300ms' } },
   },
   (site) => site.dial(),
@@ -75,7 +75,7 @@ phaseTest(
 phaseTest(
   'an asynchronous session rule thinks for too long',
   {
-    frontend: { tcpRequest: { session: [{ name: 'slow', run: later(60_000) }] } },
+    frontend: { rules: { session: [{ name: 'slow', run: later(60_000) }] } },
     config: { global: { verdictTimeout: '300ms' } },
   },
   (site) => site.dial(),
@@ -108,7 +108,7 @@ phaseTest(
 faultTest(
   'client faults: content rules want more payload',
   {
-    frontend: { tcpRequest: { content: [() => more(), accept()], inspectDelay: '300ms' } },
+    frontend: { rules: { content: [() => more(), accept()], inspectDelay: '300ms' } },
   },
   async (site) => {
     const reset = await site.dial()

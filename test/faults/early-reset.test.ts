@@ -54,7 +54,7 @@ for (const deaf of [true, false]) {
     `${CLIENTS} clients of a blocked address connect, send and reset, ${deaf ? 'unseen' : 'as they come'}`,
     {
       frontend: {
-        tcpRequest: {
+        rules: {
           connection: [
             track('sc0', (conn) => conn.src, 't'),
             (conn) => (blocked.has(conn.src) ? reject() : undefined),
@@ -75,7 +75,7 @@ faultTest(
   {
     frontend: {
       bind: { address: '127.0.0.1:0', acceptProxy: { from: ['192.0.2.1'] } },
-      tcpRequest: { connection: [track('sc0', (conn) => conn.src, 't')] },
+      rules: { connection: [track('sc0', (conn) => conn.src, 't')] },
     },
     config: { tables },
   },

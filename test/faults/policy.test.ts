@@ -31,9 +31,9 @@ function rule(failure: Failure): Rule {
 }
 
 const places: [string, string, (failure: Failure) => Partial<FrontendConfig>][] = [
-  ['a connection rule', 'tcp-rules', (f) => ({ tcpRequest: { connection: [rule(f)] } })],
-  ['a session rule', 'accept-session', (f) => ({ tcpRequest: { session: [rule(f)] } })],
-  ['a content rule', 'content', (f) => ({ tcpRequest: { content: [rule(f) as never] } })],
+  ['a connection rule', 'tcp-rules', (f) => ({ rules: { connection: [rule(f)] } })],
+  ['a session rule', 'accept-session', (f) => ({ rules: { session: [rule(f)] } })],
+  ['a content rule', 'content', (f) => ({ rules: { content: [rule(f) as never] } })],
   [
     'a handshake handler',
     'custom',
@@ -86,7 +86,7 @@ faultTest(
   'policy: a promise that settles twice is answered once',
   {
     frontend: {
-      tcpRequest: {
+      rules: {
         connection: [
           {
             name: 'twice',
@@ -114,7 +114,7 @@ faultTest(
   'policy: an answer after its deadline changes nothing',
   {
     frontend: {
-      tcpRequest: {
+      rules: {
         connection: [
           { name: 'slow', deadline: '50ms', run: () => delay(250).then(() => reject()) },
         ],
@@ -138,7 +138,7 @@ faultTest(
   () => ({
     config: { tables: { t: { key: 'ip', size: 10, store: { connCur: true } } } },
     frontend: {
-      tcpRequest: {
+      rules: {
         connection: [
           track(
             'sc0',

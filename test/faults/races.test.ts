@@ -80,7 +80,7 @@ faultTest(
   'races: the client leaves in the moment of the verdict',
   {
     frontend: {
-      tcpRequest: {
+      rules: {
         connection: [{ name: 'later', run: () => delay(1).then(() => useBackend('app')) }],
       },
     },

@@ -361,7 +361,7 @@ for (const [name, bytes] of Object.entries({
 const waiting: Record<string, [options: SiteOptions, expected: RegExp]> = {
   'an applet': [{ backend: { servers: { a: echo() } } }, /^client data tls-malformed$/],
   'a content rule that waits': [
-    { frontend: { tcpRequest: { content: [more()], inspectDelay: '60s' } } },
+    { frontend: { rules: { content: [more()], inspectDelay: '60s' } } },
     /^client content tls-malformed$/,
   ],
   'a handler that waits': [

@@ -93,7 +93,7 @@ test('trace logs every transition with the decoded connection', async () => {
 
 test('no backend and no usable server are told apart', async () => {
   const none = await harness({
-    frontends: { web: { bind: '127.0.0.1:0', tcpRequest: { session: [() => undefined] } } },
+    frontends: { web: { bind: '127.0.0.1:0', rules: { session: [() => undefined] } } },
   })
   assert.deepEqual(none.engine.accept().end, {
     by: 'proxy',
@@ -464,7 +464,7 @@ test('a unique id is sent as a TLV', async () => {
 
 test('a queued session tells the engine that it waits, and only once', async () => {
   const { engine } = await harness({
-    frontends: web({ tcpRequest: { connection: [() => undefined] } }),
+    frontends: web({ rules: { connection: [() => undefined] } }),
     backends: { app: { servers: { a: { address: '127.0.0.1:9001', maxconn: 1 } } } },
   })
   engine.accept()

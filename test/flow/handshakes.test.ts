@@ -57,7 +57,7 @@ test('behind a PROXY header src is the header’s, peer the socket’s, and TLVs
   const { engine } = await harness({
     frontends: web({
       bind: { address: '127.0.0.1:0', acceptProxy: true },
-      tcpRequest: {
+      rules: {
         connection: [
           (conn: Connection) => {
             seen.push(conn.src, conn.srcPort, conn.peer, conn.proxyTlvs.get(5))
@@ -83,7 +83,7 @@ test('expectProxy in a connection rule awaits the header before the session', as
   const seen: string[] = []
   const { engine } = await harness({
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [(conn: Connection) => (conn.src === '10.0.0.1' ? expectProxy() : undefined)],
         session: [
           (conn: Connection) => {
@@ -271,7 +271,7 @@ test('connection rules and custom handlers together: both are asked, in order', 
   const order: string[] = []
   const { engine } = await harness({
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [() => void order.push('rules')],
         session: [() => void order.push('session')],
       },

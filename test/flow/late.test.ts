@@ -39,7 +39,7 @@ test('a session that the engine opened goes on without server accounting', async
   const { engine, proxy, sessions, lines } = await harness({
     frontends: web({
       defaultVerdict: 'open',
-      tcpRequest: {
+      rules: {
         connection: [
           {
             name: 'slow',
@@ -83,7 +83,7 @@ test('a choice that was too late gives its slot back when the engine opened', as
 
 test('where the default is close the connection only waits for its end', async () => {
   const { engine, sessions, proxy } = await harness({
-    frontends: web({ tcpRequest: { session: [() => new Promise<undefined>(() => {})] } }),
+    frontends: web({ rules: { session: [() => new Promise<undefined>(() => {})] } }),
   })
   const client = engine.accept()
   tellLate(engine, client, Handshake.ACCEPT_SESSION, false)
@@ -97,7 +97,7 @@ test('the engine has a later deadline than the core, rule deadlines included', a
   const { engine } = await harness({
     global: { verdictTimeout: '2s' },
     frontends: web({
-      tcpRequest: { connection: [{ name: 'x', run: () => undefined, deadline: '3s' }] },
+      rules: { connection: [{ name: 'x', run: () => undefined, deadline: '3s' }] },
     }),
   })
   const [spec] = engine.listeners.values()
@@ -162,7 +162,7 @@ test('the limit of the process pauses every listener', async () => {
 test('a listener of the caller’s that throws harms nobody', async () => {
   const { engine, proxy, lines } = await harness({
     tables: { t: { key: 'ip', size: 10, store: { connCur: true } } },
-    frontends: web({ tcpRequest: { connection: [track('sc0', (conn) => conn.src, 't')] } }),
+    frontends: web({ rules: { connection: [track('sc0', (conn) => conn.src, 't')] } }),
   })
   proxy.on('session', () => {
     throw new Error('mine')

@@ -52,8 +52,13 @@ test('everything, in its order', () => {
     stages({
       bind: { address: '127.0.0.1:0', acceptProxy: { from: ['10.0.0.0/8'] }, tls: site },
       monitor: { from: ['127.0.0.1'] },
-      tcpRequest: { connection: [accept()], session: [accept()], content: [accept()] },
-      tlsRequest: { clientHello: [accept()], established: [accept()] },
+      rules: {
+        connection: [accept()],
+        session: [accept()],
+        content: [accept()],
+        clientHello: [accept()],
+        secured: [accept()],
+      },
       handshakes: [handler],
     }),
     [
@@ -67,7 +72,7 @@ test('established rules run with the first question behind TLS', () => {
   assert.deepEqual(
     stages({
       bind: { address: '127.0.0.1:0', tls: site },
-      tlsRequest: { established: [accept()] },
+      rules: { secured: [accept()] },
     }),
     ['Hello Tls Secured SessionRules Target', 'TLS ACCEPT_SESSION'],
   )
@@ -76,7 +81,7 @@ test('established rules run with the first question behind TLS', () => {
 test('TLVs come with a question of their own where ClientHello rules may want them', () => {
   const bind = { address: '127.0.0.1:0', acceptProxy: true, tls: site }
   assert.equal(stages({ bind })[1], 'ACCEPT_PROXY TLS ACCEPT_SESSION')
-  assert.deepEqual(stages({ bind, tlsRequest: { clientHello: [accept()] } }), [
+  assert.deepEqual(stages({ bind, rules: { clientHello: [accept()] } }), [
     'ProxyHeader ConnectionRules Hello Tls SessionRules Target',
     'ACCEPT_PROXY TCP_RULES TLS ACCEPT_SESSION',
   ])

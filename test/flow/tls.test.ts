@@ -79,8 +79,8 @@ describe('a client with TLS', () => {
         address: '127.0.0.1:443',
         tls: { ...tls, alpn: ['http/1.1'], clientCert: 'optional', ca: 'ca.pem' },
       },
-      tlsRequest: {
-        established: [
+      rules: {
+        secured: [
           function seen(conn: Connection) {
             conn.vars.cn = conn.tls?.peerCertificate?.commonName
             conn.vars.alpn = conn.tls?.alpn
@@ -241,7 +241,7 @@ describe('ClientHello rules', () => {
   it('choose certificate, demand and backend, also by promise', async () => {
     const web = {
       bind: { address: '127.0.0.1:443', tls: { ...tls, cert: ['a.pem', 'b.pem'], ca: 'ca.pem' } },
-      tlsRequest: {
+      rules: {
         clientHello: [
           async function choose(conn: Connection) {
             if (conn.hello?.serverName !== 'alias.example') return
@@ -266,7 +266,7 @@ describe('ClientHello rules', () => {
 
   it('refuse, and the line has the name of the rule and of the server', async () => {
     const web = {
-      tlsRequest: {
+      rules: {
         clientHello: [
           function scanner(conn: Connection) {
             if (conn.hello?.serverName === '') return reject({ reset: true })
@@ -286,7 +286,7 @@ describe('ClientHello rules', () => {
   it('see what a PROXY header said', async () => {
     const web = {
       bind: { address: '127.0.0.1:443', tls, acceptProxy: true },
-      tlsRequest: {
+      rules: {
         clientHello: [
           function seen(conn: Connection) {
             conn.vars.authority = Buffer.from(conn.proxyTlvs.get(2) ?? []).toString()
@@ -303,7 +303,7 @@ describe('ClientHello rules', () => {
   })
 
   it('let a client through as it is', async () => {
-    const web = { tlsRequest: { clientHello: [useBackend('other'), passthrough()] } }
+    const web = { rules: { clientHello: [useBackend('other'), passthrough()] } }
     await using proxy = await createTestProxy(config(web))
     const message = buildClientHello(hello)
     const result = await proxy.connect({ tls: hello, bytes: 'sealed' })
@@ -316,7 +316,7 @@ describe('ClientHello rules', () => {
 
   it('that demand what the bind cannot do end that connection, as an error of policy', async () => {
     // Where the verdict is constant, the configuration is refused instead.
-    const web = { tlsRequest: { clientHello: [() => clientCert('required')] } }
+    const web = { rules: { clientHello: [() => clientCert('required')] } }
     await using proxy = await createTestProxy(config(web))
     const result = await proxy.connect({ tls: hello })
     assert.deepEqual(result.reason, { by: 'policy', phase: 'tls', code: 'policy-error' })
@@ -328,10 +328,10 @@ describe('ClientHello rules', () => {
     const boom = () => {
       throw new Error('boom')
     }
-    await using closes = await createTestProxy(config({ tlsRequest: { clientHello: [boom] } }))
+    await using closes = await createTestProxy(config({ rules: { clientHello: [boom] } }))
     assert.equal((await closes.connect({ tls: hello })).reason?.code, 'policy-error')
     await using opens = await createTestProxy(
-      config({ defaultVerdict: 'open', tlsRequest: { clientHello: [boom] } }),
+      config({ defaultVerdict: 'open', rules: { clientHello: [boom] } }),
     )
     const result = await opens.connect({ tls: hello })
     assert.equal(result.verdict, 'accepted')
@@ -341,7 +341,7 @@ describe('ClientHello rules', () => {
   it('that never answer close, and never let plain bytes through', async () => {
     const web = {
       defaultVerdict: 'open' as const,
-      tlsRequest: { clientHello: [{ name: 'never', run: () => new Promise<never>(() => {}) }] },
+      rules: { clientHello: [{ name: 'never', run: () => new Promise<never>(() => {}) }] },
     }
     await using proxy = await createTestProxy(config(web))
     const spec = [...proxy.engine.listeners.values()][0]
@@ -358,8 +358,8 @@ describe('established rules', () => {
   it('run before session rules and handlers, and may reject or reply', async () => {
     const order: string[] = []
     const web = {
-      tlsRequest: {
-        established: [
+      rules: {
+        secured: [
           async function cipher(conn: Connection) {
             order.push(`established ${conn.tls?.cipher}`)
             await Promise.resolve()
@@ -369,8 +369,6 @@ describe('established rules', () => {
             return undefined
           },
         ],
-      },
-      tcpRequest: {
         session: [
           () => {
             order.push('session')
@@ -400,7 +398,7 @@ describe('established rules', () => {
   it('do not run for what is not terminated', async () => {
     const web = {
       bind: { address: '127.0.0.1:443', tls, sniRoutes: { 'raw.example': 'other' } },
-      tlsRequest: { established: [reject()] },
+      rules: { secured: [reject()] },
     }
     await using proxy = await createTestProxy(config(web))
     assert.equal((await proxy.connect({ tls: { serverName: 'raw.example' } })).server, 'b')
@@ -446,7 +444,7 @@ describe('routing by server name', () => {
   it('gives way to the rules: to their backend, and to a certificate that they choose', async () => {
     const web = {
       bind: { address: '127.0.0.1:443', tls, sniRoutes: { 'exact.example': 'other' } },
-      tlsRequest: {
+      rules: {
         clientHello: [
           (conn: Connection) => {
             if (conn.src === '192.0.2.8') return useBackend('app')

@@ -36,7 +36,7 @@ test('every policy is given the same object, which has the members of a Connecti
   })
   const { engine, proxy } = await harness({
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [see('connection')],
         session: [see('session')],
         content: [see('content')],

@@ -38,7 +38,7 @@ function config(rule?: (conn: Connection) => undefined): Config {
     frontends: {
       web: {
         bind: '127.0.0.1:0',
-        tcpRequest: {
+        rules: {
           connection: [
             track('sc0', (conn) => conn.src, 'sources'),
             ...(rule ? [rule] : []),
@@ -187,7 +187,7 @@ interopTest('a policy that refuses is felt by curl; the others go on', async (st
       web: {
         bind: '127.0.0.1:0',
         backend: 'nginx',
-        tcpRequest: { connection: [everySecond] },
+        rules: { connection: [everySecond] },
       },
     },
   })

@@ -50,7 +50,7 @@ function config(
 ): Config {
   const decided = (_conn: Connection) => useBackend('app')
   return {
-    frontends: { web: { bind, tcpRequest: { connection: [rule, decided] } } },
+    frontends: { web: { bind, rules: { connection: [rule, decided] } } },
     backends: { app: { servers: { a: server } } },
   }
 }

@@ -50,7 +50,7 @@ interopTest('HAProxy tells of TLS with and without a certificate', async (start)
     frontends: {
       web: {
         bind: { address: '127.0.0.1:0', acceptProxy: { from: ['127.0.0.1/32'] } },
-        tcpRequest: { connection: [look] },
+        rules: { connection: [look] },
       },
     },
     backends: { none: { servers: { a: '127.0.0.1:1' } } },

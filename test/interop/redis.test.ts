@@ -27,7 +27,7 @@ function config(
 ): Config {
   const decided = (_conn: Connection) => useBackend('redis')
   return {
-    frontends: { web: { bind: '127.0.0.1:0', tcpRequest: { connection: [decided] } } },
+    frontends: { web: { bind: '127.0.0.1:0', rules: { connection: [decided] } } },
     backends: { redis: { servers: { a: `127.0.0.1:${redis.port}` }, ...more.backend } },
     timeouts: more.timeouts,
   }

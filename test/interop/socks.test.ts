@@ -70,7 +70,7 @@ socks pass { from: 127.0.0.0/8 to: 0.0.0.0/0 }
 function config(socks: ServerConfig['socks'], address = `127.0.0.1:${nginx.port}`): Config {
   return {
     frontends: {
-      web: { bind: '127.0.0.1:0', tcpRequest: { connection: [() => useBackend('far')] } },
+      web: { bind: '127.0.0.1:0', rules: { connection: [() => useBackend('far')] } },
     },
     backends: { far: { retries: 0, servers: { a: { address, socks } } } },
   }

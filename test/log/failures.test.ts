@@ -112,12 +112,12 @@ test('a rule that throws for every connection', async () => {
   const boom = function boom() {
     throw new Error('no')
   }
-  await floods({ frontends: web({ tcpRequest: { connection: [boom] } }) }, /^rule boom failed$/)
+  await floods({ frontends: web({ rules: { connection: [boom] } }) }, /^rule boom failed$/)
 })
 
 test('a rule that rejects for every connection', async () => {
   const boom = async function boom(): Promise<never> {
     throw new Error('no')
   }
-  await floods({ frontends: web({ tcpRequest: { connection: [boom] } }) }, /^rule boom failed$/)
+  await floods({ frontends: web({ rules: { connection: [boom] } }) }, /^rule boom failed$/)
 })

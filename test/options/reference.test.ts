@@ -23,7 +23,7 @@ test('the sections of a frontend, a backend, a table and the time-outs are there
     'global',
     'tables.NAME.store',
     'frontends.NAME.bind',
-    'frontends.NAME.tcpRequest',
+    'frontends.NAME.rules',
     'backends.NAME.servers.NAME.socks',
     'timeouts',
   ]) {

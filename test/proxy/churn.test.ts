@@ -48,7 +48,7 @@ for (const kind of engineKinds) {
           web: {
             bind: '127.0.0.1:0',
             backend: 'app',
-            tcpRequest: {
+            rules: {
               connection: [track('sc0', (conn) => conn.src, 't')],
               content: [
                 function route(conn: Connection & { payload: Uint8Array }) {

@@ -86,7 +86,7 @@ for (const kind of engineKinds) {
     let verdict = reject()
     const { proxy, port, record } = await run(kind, {
       frontends: {
-        web: { bind: '127.0.0.1:0', backend: 'app', tcpRequest: { connection: [() => verdict] } },
+        web: { bind: '127.0.0.1:0', backend: 'app', rules: { connection: [() => verdict] } },
       },
     })
     assert.equal((await talk(port)).text, '')
@@ -107,7 +107,7 @@ for (const kind of engineKinds) {
         web: {
           bind: '127.0.0.1:0',
           backend: 'app',
-          tcpRequest: {
+          rules: {
             connection: [
               track('sc0', (conn) => conn.src, 'perSource'),
               (conn) => (conn.sc0.connCnt > 2 ? reject() : undefined),
@@ -262,7 +262,7 @@ for (const kind of engineKinds) {
         web: {
           bind: '127.0.0.1:0',
           backend: 'app',
-          tcpRequest: {
+          rules: {
             inspectDelay: '5s',
             content: [
               async (conn) => {
@@ -345,7 +345,7 @@ for (const kind of engineKinds) {
           bind: '127.0.0.1:0',
           backend: 'app',
           defaultVerdict: 'open',
-          tcpRequest: {
+          rules: {
             connection: [
               function asleep() {
                 Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700)

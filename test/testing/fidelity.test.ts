@@ -105,7 +105,7 @@ const scenarios: Scenario[] = [
     name: 'a ClientHello that a rule rejects',
     frontend: {
       bind: tlsBind,
-      tlsRequest: {
+      rules: {
         clientHello: [
           async function name({ hello }) {
             return hello.serverName === 'a.example' ? reject() : undefined
@@ -132,17 +132,17 @@ const scenarios: Scenario[] = [
   },
   { name: 'request and reply', bytes: 'ping', reply: 'pong', fin: true },
   { name: 'a reply that ends first', bytes: 'ping', reply: 'pong' },
-  { name: 'reject', frontend: { tcpRequest: { connection: [() => reject()] } } },
+  { name: 'reject', frontend: { rules: { connection: [() => reject()] } } },
   {
     name: 'reject with RST',
-    frontend: { tcpRequest: { session: [() => reject({ reset: true })] } },
+    frontend: { rules: { session: [() => reject({ reset: true })] } },
   },
-  { name: 'reply', frontend: { tcpRequest: { connection: [() => reply('no\n')] } } },
-  { name: 'tarpit', frontend: { tcpRequest: { connection: [tarpit('30ms')] } } },
+  { name: 'reply', frontend: { rules: { connection: [() => reply('no\n')] } } },
+  { name: 'tarpit', frontend: { rules: { connection: [tarpit('30ms')] } } },
   {
     name: 'a rule that throws',
     frontend: {
-      tcpRequest: {
+      rules: {
         connection: [
           function broken() {
             throw new Error('boom')
@@ -154,7 +154,7 @@ const scenarios: Scenario[] = [
   {
     name: 'asynchronous rules in every place',
     frontend: {
-      tcpRequest: {
+      rules: {
         connection: [async () => setVar('x', 1)],
         session: [async () => undefined],
         content: [async ({ payload }) => (payload.length < 4 ? more() : useBackend('app'))],
@@ -169,7 +169,7 @@ const scenarios: Scenario[] = [
   {
     name: 'content that is rejected',
     frontend: {
-      tcpRequest: {
+      rules: {
         inspectDelay: '5s',
         content: [
           function noSecrets({ payload }) {
@@ -185,7 +185,7 @@ const scenarios: Scenario[] = [
   {
     name: 'content that never comes',
     frontend: {
-      tcpRequest: {
+      rules: {
         inspectDelay: '30ms',
         content: [({ payload }) => (payload.length ? undefined : more())],
       },
@@ -230,7 +230,7 @@ const scenarios: Scenario[] = [
   },
   {
     name: 'a PROXY header that a rule expects',
-    frontend: { tcpRequest: { connection: [() => expectProxy()] } },
+    frontend: { rules: { connection: [() => expectProxy()] } },
     bytes: `${proxyLine}hi`,
     reply: 'ok',
     fin: true,

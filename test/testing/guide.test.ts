@@ -22,7 +22,7 @@ const config = defineConfig({
     web: {
       bind: '127.0.0.1:8080',
       backend: 'app',
-      tcpRequest: {
+      rules: {
         connection: [
           track('sc0', (conn) => conn.src, 'perSource'),
           function tooFast(conn) {
@@ -78,7 +78,7 @@ test('at most two connections at once from one source', async () => {
       web: {
         bind: ':8080',
         backend: 'app',
-        tcpRequest: {
+        rules: {
           connection: [
             track('sc0', (conn) => conn.src, 'perSource'),
             function tooMany(conn) {
@@ -113,7 +113,7 @@ test('a slow reputation service does not hold anybody for longer than 250 ms', a
       web: {
         bind: ':8080',
         backend: 'app',
-        tcpRequest: {
+        rules: {
           connection: [
             {
               name: 'reputation',
@@ -186,7 +186,7 @@ test('PROXY headers count only where they come from the load balancer', async ()
       web: {
         bind: { address: ':8080', acceptProxy: { from: ['10.0.0.0/8'] } },
         backend: 'app',
-        tcpRequest: { session: [(conn) => void conn.log.info({ peer: conn.peer }, 'came in')] },
+        rules: { session: [(conn) => void conn.log.info({ peer: conn.peer }, 'came in')] },
       },
     },
     backends: { app: { servers: { a: { address: '127.0.0.1:9001', sendProxy: 1 } } } },
@@ -224,13 +224,13 @@ test('one name demands a certificate, another goes through unterminated', async 
           sniRoutes: { 'db.example': 'db' },
         },
         backend: 'app',
-        tlsRequest: {
+        rules: {
           clientHello: [
             function staffOnly({ hello }) {
               if (hello.serverName === 'admin.example') return clientCert('required')
             },
           ],
-          established: [
+          secured: [
             function notAlice({ tls }) {
               const { serverName, peerCertificate } = tls
               if (serverName !== 'admin.example' || peerCertificate?.commonName === 'alice') return
@@ -275,7 +275,7 @@ test('SSH clients that speak first go to git, everybody else to the site', async
       web: {
         bind: ':8080',
         backend: 'site',
-        tcpRequest: {
+        rules: {
           inspectDelay: '2s',
           content: [
             function protocol({ payload }) {

@@ -60,7 +60,7 @@ test('names, addresses and positions that do not exist are refused with a sugges
 test('every verdict of a rule has its name', async () => {
   await using proxy = await createTestProxy({
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           function byPort({ srcPort }) {
             if (srcPort === 1) return reject()
@@ -101,7 +101,7 @@ test('every verdict of a rule has its name', async () => {
 
 test('a client that leaves a tarpit ends it', async () => {
   await using proxy = await createTestProxy({
-    frontends: web({ tcpRequest: { connection: [tarpit('5s')] } }),
+    frontends: web({ rules: { connection: [tarpit('5s')] } }),
     backends: app,
   })
   const held = await proxy.connect()
@@ -113,7 +113,7 @@ test('a client that leaves a tarpit ends it', async () => {
 test('the steps tell what ran, constants included, and what it answered', async () => {
   await using proxy = await createTestProxy({
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           setVar('colour', 'red'),
           function quiet() {},
@@ -134,7 +134,7 @@ test('the steps tell what ran, constants included, and what it answered', async 
       ['connection', 'late', { kind: 'accept' }, 1000],
       ['handshake', 'hello', { consume: 1 }, 1000],
       ['session', 'backend', { kind: 'backend', backend: 'app' }, 1000],
-      ['session', 'frontends.web.tcpRequest.session[1]', undefined, 1000],
+      ['session', 'frontends.web.rules.session[1]', undefined, 1000],
     ],
   )
   assert.deepEqual(result.vars, { colour: 'red' })
@@ -149,7 +149,7 @@ test('table changes are those of the connection, also where others write meanwhi
       all: { key: 'string', size: 10, store: { sessCnt: true } },
     },
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           track('sc0', (conn) => conn.src, 'perSource'),
           track('sc1', 'everybody', 'all'),
@@ -197,7 +197,7 @@ test('tables can be arranged, read and listed', async () => {
       perSource: { key: 'ip', size: 10, expire: '1m', store: { gpc0: true, connRate: '10s' } },
     },
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           track('sc0', (conn) => conn.src, 'perSource'),
           function blocked({ sc0 }) {
@@ -318,7 +318,7 @@ test('PROXY headers of both versions, cut anywhere, with TLVs', async () => {
   await using proxy = await createTestProxy({
     frontends: web({
       bind: { address: ':8080', acceptProxy: true },
-      tcpRequest: {
+      rules: {
         connection: [
           ({ src, srcPort, dst, dstPort, peer, proxyTlvs }) => {
             const tlv = proxyTlvs.get(0xe0)
@@ -380,7 +380,7 @@ test('bad, cut and missing PROXY headers close with their reasons', async () => 
 test('a rule may expect a PROXY header of some', async () => {
   await using proxy = await createTestProxy({
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [({ src }) => (src.startsWith('10.') ? expectProxy() : undefined)],
         session: [({ src, peer }) => setVar('seen', `${src} by ${peer}`)],
       },
@@ -567,12 +567,12 @@ test('a policy that never answers is late', async () => {
   await using proxy = await createTestProxy({
     global: { verdictTimeout: '2s' },
     frontends: {
-      ...web({ tcpRequest: { connection: [never] } }),
+      ...web({ rules: { connection: [never] } }),
       open: {
         bind: ':8081',
         backend: 'app',
         defaultVerdict: 'open',
-        tcpRequest: { session: [never] },
+        rules: { session: [never] },
       },
     },
     backends: app,
@@ -588,7 +588,7 @@ test('a policy that never answers is late', async () => {
 test('a rule that reads a file is waited for by settled', async () => {
   await using proxy = await createTestProxy({
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           async function fromFile() {
             return setVar('name', JSON.parse(await readFile('package.json', 'utf8')).name)
@@ -670,12 +670,12 @@ test('a client that goes away in every phase', async () => {
       rules: {
         bind: ':1',
         backend: 'app',
-        tcpRequest: { connection: [() => new Promise<undefined>(() => {})] },
+        rules: { connection: [() => new Promise<undefined>(() => {})] },
       },
       content: {
         bind: ':2',
         backend: 'app',
-        tcpRequest: { inspectDelay: '5s', content: [() => ({ kind: 'more' }) as const] },
+        rules: { inspectDelay: '5s', content: [() => ({ kind: 'more' }) as const] },
       },
     },
     backends: { app: { servers: { a: { address: '127.0.0.1:9001', maxconn: 1 } } } },

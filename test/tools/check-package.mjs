@@ -39,7 +39,7 @@ const config = defineConfig({
     web: {
       bind: '127.0.0.1:0',
       backend: 'app',
-      tcpRequest: { connection: [(conn: Connection) => (conn.srcPort === 1 ? reject() : undefined)] },
+      rules: { connection: [(conn: Connection) => (conn.srcPort === 1 ? reject() : undefined)] },
     },
   },
   backends: { app: { servers: { a: staticReply('hello') } } },

@@ -31,7 +31,7 @@ constants! {
         MONITOR_IN = 3;
         /// HH_ACCEPT_PROXY: a PROXY header is awaited.
         ACCEPT_PROXY = 4;
-        /// HH_TCP_RULES: the `tcpRequest.connection` rules run.
+        /// HH_TCP_RULES: the `rules.connection` rules run.
         TCP_RULES = 5;
         /// HH_TLS on the client's side (TLS).
         TLS = 6;

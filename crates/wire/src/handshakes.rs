@@ -11,7 +11,7 @@ constants! {
         MONITOR_IN = 1 << 1;
         /// Incoming. A PROXY protocol header (v1 or v2) is awaited.
         ACCEPT_PROXY = 1 << 2;
-        /// Incoming. The `tcpRequest.connection` rules run.
+        /// Incoming. The `rules.connection` rules run.
         TCP_RULES = 1 << 3;
         /// Incoming. The TLS data layer's accept.
         TLS = 1 << 4;

@@ -49,7 +49,7 @@ const DEFAULT_HANDLER_DEADLINE = 5_000
 
 /**
  * Checks and names rules. `path` is their place in the configuration, such as
- * 'frontends.web.tcpRequest.connection'. Throws ERR_SLUICE_ARGUMENT.
+ * 'frontends.web.rules.connection'. Throws ERR_SLUICE_ARGUMENT.
  */
 export function compileRules<C>(
   rules: readonly Rule<C>[],

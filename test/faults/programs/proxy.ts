@@ -33,7 +33,7 @@ const proxy = createProxy(
       web: {
         bind: { address: '127.0.0.1:0', backlog: 4096 },
         backend: 'app',
-        tcpRequest: { connection: [() => undefined] },
+        rules: { connection: [() => undefined] },
       },
     },
     backends: {

@@ -16,7 +16,7 @@ async function withContent(rules: RuleFunction<Content>[], limit = '16kB' as con
       tls: { servers: { b: '127.0.0.1:9002' } },
     },
     frontends: web({
-      tcpRequest: { content: rules, inspectDelay: '2s', inspectLimit: limit },
+      rules: { content: rules, inspectDelay: '2s', inspectLimit: limit },
     }),
   })
 }

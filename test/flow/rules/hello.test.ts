@@ -10,14 +10,12 @@ import {
   passthrough,
   type Rule,
   reject,
-  type TlsInfo,
   useBackend,
   useCertificate,
 } from '#sluice/policy.js'
 import { type ConnectOptions, createTestProxy } from '#sluice/testing/index.js'
 
 type HelloRule = Rule<Connection & { readonly hello: ClientHello }>
-type EstablishedRule = Rule<Connection & { readonly tls: TlsInfo }>
 
 /** Two sets of certificates: 'a.example' without, 'b.example' with authorities for clients. */
 const TLS: DownstreamTlsConfig[] = [
@@ -25,15 +23,9 @@ const TLS: DownstreamTlsConfig[] = [
   { cert: 'b.example.pem', ca: 'clients.pem', alpn: ['h2', 'http/1.1'] },
 ]
 
-interface Policy {
-  clientHello?: HelloRule[]
-  established?: EstablishedRule[]
-  tcpRequest?: FrontendConfig['tcpRequest']
-}
-
 /** One client through a proxy with these rules, as far as it comes by itself. */
 async function pass(
-  { tcpRequest, ...tlsRequest }: Policy,
+  rules: NonNullable<FrontendConfig['rules']>,
   tls: NonNullable<ConnectOptions['tls']> = {},
 ) {
   const proxy = await createTestProxy({
@@ -41,8 +33,7 @@ async function pass(
       web: {
         bind: { address: '192.0.2.10:443', tls: TLS },
         backend: 'app',
-        tlsRequest,
-        ...(tcpRequest && { tcpRequest }),
+        rules,
       },
     },
     backends: {
@@ -61,10 +52,10 @@ test('a rule reads the ClientHello before TLS, and TLS afterwards', async () => 
       clientHello: [
         ({ hello, tls }) => void seen.push(hello.serverName, hello.alpn, hello.versions, tls),
       ],
-      established: [
+      secured: [
         ({ hello, tls }) => void seen.push(tls.serverName, tls.alpn, tls.version, hello?.ja4),
       ],
-      tcpRequest: { session: [({ tls }) => void seen.push(tls?.ja4)] },
+      session: [({ tls }) => void seen.push(tls?.ja4)],
     },
     { serverName: 'B.Example', alpn: ['h2', 'http/1.1'] },
   )
@@ -113,7 +104,7 @@ test('passthrough sends the bytes as they are, and ends the ruleset', async () =
   const ran: string[] = []
   const result = await pass({
     clientHello: [useBackend('other'), passthrough(), () => void ran.push('behind')],
-    established: [() => void ran.push('established')],
+    secured: [() => void ran.push('secured')],
   })
   assert.equal(result.tls?.passthrough, true)
   assert.deepEqual([result.backend, result.rule], ['other', 'passthrough'])
@@ -152,11 +143,7 @@ for (const verdict of [useCertificate('b.example'), clientCert('none'), passthro
   test(`'${verdict.kind}' is for ClientHello rules: elsewhere the rule fails`, async () => {
     // A constant in the wrong place is found before anything starts.
     const rule = () => verdict
-    const places: Policy[] = [
-      { tcpRequest: { connection: [rule] } },
-      { established: [rule] },
-      { tcpRequest: { session: [rule] } },
-    ]
+    const places = [{ connection: [rule] }, { secured: [rule] }, { session: [rule] }]
     for (const place of places) {
       const { reason, logs, sent } = await pass(place)
       assert.deepEqual([reason?.by, reason?.code], ['policy', 'policy-error'])

@@ -34,7 +34,7 @@ test('rules run in order; undefined goes on and accept ends the ruleset', async 
   const ran: string[] = []
   const { engine, sessions } = await harness({
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           function first() {
             ran.push('first')
@@ -61,7 +61,7 @@ test('rules run in order; undefined goes on and accept ends the ruleset', async 
 
 test('with TCP_RULES alone the connect follows in the same turn, without another event', async () => {
   const { engine } = await harness({
-    frontends: web({ tcpRequest: { connection: [() => undefined] } }),
+    frontends: web({ rules: { connection: [() => undefined] } }),
   })
   engine.accept()
   assert.deepEqual(
@@ -80,7 +80,7 @@ test('a frontend without policy is asked for the session only', async () => {
 test('reject closes, with reset by RST', async () => {
   const { engine, sessions } = await harness({
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           function blocked(conn: Connection) {
             if (conn.src === '192.0.2.66') return reject()
@@ -110,7 +110,7 @@ test('reject closes, with reset by RST', async () => {
 test('tarpit holds, reply sends, and both end the connection', async () => {
   const { engine, clock } = await harness({
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [(conn: Connection) => (conn.src === '192.0.2.1' ? tarpit('2s') : undefined)],
         session: [reply('go away\n')],
       },
@@ -134,7 +134,7 @@ test('several verdicts in one answer, variables and the backend', async () => {
       other: { servers: { b: '127.0.0.1:9002' } },
     },
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [() => [setVar('constructor', 'x'), setVar('tier', 3)]],
         session: [
           function route(conn: Connection) {
@@ -158,7 +158,7 @@ test('tracked counters count connections, sessions and bytes, and are released a
   const { engine, proxy } = await harness({
     tables: perSource,
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           track('sc0', (conn) => conn.src, 'perSource'),
           (conn: Connection) => {
@@ -195,7 +195,7 @@ test('the first track of a counter wins; an undefined key tracks nothing', async
   const { engine } = await harness({
     tables: perSource,
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           track('sc0', undefined, 'perSource'),
           track('sc0', '198.51.100.1', 'perSource'),
@@ -216,7 +216,7 @@ test('the first track of a counter wins; an undefined key tracks nothing', async
 test('a rule that throws is logged with its name; the default verdict closes', async () => {
   const { engine, lines, proxy } = await harness({
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           function broken() {
             throw new Error('boom')
@@ -243,13 +243,13 @@ test('with defaultVerdict open a failed rule goes on; onError overrides it', asy
         bind: '127.0.0.1:0',
         backend: 'app',
         defaultVerdict: 'open',
-        tcpRequest: { connection: [broken] },
+        rules: { connection: [broken] },
       },
       strict: {
         bind: '127.0.0.1:0',
         backend: 'app',
         defaultVerdict: 'open',
-        tcpRequest: { connection: [{ name: 'strict', run: broken, onError: 'close' }] },
+        rules: { connection: [{ name: 'strict', run: broken, onError: 'close' }] },
       },
     },
   })
@@ -285,7 +285,7 @@ test('nonsense is a policy error, whatever shape it has', async () => {
   let answer: unknown
   const { engine } = await harness({
     tables: perSource,
-    frontends: web({ tcpRequest: { connection: [() => answer as undefined] } }),
+    frontends: web({ rules: { connection: [() => answer as undefined] } }),
   })
   for (answer of nonsense) {
     assert.equal(engine.accept().end?.code, 'policy-error', JSON.stringify(answer))
@@ -296,7 +296,7 @@ test('an asynchronous rule suspends its connection only', async () => {
   let release: ((verdict: undefined) => void) | undefined
   const { engine } = await harness({
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           (conn: Connection) =>
             conn.src === '192.0.2.9'
@@ -323,7 +323,7 @@ test('a rule that never answers takes the default at its deadline; its late answ
   const { engine, clock, lines, proxy } = await harness({
     global: { verdictTimeout: '1s' },
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           function asleep() {
             return new Promise<ReturnType<typeof accept>>((resolve) => {
@@ -354,7 +354,7 @@ test('rules of one answer share the verdict time-out; an explicit deadline comes
   const h = await harness({
     global: { verdictTimeout: '1s' },
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           () => wait(h.clock, 600),
           { name: 'patient', deadline: '3s', run: () => wait(h.clock, 2000) },
@@ -378,7 +378,7 @@ test('rules of one answer share the verdict time-out; an explicit deadline comes
 test('a rejected promise is a policy error', async () => {
   const { engine, lines } = await harness({
     frontends: web({
-      tcpRequest: {
+      rules: {
         session: [
           async function lookup() {
             throw new Error('database gone')
@@ -396,7 +396,7 @@ test('a rejected promise is a policy error', async () => {
 test('a thenable that answers twice is heard once', async () => {
   const { engine } = await harness({
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           () =>
             ({
@@ -421,7 +421,7 @@ test('the answer for a connection that has gone is ignored, and its signal abort
   let signal: AbortSignal | undefined
   const { engine } = await harness({
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           (conn: Connection) => {
             signal = conn.signal
@@ -447,7 +447,7 @@ test('a connection that policy keeps still has its addresses after the end', asy
   let kept: Connection | undefined
   const { engine } = await harness({
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           (conn: Connection) => {
             kept ??= conn
@@ -478,7 +478,7 @@ test('a counter that the table does not store fails the rule, and is told once',
     const { engine, lines, proxy } = await harness({
       tables: { few: { key: 'ip', size: 10, store: { connCur: true } } },
       frontends: web({
-        tcpRequest: {
+        rules: {
           connection: [
             track('sc0', (conn) => conn.src, 'few'),
             function limit(conn: Connection) {
@@ -511,7 +511,7 @@ test('what is stored as a rate alone may be counted, and reads 0 until tracked',
   const { engine } = await harness({
     tables: { few: { key: 'ip', size: 10, store: { gpc0Rate: '10s' } } },
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           (conn: Connection) => {
             assert.deepEqual([conn.sc0.connRate, conn.sc0.gpc0, conn.sc0.tracked], [0, 0, false])
@@ -534,7 +534,7 @@ test('a tracked entry is read and written behind the end of its connection', asy
   const { engine, proxy, clock } = await harness({
     tables: { cache: { key: 'ip', size: 2, expire: '1m', store: { gpt0: true, connCur: true } } },
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           track('sc0', (conn) => conn.src, 'cache'),
           (conn: Connection) => {
@@ -576,7 +576,7 @@ test('an asynchronous rule whose client has gone keeps its answer for the next o
   const { engine, proxy } = await harness({
     tables: { cache: { key: 'ip', size: 10, store: { gpt0: true } } },
     frontends: web({
-      tcpRequest: {
+      rules: {
         connection: [
           track('sc0', (conn) => conn.src, 'cache'),
           async (conn: Connection) => {
