@@ -38,6 +38,8 @@ export class EngineEvent {
   clock = 0
   /** ms, or -1 where it never connected. */
   connectTime = -1
+  /** Of the server's connection, where WANT_SOURCE asked for it and it was established; else 0. */
+  localPort = 0
   /** The default was to open. */
   opened = false
   /** Bytes that left. */
@@ -52,7 +54,7 @@ export type SecuredEvent = Of<'bit' | 'version' | 'cipher' | 'flags' | 'alpn' | 
 export type BytesEvent = Of<'bytes' | 'flags'>
 export type ConnectedEvent = Of<'peer' | 'elapsed'>
 export type ConnectFailedEvent = Of<'reason' | 'errno' | 'elapsed'>
-export type ClosedEvent = Of<'reason' | 'errno' | 'clock' | 'connectTime'>
+export type ClosedEvent = Of<'reason' | 'errno' | 'clock' | 'connectTime' | 'localPort'>
 export type VerdictTimeoutEvent = Of<'bit' | 'opened'>
 export type DataEvent = Of<'bytes' | 'flags'>
 export type SentEvent = Of<'sent'>

@@ -63,6 +63,10 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
     return this.listener.frontend.backend
   }
 
+  get recorded(): boolean {
+    return this.context.records.wants(this.listener.frontend)
+  }
+
   get priority(): number {
     return this.#work?.priority ?? 0
   }

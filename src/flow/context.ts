@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import type { Engine } from '../engine/engine.js'
 import type { FailureLog } from '../log/failures.js'
 import type { ConnectionTable } from '../wire/table.js'
+import type { Frontend } from './frontend.js'
 import type { Observer } from './observer.js'
 import type { RuleContext } from './rules/runner.js'
 import type { TlsAdmission } from './tls/admission.js'
@@ -16,6 +17,8 @@ export interface FlowContext extends RuleContext {
   readonly idPrefix: string
   readonly failures: FailureLog
   readonly observer: Observer
+  /** Whether an ordinary session may be written into the log, or is told of. */
+  readonly records: { wants(frontend: Frontend): boolean }
   /** The proxy is about to stop: the monitor says no. */
   leaving: boolean
   /** Who may do a TLS handshake with a client now. */

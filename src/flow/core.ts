@@ -83,6 +83,7 @@ export class Core implements EngineEvents {
     this.#clock = clock
     this.#logger = logger
     this.#events = events
+    this.#reporter = new Reporter(logger, engine.table, events)
     this.#context = {
       engine,
       clock,
@@ -92,11 +93,11 @@ export class Core implements EngineEvents {
       targets: { tables: options.tables, backends: options.backends },
       failures: new FailureLog(() => clock.now()),
       observer: options.observer,
+      records: this.#reporter,
       admission: new TlsAdmission(options.tlsHandshakes ?? NO_LIMITS, engine.workers, clock),
       leaving: false,
     }
     this.#limits = new Limits(engine, options.maxconn)
-    this.#reporter = new Reporter(logger, engine.table, events)
     this.#connections = new BySlot(engine.table.slots)
   }
 
@@ -260,13 +261,14 @@ export class Core implements EngineEvents {
 
   // --- beginning and end ---
 
-  closed({ conn: slot, generation, reason, errno, clock, connectTime }: ClosedEvent): void {
+  closed(event: ClosedEvent): void {
+    const { conn: slot, generation, reason } = event
     const conn = this.#find(slot, generation) ?? this.#unheard(slot, generation, reason)
     if (conn === undefined) return
     this.#connections.delete(slot)
     this.#current--
     try {
-      this.#ended(conn, reasonOf(conn, reason), errno, clock, connectTime)
+      this.#ended(conn, reasonOf(conn, reason), event)
     } catch (error) {
       this.fault(error)
     }
@@ -302,25 +304,19 @@ export class Core implements EngineEvents {
     return conn
   }
 
-  #ended(
-    conn: ClientConnection,
-    reason: number,
-    errno: number,
-    clock: number,
-    connectTime: number,
-  ): void {
+  #ended(conn: ClientConnection, reason: number, event: ClosedEvent): void {
     const { session } = conn
     const { frontend } = conn.listener
     const openedAt = this.#engine.table.get(conn.slot, Field.OPENED_AT)
-    session?.ended(connectTime)
+    session?.ended(event.connectTime)
     conn.leaveAdmission()
     frontend.current--
     frontend.countEnd(reason)
     try {
       // The clock of records has 31 bits; half of it and more is a rounding below 0.
-      const passed = (clock - openedAt) & Layout.POSITION_MASK
+      const passed = (event.clock - openedAt) & Layout.POSITION_MASK
       const total = passed > Layout.POSITION_MASK / 2 ? 0 : passed
-      this.#reporter.ended(conn, reason, errno, connectTime, total)
+      this.#reporter.ended(conn, reason, event, total)
     } catch (error) {
       // Somebody else's code; the connection must be given up all the same.
       this.fault(error)

@@ -135,9 +135,11 @@ export class TestClient {
   tlvs: Uint8Array = new Uint8Array(0)
   /** TLVs to add to the PROXY header for the server. */
   sendTlvs: Uint8Array | undefined = undefined
-  wantsConnected = false
+  /** ConnectFlag bits of the last connect. */
+  connectFlags = 0
   connectAt = 0
   connectTime = -1
+  localPort = 0
   /** Once payload may flow, to a server or an applet. */
   exchange: Exchange | undefined = undefined
   readonly side: WatchedSide = {

@@ -424,7 +424,7 @@ export class TestEngine implements Engine, ClientHost, Parts {
 
   end(client: TestClient, reason: number, errno: number): void {
     if (client.ended) return
-    const { slot, generation, heard, connectTime } = client
+    const { slot, generation, heard, connectTime, localPort } = client
     client.ended = true
     client.reason = reason
     client.disarm()
@@ -432,7 +432,7 @@ export class TestEngine implements Engine, ClientHost, Parts {
     this.table.set(slot, Field.REASON, reason)
     if (heard) {
       const clock = Math.round(this.now())
-      this.tell(client, 'closed', { reason, errno, clock, connectTime })
+      this.tell(client, 'closed', { reason, errno, clock, connectTime, localPort })
     }
     this.clients.delete(slot)
     this.table.set(slot, Field.GENERATION, generation + 1)

@@ -10,6 +10,8 @@ import type { Parts } from './parts.js'
 import type { TlsHandshakes } from './tls-handshake.js'
 
 const EMPTY = new Uint8Array(0)
+/** Of connections to servers, one for each slot. */
+const FIRST_LOCAL_PORT = 32_768
 
 export class Sessions {
   readonly #engine: Parts
@@ -26,7 +28,7 @@ export class Sessions {
     client.mode = 'connecting'
     client.routes.push(route)
     client.connectAt = this.#engine.now()
-    client.wantsConnected = (flags & ConnectFlag.WANT_CONNECTED) !== 0
+    client.connectFlags = flags
     const limit = this.#engine.routes.get(route)?.connectTimeout ?? 0
     client.arm(limit, () => this.connectFail(client, Code.CONNECT_TIMEOUT, 0))
     const outcome = this.#engine.onConnect(client, route)
@@ -66,6 +68,8 @@ export class Sessions {
     this.#established(client)
     client.mode = 'forward'
     client.connectTime = Math.round(this.#engine.now() - client.connectAt)
+    const asked = (client.connectFlags & ConnectFlag.WANT_SOURCE) !== 0
+    if (asked && route?.address.kind === 'tcp') client.localPort = FIRST_LOCAL_PORT + client.slot
     if (route !== undefined) {
       client.serverReceived = concat(client.serverReceived, this.#proxyHeader(client, route))
     }
@@ -73,7 +77,7 @@ export class Sessions {
     this.#tls.securedOut(client, route)
     this.#engine.run(() => client.reactions.connected?.())
     client.forward()
-    if (client.wantsConnected) {
+    if (client.connectFlags & ConnectFlag.WANT_CONNECTED) {
       this.#engine.tell(client, 'connected', { peer: -1, elapsed: client.connectTime })
     }
   }

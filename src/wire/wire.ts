@@ -239,7 +239,8 @@ export const Event = {
   CONNECT_FAILED: 4,
   /**
    * The connection ended; its table record is valid while this event is
-   * dispatched. a: reason word, b: errno or 0, c: clock in ms, d: connect time in ms or -1.
+   * dispatched. a: reason word, b: errno or 0, c: clock in ms, d: connect time in ms or -1,
+   * e: our port towards the server, where WANT_SOURCE asked for it, or 0.
    */
   CLOSED: 5,
   /**
@@ -349,8 +350,8 @@ export const ConnectFlag = {
   /** Send a CONNECTED event. */
   WANT_CONNECTED: 1,
   /**
-   * Write our own address and port towards the server into its record. It costs a
-   * system call.
+   * Write our own address and port towards the server into its record, and tell the port
+   * with CLOSED. It costs a system call.
    */
   WANT_SOURCE: 2,
 } as const

@@ -151,8 +151,10 @@ engineTest('accept, connect, FIN in, FIN out', async (h) => {
   assert.equal(await server.ending(), 'fin')
   await says(h, conn, READ_SHUT)
   await says(h, peer, WRITE_SHUT)
+  const { remotePort } = server.socket
   server.fin()
-  assert.equal((await h.next('closed')).reason, 'client data done')
+  const { reason, localPort } = await h.next('closed')
+  assert.deepEqual([reason, localPort], ['client data done', remotePort])
   assert.deepEqual(end, { client: ENDED, server: ENDED, peer: -1 })
 })
 
@@ -166,7 +168,8 @@ engineTest('the server ends first, and our own address was not asked for', async
   await says(h, peer, READ_SHUT)
   await says(h, conn, WRITE_SHUT)
   client.fin()
-  assert.equal((await h.next('closed')).reason, 'server data done')
+  const { reason, localPort } = await h.next('closed')
+  assert.deepEqual([reason, localPort], ['server data done', 0])
   assert.deepEqual(end, { client: ENDED, server: ENDED, peer: -1 })
 })
 

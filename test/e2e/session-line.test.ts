@@ -3,13 +3,15 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '#sluice/config/types.js'
 import { createProxy } from '#sluice/proxy/proxy.js'
 import { engineKinds } from '../support/engines.js'
+import { memoryLogger } from '../support/harness.js'
 import { closedPort, Peer } from '../support/peer.js'
 
 interface Line {
@@ -17,6 +19,7 @@ interface Line {
   level: number
   server?: string
   serverAddress?: string
+  localPort?: number
   errno?: number
   error?: string
   code: string
@@ -60,7 +63,11 @@ async function lineOf(
 
 for (const kind of engineKinds) {
   test(`a server that refuses, then one that answers (${kind})`, async (t) => {
-    const server = createServer((socket) => socket.end('hello')).listen(0, '127.0.0.1')
+    let seen: number | undefined
+    const server = createServer((socket) => {
+      seen = socket.remotePort
+      socket.end('hello')
+    }).listen(0, '127.0.0.1')
     t.after(() => server.close())
     await once(server, 'listening')
     const { port } = server.address() as AddressInfo
@@ -72,6 +79,7 @@ for (const kind of engineKinds) {
     })
     assert.equal(line.server, 'good')
     assert.equal(line.serverAddress, `127.0.0.1:${port}`)
+    assert.equal(line.localPort, seen)
     assert.equal(line.msg, 'session ended')
     assert.equal(line.level, 30)
     assert.equal(line.error, undefined)
@@ -115,6 +123,7 @@ for (const kind of engineKinds) {
     assert.equal(line.level, 40)
     assert.deepEqual([line.errno, line.error], [111, 'ECONNREFUSED'])
     assert.equal(line.serverAddress, `127.0.0.1:${dead}`)
+    assert.equal(line.localPort, undefined)
     assert.equal(line.attempts?.length, 2)
   })
 
@@ -126,5 +135,29 @@ for (const kind of engineKinds) {
     assert.equal(line.serverAddress, 'unix:/nowhere/a.sock')
     assert.deepEqual([line.errno, line.error], [2, 'ENOENT'])
     assert.equal(line.attempts?.[0]?.error, 'ENOENT')
+  })
+
+  test(`a session that goes on has our port towards the server (${kind})`, async (t) => {
+    const server = createServer().listen(0, '127.0.0.1')
+    t.after(() => server.close())
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const { logger, lines } = memoryLogger()
+    const proxy = createProxy(
+      {
+        frontends: { web: { bind: '127.0.0.1:0', backend: 'app', log: { openAfter: '100ms' } } },
+        backends: { app: { servers: { a: `127.0.0.1:${port}` } } },
+      },
+      { engine: kind, logger },
+    )
+    await proxy.start()
+    const accepted = once(server, 'connection')
+    const client = await Peer.connect({ port: proxy.addresses.web?.[0]?.port as number })
+    const [socket] = (await accepted) as [Socket]
+    const told = () => lines.find(({ event }) => event === 'open')
+    while (told() === undefined) await delay(5)
+    assert.equal(told()?.localPort, socket.remotePort)
+    client.destroy()
+    await proxy.stop()
   })
 }

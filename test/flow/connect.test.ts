@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { parseTlvs } from '#sluice/codec/proxy/tlv.js'
 import type { SessionRecord } from '#sluice/flow/record/record.js'
 import type { TestEngine } from '#sluice/testing/engine.js'
-import { Code, Handshake } from '#sluice/wire/wire.js'
+import { Code, ConnectFlag, Handshake } from '#sluice/wire/wire.js'
 import { harness, web } from '../support/harness.js'
 
 const refused = () => ({ code: Code.REFUSED, errno: 111 })
@@ -45,6 +45,7 @@ test('one session: slot, states and the log line', async () => {
     backend: 'app',
     server: 'a',
     serverAddress: '127.0.0.1:9001',
+    localPort: 32_768,
     timers: { queue: 0, connect: 0, total: 25 },
     bytesIn: 4,
     bytesOut: 5,
@@ -55,7 +56,26 @@ test('one session: slot, states and the log line', async () => {
   })
   assert.equal(records.length, 1)
   assert.equal(records[0]?.id, id)
+  assert.equal(records[0]?.localPort, 32_768)
   assert.deepEqual(proxy.stats().frontends.web?.ends, { 'client/data/done': 1 })
+})
+
+test('our port towards a server is asked for where somebody may read it, and else not', async () => {
+  async function asked(level: string, listens: boolean, sample = 1): Promise<unknown> {
+    const { engine, proxy } = await harness({ frontends: web({ log: { sample } }) }, { level })
+    if (listens) proxy.on('session', () => undefined)
+    await Promise.resolve()
+    const client = engine.accept()
+    const [, flags] = engine.calls.find(({ name }) => name === 'connect')?.args ?? []
+    client.reset()
+    return flags
+  }
+  const { WANT_SOURCE } = ConnectFlag
+  assert.equal(await asked('info', false), WANT_SOURCE)
+  assert.equal(await asked('info', false, 100), WANT_SOURCE)
+  assert.equal(await asked('info', false, 0), 0)
+  assert.equal(await asked('warn', false), 0)
+  assert.equal(await asked('warn', true), WANT_SOURCE)
 })
 
 test('transitions of a session, in order', async () => {
@@ -438,13 +458,17 @@ test('while failures are counted the outcome is asked for', async () => {
       onConnect: () => (engine.calls.length === 1 ? refused() : 'ok'),
     },
   )
-  const flags = () => engine.calls.findLast(({ name }) => name === 'connect')?.args[1]
+  const { WANT_CONNECTED } = ConnectFlag
+  const outcome = () => {
+    const flags = engine.calls.findLast(({ name }) => name === 'connect')?.args[1] as number
+    return (flags & WANT_CONNECTED) !== 0
+  }
   engine.accept()
-  assert.equal(flags(), 0)
+  assert.equal(outcome(), false)
   engine.accept()
-  assert.equal(flags(), 1)
+  assert.equal(outcome(), true)
   engine.accept()
-  assert.equal(flags(), 0)
+  assert.equal(outcome(), false)
   assert.equal(proxy.backends.get('app')?.servers[0]?.status, 'up')
 })
 

@@ -46,6 +46,7 @@ export interface Told {
   opened?: boolean
   count?: number
   connectTime?: number
+  localPort?: number
   /** HelloStatus of a question about TLS. */
   hello?: number
   version?: number
@@ -280,9 +281,11 @@ export class Harness {
         if (this.answers.connectFailed) this.answers.connectFailed(told)
         else this.engine.close(conn, generation, word, 0, 0)
       },
-      closed: ({ conn, generation, reason: word, errno, connectTime }) => {
+      closed: ({ conn, generation, reason: word, errno, connectTime, localPort }) => {
         const reason = reasonText(word)
-        const told = this.#tell({ event: 'closed', conn, generation, reason, errno, connectTime })
+        const event = 'closed'
+        const how = { reason, errno, connectTime, localPort }
+        const told = this.#tell({ event, conn, generation, ...how })
         this.answers.closed?.(told)
       },
       verdictTimeout: ({ conn, generation, bit, opened }) => {

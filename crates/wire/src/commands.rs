@@ -42,8 +42,8 @@ constants! {
     connect_flag => "ConnectFlag" {
         /// Send a CONNECTED event.
         WANT_CONNECTED = 1 << 0;
-        /// Write our own address and port towards the server into its record. It costs a
-        /// system call.
+        /// Write our own address and port towards the server into its record, and tell the port
+        /// with CLOSED. It costs a system call.
         WANT_SOURCE = 1 << 1;
     }
 }

@@ -21,7 +21,8 @@ constants! {
         /// word, b: errno or 0, c: milliseconds since the connect command.
         CONNECT_FAILED = 4;
         /// The connection ended; its table record is valid while this event is
-        /// dispatched. a: reason word, b: errno or 0, c: clock in ms, d: connect time in ms or -1.
+        /// dispatched. a: reason word, b: errno or 0, c: clock in ms, d: connect time in ms or -1,
+        /// e: our port towards the server, where WANT_SOURCE asked for it, or 0.
         CLOSED = 5;
         /// A verdict came too late: the default was taken. a: handshake bit or
         /// 0, b: 1 where the default was to open, 0 where it was to close.

@@ -327,11 +327,14 @@ export class Client implements IncomingOwner, OutgoingOwner, ForwardOwner, Apple
     this.#mode = Mode.CLOSED
     this.#recordPeer(-1)
     const { slot } = this.side
+    const { table } = this.#shared.slots
+    const server = this.#outgoing?.side
     const event = this.#event()
     event.reason = this.#reason
     event.errno = this.#errno
     event.clock = this.#shared.now()
     event.connectTime = this.#connectTime
+    event.localPort = server === undefined ? 0 : table.srcPort(server.slot)
     this.#shared.dispatch.tell('closed', event)
     this.#outgoing?.release()
     this.#shared.slots.release(slot)

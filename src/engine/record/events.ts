@@ -70,6 +70,7 @@ export class EventDecoder {
         event.errno = b
         event.clock = c
         event.connectTime = d
+        event.localPort = words[at + 7] as number
         events.closed(event)
         break
       case Event.BYTES:

@@ -3,6 +3,7 @@
 import { getSystemErrorName } from 'node:util'
 import type { Logger } from 'pino'
 import { alertName, knownJa4 } from '../../codec/tls.js'
+import type { ClosedEvent } from '../../engine/event.js'
 import type { TlsInfo } from '../../policy/types.js'
 import { reasonBy, reasonCode, reasonPhase, unpackReason } from '../../wire/reason.js'
 import { reasonText } from '../../wire/reason-text.js'
@@ -36,6 +37,11 @@ export interface SessionRecord extends EndRecord {
   server: string | undefined
   /** Where the last connect went: '127.0.0.1:9001', '[::1]:9001', 'unix:/path'. */
   serverAddress: string | undefined
+  /**
+   * Our own port towards the server, once it was connected; undefined for applets and unix
+   * sockets, and where neither lines of ordinary sessions are written nor anybody hears of them.
+   */
+  localPort: number | undefined
   /** ms. `queue`: waiting for a slot; `connect`: -1 where it never connected; `total`: from accept. */
   timers: { queue: number; connect: number; total: number }
   /** Bytes from and to the client. */
@@ -83,8 +89,7 @@ export interface TlsRecord {
 export function buildRecord(
   conn: ClientConnection,
   reason: number,
-  errno: number,
-  connectTime: number,
+  { errno, connectTime, localPort }: ClosedEvent,
   total: number,
 ): SessionRecord {
   const { session } = conn
@@ -101,6 +106,7 @@ export function buildRecord(
     backend: backend?.name,
     server: session?.server?.name,
     serverAddress: session?.endpoint,
+    localPort: localPort || undefined,
     timers: { queue: Math.round(session?.queueTime ?? 0), connect: connectTime, total },
     bytesIn: conn.bytesIn,
     bytesOut: conn.bytesOut,

@@ -1,8 +1,10 @@
 /** Tells of sessions: the log line of each end, the trace of each transition, and whoever listens. */
 
 import type { Logger } from 'pino'
+import type { ClosedEvent } from '../../engine/event.js'
 import { decodeReason, decodeSession } from '../../wire/decode.js'
 import type { ConnectionTable } from '../../wire/table.js'
+import { Field } from '../../wire/wire.js'
 import type { ClientConnection } from '../connection.js'
 import type { Frontend, Listener } from '../frontend.js'
 import { transitionNames } from '../session/session.js'
@@ -35,18 +37,17 @@ export class Reporter {
     this.#events = events
   }
 
-  /** A connection ended. Times in ms. Precondition: its table record is still there. */
-  ended(
-    conn: ClientConnection,
-    reason: number,
-    errno: number,
-    connectTime: number,
-    total: number,
-  ): void {
+  /** Whether an ordinary session of the frontend may be written, or is told. */
+  wants(frontend: Frontend): boolean {
+    return this.#events.wantsSessions() || this.#mayLog(frontend)
+  }
+
+  /** A connection ended after `total` ms. Precondition: its table record is still there. */
+  ended(conn: ClientConnection, reason: number, event: ClosedEvent, total: number): void {
     const wanted = this.#events.wantsSessions()
     const logged = this.#isLogged(conn.listener.frontend, reason)
     if (!wanted && !logged) return
-    const record = buildRecord(conn, reason, errno, connectTime, total)
+    const record = buildRecord(conn, reason, event, total)
     if (logged) writeRecord(this.#sessions, record, reason)
     if (wanted) this.#events.sessionEnded(record)
   }
@@ -61,6 +62,7 @@ export class Reporter {
         backend: session?.backend?.name,
         server: session?.server?.name,
         serverAddress: session?.endpoint,
+        localPort: this.#localPort(conn),
         ...{ openFor, bytesIn, bytesOut, rule },
       },
       'session goes on',
@@ -99,11 +101,20 @@ export class Reporter {
   /** Trouble is always logged, the rest as the frontend's sampling says. */
   #isLogged(frontend: Frontend, reason: number): boolean {
     if (isTrouble(reason)) return this.#logger.isLevelEnabled('warn')
-    const { sample } = frontend.config.log
-    if (sample === 0 || !this.#logger.isLevelEnabled('info')) return false
+    if (!this.#mayLog(frontend)) return false
     frontend.logTurn++
-    if (frontend.logTurn < sample) return false
+    if (frontend.logTurn < frontend.config.log.sample) return false
     frontend.logTurn = 0
     return true
+  }
+
+  #mayLog(frontend: Frontend): boolean {
+    return frontend.config.log.sample > 0 && this.#logger.isLevelEnabled('info')
+  }
+
+  /** Of a session that goes on, where it was asked for. */
+  #localPort({ slot }: ClientConnection): number | undefined {
+    const server = this.#table.get(slot, Field.PEER)
+    return server < 0 ? undefined : this.#table.srcPort(server) || undefined
   }
 }

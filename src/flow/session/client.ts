@@ -19,6 +19,8 @@ export interface SessionClient extends Scope<Connection>, SessionOwner {
   serverTls: TlsInfo | undefined
   readonly tls: TlsInfo | undefined
   readonly hello: ClientHello | undefined
+  /** Its session may be written into the log, or be told of. */
+  readonly recorded: boolean
   readonly signal: AbortSignal
   /** TLVs of the PROXY v2 header that came: encoded, and by type. */
   readonly tlvBytes: Uint8Array | undefined

@@ -261,7 +261,7 @@ export class Session extends Sides implements BackendClient, Asker {
     if (!this.transition(SERVER, SiState.CON)) return
     this.route = route
     const outcome = server.wantsOutcome ? ConnectFlag.WANT_CONNECTED : 0
-    const watched = client.context.observer.onTransition !== undefined
+    const watched = client.context.observer.onTransition !== undefined || client.recorded
     const flags = outcome | (watched ? ConnectFlag.WANT_SOURCE : 0)
     engine.connect(client.slot, client.generation, route, flags, 0, tlvsFor(client, server))
   }

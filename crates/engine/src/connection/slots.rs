@@ -264,6 +264,12 @@ impl Slots {
         ))
     }
 
+    /// The source port of a record; 0 for none.
+    #[must_use]
+    pub fn source_port(&self, slot: u32) -> i32 {
+        self.table.get(self.base(slot) + field::PORTS as usize) & 0xffff
+    }
+
     fn base(&self, slot: u32) -> usize {
         (self.first_slot + slot as usize) * WORDS
     }

@@ -15,11 +15,13 @@ impl Worker {
     pub(in crate::worker) fn end(&mut self, client: u32) {
         let server = self.slots.get(client).peer;
         let mut connect_time = -1;
+        let mut local_port = 0;
         if server != NONE {
             let connection = self.slots.get(server);
             if connection.established_at != 0 {
                 connect_time = (connection.established_at - connection.opened_at) as i32;
             }
+            local_port = self.slots.source_port(server);
             self.slots.mirror_bytes(server);
             self.detach(client);
         }
@@ -34,7 +36,7 @@ impl Worker {
             listener.open.fetch_sub(1, Ordering::Relaxed);
         }
         self.limits.open.fetch_sub(1, Ordering::Relaxed);
-        let operands = [reason, errno, clock(self.now), connect_time, 0];
+        let operands = [reason, errno, clock(self.now), connect_time, local_port];
         let generation = self.slots.get(client).generation;
         let closed = record(event::CLOSED, client as i32, generation, operands);
         let position = self.events.emit_quietly(closed);
