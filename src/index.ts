@@ -13,20 +13,18 @@ export { defineApplet } from './policy/applet.js'
 export type { HandshakeAnswer, HandshakeHandler } from './policy/handler.js'
 export { defineHandshake } from './policy/handler.js'
 export type { Connection, Rule, RuleFunction, Verdict } from './policy/types.js'
+export type { SluiceProxy } from './proxy/proxy.js'
+export { createProxy } from './proxy/proxy.js'
+export type { BackendStats, FrontendStats, ProxyStats } from './proxy/stats.js'
 export type {
-  BackendStats,
-  FrontendStats,
   ListenAddresses,
   ProxyEvents,
   ProxyOptions,
-  ProxyStats,
   ServerStateChange,
   SessionTransition,
-  SluiceProxy,
   StopOptions,
   StopResult,
-} from './proxy/proxy.js'
-export { createProxy } from './proxy/proxy.js'
+} from './proxy/types.js'
 export type { CertificateStatus, ReloadReport } from './tls/contexts.js'
 export { decodeConnection, decodeFlags, decodeReason, decodeSession } from './wire/decode.js'
 export type { Reason } from './wire/reason.js'

@@ -6,131 +6,37 @@
 import { EventEmitter } from 'node:events'
 import type { Logger } from 'pino'
 import { Backend, type Server } from '../backend/backend.js'
-import { type Resolver, systemResolver } from '../backend/resolve.js'
+import { systemResolver } from '../backend/resolve.js'
 import { type Clock, systemClock } from '../base/clock.js'
 import { ConfigError, SluiceError } from '../base/errors.js'
 import { parseDuration } from '../base/units.js'
 import { findLoops } from '../config/loops.js'
 import { resolveConfig } from '../config/resolve.js'
-import type { ResolvedConfig, ResolvedServer, ResolvedUpstreamTls } from '../config/resolved.js'
+import type { ResolvedConfig } from '../config/resolved.js'
 import type { Config, Duration } from '../config/types.js'
-import type { Engine, EngineKind, EngineStats, ListenResult } from '../engine/engine.js'
+import type { Engine, EngineKind } from '../engine/engine.js'
 import { atBind } from '../engine/listen-error.js'
 import { selectEngine } from '../engine/select.js'
 import { Core } from '../flow/core.js'
-import type { SessionRecord, Sides } from '../flow/flow.js'
-import { type SiStateName, SiStateNames } from '../flow/flow.js'
+import { type Sides, type SiStateName, SiStateNames } from '../flow/flow.js'
 import { Frontend, Listener } from '../flow/frontend.js'
 import { Observer } from '../flow/observer.js'
 import { createLog, type ProxyLog } from '../log/logger.js'
 import { StickTable } from '../tables/stick-table.js'
 import type { CertificateStatus, ContextSupplier, ReloadReport } from '../tls/contexts.js'
 import { TlsStore } from '../tls/store.js'
-import { Code } from '../wire/wire.js'
-
-export interface ProxyOptions {
-  /** An engine, or which one; default: the configuration's `global.engine`. */
-  engine?: Engine | 'native' | 'js' | 'auto'
-  clock?: Clock
-  /** Default: pino as `config.log` says, written asynchronously. */
-  logger?: Logger
-  /** Stops the proxy when aborted. */
-  signal?: AbortSignal
-  /** Look-ups of server host names. Default: the system's. */
-  resolver?: Resolver
-  /** TLS contexts from elsewhere: no certificate of the configuration is read. For tests. */
-  certificates?: ContextSupplier
-  /** Told of policy at work. For tests. */
-  observer?: Observer
-}
-
-export interface StopOptions {
-  /** How long sessions may take to end, in ms or as '30s'. Default: `global.drainTimeout`. */
-  deadline?: number | Duration
-  /**
-   * How long connections are accepted before that, while health and monitor say no already, in
-   * ms or as '5s'. Default: `global.grace`.
-   */
-  grace?: number | Duration
-}
-
-export interface StopResult {
-  /** Every session ended by itself. */
-  drained: boolean
-  /** Sessions that were closed at the deadline, as 'proxy/.../shutdown'. */
-  closed: number
-}
-
-export type ListenAddresses = Record<string, ListenResult['address'][]>
-
-export interface ServerStateChange {
-  backend: string
-  server: string
-  from: string
-  to: string
-}
-
-export interface SessionTransition {
-  id: string
-  side: 'client' | 'server'
-  from: SiStateName
-  to: SiStateName
-}
-
-export interface ProxyEvents {
-  /** Every listener is there. */
-  listening: [addresses: ListenAddresses]
-  /** A connection ended. */
-  session: [record: SessionRecord]
-  serverState: [change: ServerStateChange]
-  /** A side of a session changed its state. Costs something on every session. */
-  transition: [transition: SessionTransition]
-  /** Certificates were read again, and something changed. */
-  certificates: [report: ReloadReport]
-  /** The engine cannot go on; the proxy has stopped. */
-  error: [error: Error]
-  stopped: [result: StopResult]
-}
-
-export interface FrontendStats {
-  /** Connections that policy heard of and that are open now. */
-  current: number
-  connections: number
-  sessions: number
-  policyErrors: number
-  lateVerdicts: number
-  /** TLS handshakes with clients that were completed, and those of them that resumed a session. */
-  tlsHandshakes: number
-  tlsResumed: number
-  /** Bytes from and to the clients of ended sessions. */
-  bytesIn: number
-  bytesOut: number
-  /** Ended connections by 'by/phase/code'. */
-  ends: Record<string, number>
-}
-
-export interface BackendStats {
-  queued: number
-  servers: Record<string, { sessions: number; status: string; weight: number }>
-}
-
-export interface ProxyStats {
-  engine: EngineStats | undefined
-  connections: number
-  /** TLS handshakes with clients that are under way, and those that wait for their turn. */
-  tlsHandshakes: { running: number; waiting: number }
-  frontends: Record<string, FrontendStats>
-  backends: Record<string, BackendStats>
-  tables: Record<string, { entries: number; size: number }>
-  /** Log lines that were given up: not read in time, or not to be written. */
-  logDropped: number
-}
+import { drain } from './drain.js'
+import { fallbackRoute } from './fallback.js'
+import { backendStats, frontendStats, type ProxyStats, tableStats } from './stats.js'
+import type {
+  ListenAddresses,
+  ProxyEvents,
+  ProxyOptions,
+  StopOptions,
+  StopResult,
+} from './types.js'
 
 type State = 'new' | 'starting' | 'running' | 'stopping' | 'stopped'
-
-/** Time that closed sessions have to be reported before the engine stops, ms. */
-const CLOSE_GRACE = 1_000
-const POLL_INTERVAL = 10
 
 /** Makes a proxy. Throws ConfigError with every mistake of the configuration at once. */
 export function createProxy(config: Config, options: ProxyOptions = {}): SluiceProxy {
@@ -255,42 +161,14 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   stats(): ProxyStats {
-    const frontends: Record<string, FrontendStats> = {}
-    for (const frontend of this.#frontends.values()) {
-      const { current, connections, sessions, policyErrors, lateVerdicts } = frontend
-      const { bytesIn, bytesOut, tlsHandshakes, tlsResumed } = frontend
-      frontends[frontend.name] = {
-        current,
-        connections,
-        sessions,
-        policyErrors,
-        lateVerdicts,
-        tlsHandshakes,
-        tlsResumed,
-        bytesIn,
-        bytesOut,
-        ends: frontend.ends(),
-      }
-    }
-    const backends: Record<string, BackendStats> = {}
-    for (const backend of this.#backends.values()) {
-      const servers: BackendStats['servers'] = {}
-      for (const { name, sessions, status, weight } of backend.servers) {
-        servers[name] = { sessions, status, weight }
-      }
-      backends[backend.name] = { queued: backend.queued, servers }
-    }
-    const tables: ProxyStats['tables'] = {}
-    for (const [name, table] of this.tables) {
-      tables[name] = { entries: table.entries, size: table.config.size }
-    }
+    const core = this.#core
     return {
       engine: this.#engine?.stats(),
-      connections: this.#core?.current ?? 0,
-      tlsHandshakes: this.#core?.tlsHandshakes ?? { running: 0, waiting: 0 },
-      frontends,
-      backends,
-      tables,
+      connections: core?.current ?? 0,
+      tlsHandshakes: core?.tlsHandshakes ?? { running: 0, waiting: 0 },
+      frontends: frontendStats(this.#frontends.values()),
+      backends: backendStats(this.#backends.values()),
+      tables: tableStats(this.tables.values()),
       logDropped: this.#log?.dropped() ?? 0,
     }
   }
@@ -435,70 +313,20 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   /** Times in ms. */
-  async #drain(grace: number, ms: number): Promise<StopResult> {
+  #drain(grace: number, deadline: number): Promise<StopResult> {
     this.#state = 'stopping'
-    const engine = this.#engine as Engine
-    const core = this.#core as Core
-    const open = () => core.current > 0 || engine.stats().connections > 0
-    const listeners = [...this.#frontends.values()].flatMap((frontend) => frontend.listeners)
-    core.leave()
-    if (grace > 0) {
-      // Nobody there is as clear a no as there is, to every kind of health check.
-      void this.#unlisten(listeners.filter(({ bind }) => bind.health))
-      await this.#until(() => this.#state !== 'stopping', grace)
-    }
-    // Who waits in their queues is served as sessions end, so that this may take as long.
-    let listening = true
-    const unlistened = this.#unlisten(listeners).then(() => {
-      listening = false
-    })
-    const end = this.#clock.now() + ms
-    await this.#within(unlistened, ms)
-    if (!(await this.#until(() => !listening && !open(), end - this.#clock.now()))) {
-      await Promise.all(listeners.map(({ id }) => engine.unlisten(id, true).catch(() => {})))
-      await unlistened
-    }
-    if (open()) {
-      const closed = core.closeAll(Code.SHUTDOWN)
-      await this.#until(() => core.current === 0, CLOSE_GRACE)
-      return { drained: false, closed }
-    }
-    return { drained: true, closed: 0 }
-  }
-
-  /** A listener that does not close must not hold up the others, or the end. */
-  async #unlisten(listeners: Listener[]): Promise<void> {
-    const open = listeners.filter(({ closed }) => !closed)
-    for (const listener of open) listener.closed = true
-    const closing = open.map(({ id }) => (this.#engine as Engine).unlisten(id))
-    for (const result of await Promise.allSettled(closing)) {
-      if (result.status === 'rejected') {
-        this.logger.error({ err: result.reason as unknown }, 'a listener did not close')
-      }
-    }
-  }
-
-  /** Waits for `done`, at most `ms`. */
-  async #within(done: Promise<void>, ms: number): Promise<void> {
-    let cancel = () => {}
-    const late = new Promise<void>((resolve) => {
-      cancel = this.#clock.after(ms, resolve)
-    })
-    await Promise.race([done, late])
-    cancel()
-  }
-
-  /** Waits until `done`, at most `ms`; returns whether it is. */
-  async #until(done: () => boolean, ms: number): Promise<boolean> {
-    const end = this.#clock.now() + ms
-    for (;;) {
-      if (done()) return true
-      const left = end - this.#clock.now()
-      if (left <= 0) return false
-      await new Promise<void>((resolve) => {
-        this.#clock.after(Math.min(left, POLL_INTERVAL), resolve)
-      })
-    }
+    return drain(
+      {
+        engine: this.#engine as Engine,
+        core: this.#core as Core,
+        clock: this.#clock,
+        logger: this.logger,
+        listeners: [...this.#frontends.values()].flatMap(({ listeners }) => listeners),
+        interrupted: () => this.#state !== 'stopping',
+      },
+      grace,
+      deadline,
+    )
   }
 
   /** Gives up whatever there is; once. */
@@ -577,31 +405,3 @@ function milliseconds(value: number | Duration, name: string): number {
 }
 
 const NOTHING_TO_DO: StopResult = Object.freeze({ drained: true, closed: 0 })
-
-/**
- * Way out of a frontend whose policy is late: the first server of the default
- * backend that is ready and has a fixed route. The route of a host name changes
- * with the name, and that of TLS with its files, and the engine cannot ask while
- * policy is late.
- */
-function fallbackRoute(backend: Backend | undefined): number {
-  const ready = backend?.servers.find(
-    ({ config }) =>
-      config.state === 'ready' &&
-      !config.backup &&
-      isFixed(config.address) &&
-      !mayChange(config.tls),
-  )
-  return ready?.route() ?? -1
-}
-
-function isFixed(address: ResolvedServer['address']): boolean {
-  return address.kind === 'unix' || (address.kind === 'ip' && address.offset === undefined)
-}
-
-/** The route depends on files, or on the connection. */
-function mayChange(tls: ResolvedUpstreamTls | undefined): boolean {
-  if (!tls) return false
-  const { ca, crl, certificate, chooseServerName } = tls
-  return ca.length + crl.length > 0 || certificate !== undefined || chooseServerName !== undefined
-}

@@ -1,0 +1,74 @@
+/** What a proxy is given, what it answers and what it tells. */
+
+import type { Logger } from 'pino'
+import type { Resolver } from '../backend/resolve.js'
+import type { Clock } from '../base/clock.js'
+import type { Duration } from '../config/types.js'
+import type { Engine, ListenResult } from '../engine/engine.js'
+import type { SessionRecord, SiStateName } from '../flow/flow.js'
+import type { Observer } from '../flow/observer.js'
+import type { ContextSupplier, ReloadReport } from '../tls/contexts.js'
+
+export interface ProxyOptions {
+  /** An engine, or which one; default: the configuration's `global.engine`. */
+  engine?: Engine | 'native' | 'js' | 'auto'
+  clock?: Clock
+  /** Default: pino as `config.log` says, written asynchronously. */
+  logger?: Logger
+  /** Stops the proxy when aborted. */
+  signal?: AbortSignal
+  /** Look-ups of server host names. Default: the system's. */
+  resolver?: Resolver
+  /** TLS contexts from elsewhere: no certificate of the configuration is read. For tests. */
+  certificates?: ContextSupplier
+  /** Told of policy at work. For tests. */
+  observer?: Observer
+}
+
+export interface StopOptions {
+  /** How long sessions may take to end, in ms or as '30s'. Default: `global.drainTimeout`. */
+  deadline?: number | Duration
+  /**
+   * How long connections are accepted before that, while health and monitor say no already, in
+   * ms or as '5s'. Default: `global.grace`.
+   */
+  grace?: number | Duration
+}
+
+export interface StopResult {
+  /** Every session ended by itself. */
+  drained: boolean
+  /** Sessions that were closed at the deadline, as 'proxy/.../shutdown'. */
+  closed: number
+}
+
+export type ListenAddresses = Record<string, ListenResult['address'][]>
+
+export interface ServerStateChange {
+  backend: string
+  server: string
+  from: string
+  to: string
+}
+
+export interface SessionTransition {
+  id: string
+  side: 'client' | 'server'
+  from: SiStateName
+  to: SiStateName
+}
+
+export interface ProxyEvents {
+  /** Every listener is there. */
+  listening: [addresses: ListenAddresses]
+  /** A connection ended. */
+  session: [record: SessionRecord]
+  serverState: [change: ServerStateChange]
+  /** A side of a session changed its state. Costs something on every session. */
+  transition: [transition: SessionTransition]
+  /** Certificates were read again, and something changed. */
+  certificates: [report: ReloadReport]
+  /** The engine cannot go on; the proxy has stopped. */
+  error: [error: Error]
+  stopped: [result: StopResult]
+}
