@@ -10,7 +10,7 @@ import type { Rule } from '../policy/types.js'
 import type { Context } from './context.js'
 import type { Issues, Path } from './issues.js'
 import { checkCidrs, resolveBinds } from './resolve-bind.js'
-import type { ResolvedBind, ResolvedFrontend } from './resolved.js'
+import type { PlacedRules, ResolvedBind, ResolvedFrontend } from './resolved.js'
 import { checkCalled, checkCounter, checkTable, checkVerdict } from './verdicts.js'
 
 type AnyRule = Rule<never>
@@ -44,13 +44,17 @@ export function resolveFrontend(
   if (!routed)
     checkChoice(path, frontend, binds.length > 0 && binds.every((bind) => bind.health), context)
 
-  const { inspectDelay, inspectLimit, ...rules } = written
+  const { inspectDelay, inspectLimit, ...lists } = written
+  const placed = ruleListNames.map((list) => {
+    const rules: readonly AnyRule[] = lists[list]
+    return [list, rules.map((rule, i) => ({ rule, path: [...path, 'rules', list, i] }))]
+  })
   return {
     ...options,
     name,
     binds,
     maxconn,
-    rules,
+    rules: Object.fromEntries(placed) as PlacedRules,
     inspectDelay,
     inspectLimit,
     timeouts: resolveTimeouts(frontendTimeouts, frontend.timeouts, context.config.timeouts),

@@ -13,13 +13,14 @@ import type { BindOptions } from '../options/bind.js'
 import type { FrontendOptions } from '../options/frontend.js'
 import type { ResolvedLiveness } from '../options/liveness.js'
 import type { GlobalOptions, LogOptions } from '../options/process.js'
-import type { RuleLists } from '../options/rules.js'
+import type { RuleList, RuleOf } from '../options/rules.js'
 import type { ServerOptions, SocksOptions } from '../options/server.js'
 import type { ResolvedTable } from '../options/table.js'
 import type { BackendTimeouts, FrontendTimeouts } from '../options/timeouts.js'
 import type { CommonTls, TlsOfBind, TlsOfServer } from '../options/tls.js'
 import type { Applet } from '../policy/applet.js'
-import type { Connection } from '../policy/types.js'
+import type { Connection, Rule } from '../policy/types.js'
+import type { Path } from './issues.js'
 
 export type { ResolvedBalance, ResolvedLiveness, ResolvedTable }
 
@@ -100,6 +101,15 @@ export interface ResolvedUpstreamTls
   certificate: CertificateFiles | undefined
 }
 
+/** A rule and its place in the configuration, which names it where it has no name. */
+export interface PlacedRule<R = Rule<never>> {
+  readonly rule: R
+  readonly path: Path
+}
+
+/** Every list of rules that run, in the order in which they do. */
+export type PlacedRules = { readonly [K in RuleList]: readonly PlacedRule<RuleOf<K>>[] }
+
 export interface ResolvedFrontend
   extends Instead<
     Omit<FrontendOptions, 'mode' | 'bind' | 'rules'>,
@@ -107,7 +117,7 @@ export interface ResolvedFrontend
   > {
   name: string
   binds: ResolvedBind[]
-  rules: RuleLists
+  rules: PlacedRules
   inspectDelay: number
   inspectLimit: number
 }

@@ -9,14 +9,13 @@ import type { Rule } from '../policy/types.js'
 import type { Context } from './context.js'
 import type { Path } from './issues.js'
 import { findLoops } from './loops.js'
-import type { ResolvedBackend, ResolvedConfig, ResolvedFrontend } from './resolved.js'
+import type { PlacedRule, ResolvedBackend, ResolvedConfig, ResolvedFrontend } from './resolved.js'
 
-type AnyRule = Rule<never>
 type Resolved = Omit<ResolvedConfig, 'warnings'>
 
 interface Rules {
   path: Path
-  rules: readonly AnyRule[]
+  rules: readonly PlacedRule[]
 }
 
 /** Verdicts behind which no rule of the list runs. */
@@ -49,17 +48,16 @@ function warnOfFrontend(frontend: ResolvedFrontend, config: Resolved, context: C
       "'open' goes on to the default backend, and this frontend has none: late connections are closed. Name a 'backend'.",
     )
   }
-  const content = [...path, 'rules', 'content']
   if (frontend.inspectDelay > 0 && frontend.rules.content.length === 0) {
     warnings.add(
       [...path, 'rules', 'inspectDelay'],
       "is for content rules, and there are none: it does nothing. Add 'content' or remove it.",
     )
   }
-  const more = frontend.rules.content.findIndex((rule) => kindOf(rule) === 'more')
-  if (more >= 0 && frontend.inspectDelay === 0) {
+  const more = frontend.rules.content.find(({ rule }) => kindOf(rule) === 'more')
+  if (more && frontend.inspectDelay === 0) {
     warnings.add(
-      [...content, more],
+      more.path,
       "more() waits for rules.inspectDelay at most, which is off: it waits for nothing. Set 'inspectDelay'.",
     )
   }
@@ -141,14 +139,15 @@ function listsOf(frontend: ResolvedFrontend): Rules[] {
 
 /** Rules that never run, and rules that a log cannot tell apart. */
 function warnOfRules({ path, rules }: Rules, context: Context): void {
-  const end = rules.findIndex((rule) => ENDS.includes(kindOf(rule) ?? ''))
-  if (end >= 0 && end < rules.length - 1) {
+  const end = rules.findIndex(({ rule }) => ENDS.includes(kindOf(rule) ?? ''))
+  const behind = rules[end + 1]
+  if (end >= 0 && behind) {
     context.warnings.add(
-      [...path, end + 1],
-      `never runs: the rule before it is '${kindOf(rules[end] as AnyRule)}' for every connection. Move it up, or remove one of them.`,
+      behind.path,
+      `never runs: the rule before it is '${kindOf(rules[end]?.rule)}' for every connection. Move it up, or remove one of them.`,
     )
   }
-  const names = rules.map((rule) => ('run' in rule ? rule.name : undefined))
+  const names = rules.map(({ rule }) => ('run' in rule ? rule.name : undefined))
   warnOfTwins(path, names, context)
 }
 
@@ -158,12 +157,12 @@ function warnOfRefusal(lists: readonly Rules[], context: Context): void {
     // ClientHello rules do not run on every bind.
     if (path.includes('clientHello') || path.includes('secured')) return false
     // A rule before it may accept.
-    return rules.length > 0 && REFUSES.includes(kindOf(rules[0] as AnyRule) ?? '')
+    return REFUSES.includes(kindOf(rules[0]?.rule) ?? '')
   })
   const behind = at < 0 ? undefined : lists.slice(at + 1).find(({ rules }) => rules.length > 0)
   if (!behind) return
   const { path, rules } = lists[at] as Rules
-  const kind = kindOf(rules[0] as AnyRule)
+  const kind = kindOf(rules[0]?.rule)
   context.warnings.add(
     behind.path,
     `never run: the first of the ${String(path.at(-1))} rules is '${kind}' for every connection. Give that one a condition, or remove these.`,
@@ -235,7 +234,7 @@ function references(config: Resolved): {
     for (const { sniRoutes } of frontend.binds)
       for (const backend of sniRoutes?.values() ?? []) backends.add(backend)
     if (frontend.handshakes.length > 0) opaque = true
-    for (const rule of listsOf(frontend).flatMap(({ rules }) => rules)) {
+    for (const { rule } of listsOf(frontend).flatMap(({ rules }) => rules)) {
       const seen = ('run' in rule ? rule.run : rule) as { backend?: unknown; table?: unknown }
       if (typeof seen.backend === 'string') backends.add(seen.backend)
       if (typeof seen.table === 'string') tables.add(seen.table)
@@ -246,6 +245,6 @@ function references(config: Resolved): {
 }
 
 /** Kind of a constant verdict; undefined for a function. */
-function kindOf(rule: AnyRule): string | undefined {
-  return typeof rule !== 'function' && 'kind' in rule ? rule.kind : undefined
+function kindOf(rule: Rule<never> | undefined): string | undefined {
+  return typeof rule === 'object' && 'kind' in rule ? rule.kind : undefined
 }

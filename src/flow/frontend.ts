@@ -5,7 +5,7 @@
 import { byName } from '../address/host-name.js'
 import { formatHostPort } from '../address/text.js'
 import type { Backend } from '../backend/backend.js'
-import type { ResolvedBind, ResolvedFrontend } from '../config/resolved.js'
+import type { PlacedRule, ResolvedBind, ResolvedFrontend } from '../config/resolved.js'
 import type { ListenResult, ListenSpec } from '../engine/engine.js'
 import { tcpOptionsOf } from '../options/bind.js'
 import { ruleListNames } from '../options/rules.js'
@@ -124,10 +124,12 @@ export class Frontend {
     this.opens = config.defaultVerdict === 'open'
     this.verdictTimeout = verdictTimeout
     const compiled = ruleListNames.map((stage) => {
-      const path = `frontends.${config.name}.rules.${stage}`
-      const options = { path, stage, budget: verdictTimeout, opens: this.opens }
+      const options = { stage, budget: verdictTimeout, opens: this.opens }
       // Each runs where what it reads is there.
-      return [stage, compileRules(config.rules[stage] as readonly Rule<Seen>[], options)]
+      return [
+        stage,
+        compileRules(config.rules[stage] as readonly PlacedRule<Rule<Seen>>[], options),
+      ]
     })
     this.rules = Object.fromEntries(compiled) as Frontend['rules']
     this.handlers = config.handshakes.map(compileHandler)

@@ -52,7 +52,5 @@ type Lists = typeof ruleLists
 /** A list of rules by its key in the configuration. */
 export type RuleList = keyof Lists
 export type RuleOf<K extends RuleList> = NonNullable<Lists[K]['rule']>
-/** Every list of rules that run. */
-export type RuleLists = { [K in RuleList]: RuleOf<K>[] }
 
 export const ruleListNames = Object.keys(ruleLists) as RuleList[]

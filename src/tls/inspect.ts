@@ -2,6 +2,7 @@
 
 import { byName } from '../address/host-name.js'
 import type { ConfigIssue } from '../base/errors.js'
+import { formatPath } from '../config/issues.js'
 import type {
   ResolvedBind,
   ResolvedConfig,
@@ -89,21 +90,17 @@ function judge(
 }
 
 /** Names of constant useCertificate rules that no certificate of the frontend is for. */
-function unknownCertificates(
-  { name, binds, rules }: ResolvedFrontend,
-  snapshot: Snapshot,
-): Problem[] {
+function unknownCertificates({ binds, rules }: ResolvedFrontend, snapshot: Snapshot): Problem[] {
   const sets = binds.flatMap(({ tls }) => tls ?? [])
   const names = new NameTable(sets.flatMap((set) => certificatesOf(snapshot, set)))
-  return rules.clientHello.flatMap((rule, i): Problem[] => {
+  return rules.clientHello.flatMap(({ rule, path }): Problem[] => {
     if (!('kind' in rule) || rule.kind !== 'certificate') return []
     const wanted = rule.name
     // Where no certificate can be read, that is told.
     if (!names.fallback || names.exact(wanted) || names.wildcard(wanted)) return []
-    const path = `frontends.${name}.rules.clientHello[${i}]`
     const message =
       'no certificate is for it; names without one get the first, or an alert with strictSni.'
-    return [{ file: `useCertificate('${wanted}')`, message, paths: [path] }]
+    return [{ file: `useCertificate('${wanted}')`, message, paths: [formatPath(path)] }]
   })
 }
 

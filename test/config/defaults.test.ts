@@ -253,7 +253,7 @@ test('everything that can be set is taken over', () => {
   assert.deepEqual(web.binds[2]?.acceptProxy, { from: undefined, limit: 16_384 })
   assert.deepEqual(web.binds[3]?.acceptProxy, { from: ['::1'], limit: 16_384 })
   assert.deepEqual(web.monitor, { from: ['10.0.0.1'], reply: new TextEncoder().encode('ok') })
-  assert.equal(web.rules.connection[0], rule)
+  assert.equal(web.rules.connection[0]?.rule, rule)
   assert.equal(web.handshakes[0], handler)
   assert.deepEqual([web.inspectDelay, web.inspectLimit, web.log.sample], [2_000, 1_024, 10])
   const [app] = backends

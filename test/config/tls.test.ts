@@ -463,8 +463,13 @@ test('rules around TLS, and constant verdicts of the ClientHello', () => {
   ]
   const config = bind({ tls: { cert, ca: 'ca.pem' } }, { rules: { clientHello, secured: [rule] } })
   const [frontend] = resolveConfig(config as Config).frontends
-  assert.deepEqual(frontend?.rules.clientHello, clientHello)
-  assert.deepEqual(frontend?.rules.secured, [rule])
+  assert.deepEqual(
+    frontend?.rules.clientHello.map(({ rule }) => rule),
+    clientHello,
+  )
+  assert.deepEqual(frontend?.rules.secured, [
+    { rule, path: ['frontends', 'web', 'rules', 'secured', 0] },
+  ])
 })
 
 test('JSON holds all of it but functions', () => {

@@ -5,6 +5,8 @@
 
 import { SluiceError } from '../../base/errors.js'
 import { parseDuration } from '../../base/units.js'
+import { formatPath } from '../../config/issues.js'
+import type { PlacedRule } from '../../config/resolved.js'
 import type { RuleList } from '../../options/rules.js'
 import type { HandshakeHandler } from '../../policy/handler.js'
 import type { Rule, RuleAnswer, Verdict } from '../../policy/types.js'
@@ -47,15 +49,12 @@ export interface CompiledHandler {
 const DEFAULT_HANDLER_LIMIT = 16_384
 const DEFAULT_HANDLER_DEADLINE = 5_000
 
-/**
- * Checks and names rules. `path` is their place in the configuration, such as
- * 'frontends.web.rules.connection'. Throws ERR_SLUICE_ARGUMENT.
- */
+/** Checks and names rules. Throws ERR_SLUICE_ARGUMENT. */
 export function compileRules<C>(
-  rules: readonly Rule<C>[],
-  options: { path: string; stage: RuleStage; budget: number; opens: boolean },
+  rules: readonly PlacedRule<Rule<C>>[],
+  options: { stage: RuleStage; budget: number; opens: boolean },
 ): Ruleset<C> {
-  const compiled = rules.map((rule, i) => compileRule(rule, `${options.path}[${i}]`, options.opens))
+  const compiled = rules.map((placed) => compileRule(placed, options.opens))
   return {
     rules: compiled,
     stage: options.stage,
@@ -64,7 +63,11 @@ export function compileRules<C>(
   }
 }
 
-function compileRule<C>(rule: Rule<C>, path: string, opens: boolean): CompiledRule<C> {
+function compileRule<C>(
+  { rule, path: place }: PlacedRule<Rule<C>>,
+  opens: boolean,
+): CompiledRule<C> {
+  const path = formatPath(place)
   if (typeof rule === 'function') {
     return { name: rule.name || path, run: rule, verdict: undefined, deadline: undefined, opens }
   }

@@ -47,7 +47,8 @@ function world(rules: Rule<string>[]) {
   const clock = new VirtualClock()
   const resumed: number[] = []
   const called: string[] = []
-  const set = compileRules(rules, { path: 'rules', stage: 'session', budget: 100, opens: false })
+  const placed = rules.map((rule, i) => ({ rule, path: ['rules', i] }))
+  const set = compileRules(placed, { stage: 'session', budget: 100, opens: false })
   const targets = { tables: new Map(), backends: new Map() }
   const observer = {
     onRule: (_scope: object, stage: string, name: string, answer: unknown, error?: unknown) => {
