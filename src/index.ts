@@ -12,6 +12,16 @@ export type { Applet, AppletStream } from './policy/applet.js'
 export { defineApplet } from './policy/applet.js'
 export type { HandshakeAnswer, HandshakeHandler } from './policy/handler.js'
 export { defineHandshake } from './policy/handler.js'
+export type {
+  BackendView,
+  ServerControl,
+  ServerState,
+  ServerStatus,
+  TableData,
+  TableKey,
+  TableRow,
+  TableView,
+} from './policy/live.js'
 export type { Connection, Rule, RuleFunction, Verdict } from './policy/types.js'
 export type { SluiceProxy } from './proxy/proxy.js'
 export { createProxy } from './proxy/proxy.js'

@@ -8,6 +8,7 @@ import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.js'
 import type { ResolvedBackend, ResolvedServer } from '../config/resolved.js'
 import type { Engine, RouteSpec } from '../engine/engine.js'
+import type { BackendView } from '../policy/live.js'
 import type { StickTable } from '../tables/stick-table.js'
 import { ServerAddresses } from './addresses.js'
 import type { Asker } from './asker.js'
@@ -17,18 +18,19 @@ import { isLocalFailure, PassiveMark } from './passive.js'
 import { type BackendClient, FULL, NONE, type Pick, QUEUED } from './pick.js'
 import { WaitQueue } from './queue.js'
 import { NameWatch, type Resolver } from './resolve.js'
-import { routeSpec } from './route.js'
+import { type Router, routeSpec } from './route.js'
 import { BackendServer, type Server } from './server.js'
 import { Stickiness } from './stickiness.js'
+import { viewBackend } from './view.js'
 
 export type { Asker } from './asker.js'
 export type { BackendClient, Pick } from './pick.js'
 export type { Resolver } from './resolve.js'
-export type { Server, ServerState, ServerStatus } from './server.js'
+export type { Server } from './server.js'
 
 export interface BackendDeps {
   clock: Clock
-  engine: Engine
+  engine: Router & { eager: Engine['eager'] }
   resolver: Resolver
   log: Logger
   /** The table that `config.stick` names. */
@@ -36,6 +38,8 @@ export interface BackendDeps {
   /** The engine's context for the TLS of a server; needed where a server has TLS. */
   tlsContextOf?: ((server: ResolvedServer) => number) | undefined
   onServerState?: ((server: Server, from: string, to: string) => void) | undefined
+  /** Closes the sessions of a server; returns how many. */
+  shutdown?: ((server: Server) => number) | undefined
   /** ms between look-ups of host names. Default 30 s. */
   resolveInterval?: number | undefined
   /** Uniform in [0, 1), for balance 'random'. */
@@ -52,6 +56,12 @@ export class Backend {
   readonly name: string
   readonly config: ResolvedBackend
   readonly servers: readonly Server[]
+  /** As programs and rules hold it. */
+  readonly view: BackendView
+  /** Sessions that hold a slot of a server. */
+  sessions = 0
+  /** Servers that take new sessions, of those that go first. */
+  usable = 0
   readonly #deps: BackendDeps
   readonly #log: Logger
   readonly #servers: readonly BackendServer[]
@@ -83,6 +93,12 @@ export class Backend {
       config.timeouts.queue,
       (client) => this.#call('queueExpired', () => client.queueExpired()),
       (waited) => deps.engine.eager(waited),
+    )
+    this.view = viewBackend(
+      this,
+      this.#servers,
+      (server) => this.#queue.ownedBy(server),
+      (server) => deps.shutdown?.(server) ?? 0,
     )
     this.#activate()
   }
@@ -155,6 +171,7 @@ export class Backend {
       return
     }
     freed.sessions--
+    this.sessions--
     if (freed.sessions === 0) freed.passive?.endTrial()
     if (this.#queue.size > 0) this.#serveSlot(freed)
   }
@@ -281,6 +298,7 @@ export class Backend {
 
   #take(server: BackendServer, asker: Asker): void {
     server.take()
+    this.sessions++
     this.#stickiness?.store(asker.connection, server.id)
   }
 
@@ -329,8 +347,9 @@ export class Backend {
    */
   #activate(): void {
     const enabled = this.#servers.filter((server) => server.enabled)
-    const usable = enabled.filter(({ takesNew }) => takesNew)
-    this.#active = this.#inFront(usable.length > 0 ? usable : enabled)
+    const usable = this.#inFront(enabled.filter(({ takesNew }) => takesNew))
+    this.usable = usable.length
+    this.#active = usable.length > 0 ? usable : this.#inFront(enabled)
     for (const server of this.#servers) server.active = this.#active.includes(server)
     this.#balancer.update(this.#active)
   }

@@ -6,17 +6,12 @@ import { isHostName, normalName } from '../address/host-name.js'
 import { SluiceError } from '../base/errors.js'
 import type { ResolvedServer } from '../config/resolved.js'
 import type { Applet } from '../policy/applet.js'
+import type { ServerState, ServerStatus } from '../policy/live.js'
 import type { ServerAddresses } from './addresses.js'
 import type { Asker } from './asker.js'
 import type { PassiveMark } from './passive.js'
 
-/** What an operator asks of a server. */
-export type ServerState = 'ready' | 'drain' | 'maint'
-
 const STATES: readonly ServerState[] = ['ready', 'drain', 'maint']
-
-/** What a server is in effect. `drain` also where its weight is 0. */
-export type ServerStatus = 'up' | 'drain' | 'maint' | 'down' | 'half-open' | 'unresolved'
 
 /** The backend of a server, as sessions come back to it. */
 export interface ServerHome {

@@ -5,14 +5,15 @@
 
 import { EventEmitter } from 'node:events'
 import type { Logger } from 'pino'
-import { Backend, type Server } from '../backend/backend.js'
+import { Backend } from '../backend/backend.js'
 import { systemResolver } from '../backend/resolve.js'
+import { byName } from '../base/by-name.js'
 import { type Clock, systemClock } from '../base/clock.js'
 import { ConfigError, SluiceError } from '../base/errors.js'
 import { parseDuration } from '../base/units.js'
 import { findLoops } from '../config/loops.js'
 import { resolveConfig } from '../config/resolve.js'
-import type { ResolvedConfig } from '../config/resolved.js'
+import type { ResolvedBackend, ResolvedConfig } from '../config/resolved.js'
 import type { Config, Duration } from '../config/types.js'
 import type { Engine, EngineKind } from '../engine/engine.js'
 import { atBind } from '../engine/listen-error.js'
@@ -22,7 +23,9 @@ import { type Sides, type SiStateName, SiStateNames } from '../flow/flow.js'
 import { Frontend, Listener } from '../flow/frontend.js'
 import { Observer } from '../flow/observer.js'
 import { createLog, type ProxyLog } from '../log/logger.js'
+import type { BackendView, TableView } from '../policy/live.js'
 import { StickTable } from '../tables/stick-table.js'
+import { viewTable } from '../tables/view.js'
 import type { CertificateStatus, ContextSupplier, ReloadReport } from '../tls/contexts.js'
 import { TlsStore } from '../tls/store.js'
 import { drain } from './drain.js'
@@ -46,16 +49,30 @@ export function createProxy(config: Config, options: ProxyOptions = {}): SluiceP
   return new SluiceProxy(resolved, options)
 }
 
+/** What is behind the views of a proxy: for the test proxy and for tests, and on no face of the package. */
+export let internalsOf: (proxy: SluiceProxy) => {
+  readonly tables: ReadonlyMap<string, StickTable>
+  readonly backends: ReadonlyMap<string, Backend>
+}
+
 /** A proxy: `start` it once, `stop` it once. */
 export class SluiceProxy extends EventEmitter<ProxyEvents> {
+  static {
+    internalsOf = (proxy) => ({ tables: proxy.#tables, backends: proxy.#backends })
+  }
+
   readonly config: ResolvedConfig
-  readonly tables: ReadonlyMap<string, StickTable>
+  /** Stick tables by name. */
+  readonly tables: Readonly<Record<string, TableView | undefined>>
+  /** Backends by name. */
+  readonly backends: Readonly<Record<string, BackendView | undefined>>
   readonly logger: Logger
   readonly #options: ProxyOptions
   readonly #observer: Observer
   readonly #clock: Clock
   readonly #log: ProxyLog | undefined
-  readonly #backends = new Map<string, Backend>()
+  readonly #tables: ReadonlyMap<string, StickTable>
+  readonly #backends: ReadonlyMap<string, Backend>
   readonly #frontends = new Map<string, Frontend>()
   readonly #onAbort = () => {
     void this.stop().catch((error: unknown) => this.logger.error({ err: error }, 'stop failed'))
@@ -63,6 +80,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
   #engine: Engine | undefined
   #core: Core | undefined
   #tls: TlsStore | undefined
+  #contexts: ContextSupplier | undefined
   #state: State = 'new'
   #starting: Promise<this> | undefined
   #stopped: Promise<StopResult> | undefined
@@ -77,9 +95,12 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     this.#clock = options.clock ?? systemClock
     this.#log = options.logger ? undefined : createLog(config.log)
     this.logger = options.logger ?? (this.#log as ProxyLog).logger
-    this.tables = new Map(
-      config.tables.map((table) => [table.name, new StickTable(table, this.#clock)]),
-    )
+    const tables = config.tables.map((table) => new StickTable(table, this.#clock))
+    this.#tables = new Map(tables.map((table) => [table.name, table]))
+    this.tables = byName(tables.map(viewTable))
+    const backends = config.backends.map((backend) => this.#makeBackend(backend))
+    this.#backends = new Map(backends.map((backend) => [backend.name, backend]))
+    this.backends = byName(backends.map(({ view }) => view))
   }
 
   /** Kind of the engine that runs; undefined before the start. */
@@ -89,11 +110,6 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
 
   get running(): boolean {
     return this.#state === 'running'
-  }
-
-  /** Backends by name; empty before the start. */
-  get backends(): ReadonlyMap<string, Backend> {
-    return this.#backends
   }
 
   /** Actual addresses by frontend, in the order of its binds. */
@@ -168,7 +184,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
       tlsHandshakes: core?.tlsHandshakes ?? { running: 0, waiting: 0 },
       frontends: frontendStats(this.#frontends.values()),
       backends: backendStats(this.#backends.values()),
-      tables: tableStats(this.tables.values()),
+      tables: tableStats(this.#tables.values()),
       logDropped: this.#log?.dropped() ?? 0,
     }
   }
@@ -184,7 +200,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
       const engine = await this.#makeEngine()
       this.#engine = engine
       const tls = await this.#loadCertificates(engine)
-      this.#makeBackends(engine, tls)
+      this.#contexts = tls
       const core = this.#makeCore(engine)
       this.#core = core
       this.#watchTransitions()
@@ -239,21 +255,24 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     return store
   }
 
-  #makeBackends(engine: Engine, tls: ContextSupplier): void {
-    for (const config of this.config.backends) {
-      const backend = new Backend(config, {
-        tlsContextOf: (server) => tls.forServer(server),
-        clock: this.#clock,
-        engine,
-        resolver: this.#options.resolver ?? systemResolver,
-        log: this.logger,
-        table: config.stick ? this.tables.get(config.stick.table) : undefined,
-        resolveInterval: this.config.resolveInterval,
-        onServerState: (server: Server, from: string, to: string) =>
-          this.emit('serverState', { backend: config.name, server: server.name, from, to }),
-      })
-      this.#backends.set(config.name, backend)
-    }
+  /** Nothing is asked of the engine before the start. */
+  #makeBackend(config: ResolvedBackend): Backend {
+    const engine = () => this.#engine as Engine
+    return new Backend(config, {
+      tlsContextOf: (server) => (this.#contexts as ContextSupplier).forServer(server),
+      clock: this.#clock,
+      engine: {
+        route: (spec) => engine().route(spec),
+        unroute: (route) => engine().unroute(route),
+        eager: (wanted) => engine().eager(wanted),
+      },
+      resolver: this.#options.resolver ?? systemResolver,
+      log: this.logger,
+      table: config.stick ? this.#tables.get(config.stick.table) : undefined,
+      resolveInterval: this.config.resolveInterval,
+      onServerState: (server, from, to) =>
+        this.emit('serverState', { backend: config.name, server: server.name, from, to }),
+    })
   }
 
   #makeCore(engine: Engine): Core {
@@ -261,7 +280,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
       engine,
       clock: this.#clock,
       logger: this.logger,
-      tables: this.tables,
+      tables: this.#tables,
       backends: this.#backends,
       maxconn: this.config.maxconn,
       tlsHandshakes: this.config.tlsHandshakes,

@@ -6,9 +6,9 @@
 import { parseAddress } from '../address/parse.js'
 import { formatIpv4, formatIpv6 } from '../address/text.js'
 import type { TableKeyType } from '../options/table.js'
+import type { TableKey } from '../policy/live.js'
 
-/** A key as callers give it. What fits which type: see `keyCodec`. */
-export type TableKey = string | number | Uint8Array
+export type { TableKey }
 
 export interface KeyCodec {
   /** Most words that a key takes. */

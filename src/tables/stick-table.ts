@@ -7,6 +7,7 @@ import { inspect } from 'node:util'
 import type { Clock } from '../base/clock.js'
 import { SluiceError } from '../base/errors.js'
 import type { ResolvedTable } from '../options/table.js'
+import type { TableRow } from '../policy/live.js'
 import { CHUNK_SHIFT, EntryStore, FREE, ROW_MASK } from './entry-store.js'
 import { type KeyCodec, keyCodec, type TableKey } from './key.js'
 import { type DataType, type Layout, type RateColumn, Row, tableLayout } from './layout.js'
@@ -20,17 +21,6 @@ export type { DataType } from './layout.js'
  * `remove`, `clear` or `entries`, which may give its place to another key.
  */
 export type TableEntry = number
-
-/** One entry as `dump` shows it. */
-export interface TableRow {
-  readonly key: string | number
-  /** Connections that track the entry now. */
-  readonly uses: number
-  /** ms since the last use; 0 while tracked. */
-  readonly idle: number
-  /** What the table stores, rates as of now. */
-  readonly data: Readonly<Partial<Record<DataType, number>>>
-}
 
 /**
  * A bounded map from keys to counters. An entry is used by `track` and by its last `release`;

@@ -1,5 +1,6 @@
 /** Tests of policies without a network. docs/testing.md is the guide. */
 
+export type { TableData, TableView } from '../policy/live.js'
 export type { ProxyHeaderOptions, Split } from './arrivals.js'
 export type { TestCertificate } from './certificate.js'
 export type { CertificateNames, TestCertificateChoice } from './certificates.js'
@@ -28,6 +29,6 @@ export type {
   ServerTlsFailure,
 } from './servers.js'
 export type { PolicyPhase, PolicyStep } from './steps.js'
-export type { TableChange, TableData, TestTable } from './tables.js'
+export type { TableChange } from './tables.js'
 export type { TlsClientOptions } from './tls-client.js'
 export type { TestTransition } from './trail.js'

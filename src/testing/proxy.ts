@@ -20,7 +20,8 @@ import type { ClientConnection } from '../flow/connection.js'
 import type { Session } from '../flow/flow.js'
 import { Observer } from '../flow/observer.js'
 import type { Applet } from '../policy/applet.js'
-import { SluiceProxy } from '../proxy/proxy.js'
+import type { TableView } from '../policy/live.js'
+import { internalsOf, SluiceProxy } from '../proxy/proxy.js'
 import type { ProxyStats } from '../proxy/stats.js'
 import type { StopOptions, StopResult } from '../proxy/types.js'
 import { addressOf, arrivalsOf, type ProxyHeaderOptions, type Split } from './arrivals.js'
@@ -34,7 +35,7 @@ import type { ConnectOutcome } from './parts.js'
 import { type ResultHost, TestResult } from './result.js'
 import { playServer, type ServerBehaviour, type Servers } from './servers.js'
 import { noteAnswer, type PolicyStep } from './steps.js'
-import { observeTable, TestTable } from './tables.js'
+import { observeTable } from './tables.js'
 import { TlsClient, type TlsClientOptions } from './tls-client.js'
 import { Trail } from './trail.js'
 
@@ -132,7 +133,7 @@ export class TestProxy<
 > implements AsyncDisposable
 {
   /** Stick tables by name. */
-  readonly tables: Readonly<Record<T, TestTable>>
+  readonly tables: Readonly<Record<T, TableView>>
   /** Every log line so far. */
   readonly logs: readonly LogRecord[]
   /** The proxy under test, for its events and operations. */
@@ -172,11 +173,10 @@ export class TestProxy<
       certificates,
       observer: this.#observer(),
     })
-    const tables = [...this.proxy.tables].map(([name, table]) => {
+    for (const table of internalsOf(this.proxy).tables.values()) {
       observeTable(table, (change) => this.#current.getStore()?.changed(change))
-      return [name, new TestTable(table)]
-    })
-    this.tables = Object.fromEntries(tables) as Record<T, TestTable>
+    }
+    this.tables = this.proxy.tables as Record<T, TableView>
     this.#servers = this.#checked(options.servers)
     this.#listen()
   }
@@ -371,7 +371,7 @@ export class TestProxy<
   }
 
   #serverOf(route: number): string | undefined {
-    for (const backend of this.proxy.backends.values()) {
+    for (const backend of internalsOf(this.proxy).backends.values()) {
       const server = backend.servers.find((server) => server.hasRoute(route))
       if (server !== undefined) return `${backend.name}/${server.name}`
     }

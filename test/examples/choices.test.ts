@@ -64,12 +64,10 @@ for (const kind of engineKinds) {
       assert.equal(await visit(running, '127.0.0.1'), choice)
       assert.equal(await visit(running, '127.0.0.2'), second)
     }
-    const table = running.proxy.tables.get('affinity')
-    assert.equal(table?.entries, 2)
+    const { affinity } = running.proxy.tables
+    assert.equal(affinity?.size, 2)
     // Drained: nobody new comes, who is known to be there does.
-    const entry = table?.track('127.0.0.3')
-    assert.ok(table && entry !== undefined)
-    table.set(entry, 'serverId', 3)
+    affinity.set('127.0.0.3', { serverId: 3 })
     assert.equal(await visit(running, '127.0.0.3'), 'app/old')
   })
 

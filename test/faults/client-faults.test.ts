@@ -143,7 +143,7 @@ faultTest(
     },
   }),
   async (site) => {
-    const app = site.proxy.backends.get('app')
+    const app = site.proxy.backends.app
     const { client: holder, server: held } = await site.pair()
     const queued = async () => {
       const waiting = app?.queued ?? 0

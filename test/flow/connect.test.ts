@@ -469,7 +469,7 @@ test('while failures are counted the outcome is asked for', async () => {
   assert.equal(outcome(), true)
   engine.accept()
   assert.equal(outcome(), false)
-  assert.equal(proxy.backends.get('app')?.servers[0]?.status, 'up')
+  assert.equal(proxy.backends.app?.servers.a?.status, 'up')
 })
 
 test('a unique id is sent as a TLV', async () => {

@@ -59,7 +59,7 @@ test('a session that the engine opened goes on without server accounting', async
   release?.(reject())
   await settle()
   assert.equal(client.ended, false)
-  assert.equal(proxy.backends.get('app')?.servers[0]?.sessions, 0)
+  assert.equal(proxy.backends.app?.servers.a?.sessions, 0)
   assert.equal(proxy.stats().frontends.web?.lateVerdicts, 1)
   client.endWith(1, 17, 1)
   assert.equal(sessions()[0]?.opened, true)
@@ -73,11 +73,11 @@ test('a choice that was too late gives its slot back when the engine opened', as
     { onConnect: () => 'pending' },
   )
   const client = engine.accept()
-  assert.equal(proxy.backends.get('app')?.servers[0]?.sessions, 1)
+  assert.equal(proxy.backends.app?.servers.a?.sessions, 1)
   tellLate(engine, client, Handshake.ACCEPT_SESSION, true)
-  assert.equal(proxy.backends.get('app')?.servers[0]?.sessions, 0)
+  assert.equal(proxy.backends.app?.servers.a?.sessions, 0)
   client.reset()
-  assert.equal(proxy.backends.get('app')?.servers[0]?.sessions, 0)
+  assert.equal(proxy.backends.app?.servers.a?.sessions, 0)
   assert.ok(!lines.some(({ level }) => level >= 50))
 })
 
@@ -173,9 +173,8 @@ test('a listener of the caller’s that throws harms nobody', async () => {
   await Promise.resolve()
   engine.accept().reset()
   assert.equal(proxy.stats().connections, 0)
-  const entry = proxy.tables.get('t')?.lookup('192.0.2.1') as number
-  assert.equal(proxy.tables.get('t')?.get(entry, 'connCur'), 0)
-  assert.equal(proxy.backends.get('app')?.servers[0]?.sessions, 0)
+  assert.equal(proxy.tables.t?.get('192.0.2.1')?.connCur, 0)
+  assert.equal(proxy.backends.app?.servers.a?.sessions, 0)
   assert.ok(lines.some(({ err }) => (err as Error | undefined)?.message === 'mine'))
 })
 

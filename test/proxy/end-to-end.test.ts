@@ -120,9 +120,7 @@ for (const kind of engineKinds) {
     for (let i = 0; i < 4; i++) texts.push((await talk(port, 'x')).text)
     assert.deepEqual(texts, ['x', 'x', '', ''])
     await proxy.stop()
-    const table = proxy.tables.get('perSource')
-    const entry = table?.lookup('127.0.0.1')
-    assert.equal(entry !== undefined && table?.get(entry, 'connCur'), 0)
+    assert.equal(proxy.tables.perSource?.get('127.0.0.1')?.connCur, 0)
   })
 
   test(`${kind}: sessions wait for a slot`, async () => {
@@ -140,7 +138,7 @@ for (const kind of engineKinds) {
     assert.equal((await record(1)).code, 'done')
     first.destroy()
     await proxy.stop()
-    assert.equal(proxy.backends.get('app')?.servers[0]?.sessions, 0)
+    assert.equal(proxy.backends.app?.servers.a?.sessions, 0)
     await server.close()
   })
 
@@ -362,7 +360,7 @@ for (const kind of engineKinds) {
     assert.equal(code, 'done')
     assert.equal(opened === true, kind === 'native')
     await proxy.stop()
-    assert.equal(proxy.backends.get('app')?.servers[0]?.sessions, 0)
+    assert.equal(proxy.backends.app?.servers.a?.sessions, 0)
     await server.close()
   })
 }

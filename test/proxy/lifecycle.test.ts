@@ -171,7 +171,9 @@ test('changes of a server’s state are told', async () => {
   const { proxy } = await harness({})
   const changes: unknown[] = []
   proxy.on('serverState', (change) => changes.push(change))
-  proxy.backends.get('app')?.servers[0]?.setState('maint')
+  const server = proxy.backends.app?.servers.a
+  assert.ok(server)
+  server.state = 'maint'
   assert.deepEqual(changes, [{ backend: 'app', server: 'a', from: 'up', to: 'maint' }])
 })
 

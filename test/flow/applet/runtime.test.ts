@@ -29,7 +29,7 @@ test('echo sends everything back and ends after the client', async () => {
   assert.equal(client.text, 'hello world')
   assert.deepEqual(client.end, { by: 'client', phase: 'data', code: 'done' })
   assert.equal(sessions()[0]?.server, 'a')
-  assert.equal(proxy.backends.get('app')?.servers[0]?.sessions, 0)
+  assert.equal(proxy.backends.app?.servers.a?.sessions, 0)
 })
 
 test('a static reply ends first and still waits for the client', async () => {

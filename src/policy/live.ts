@@ -1,0 +1,95 @@
+/**
+ * What programs and rules hold of a proxy: views of its tables, backends and servers, with what
+ * may be changed about them. Live: each look reads what is so now.
+ */
+
+import type { DataType } from './counters.js'
+
+/** A key of a stick table; which of them fit is the table's type. */
+export type TableKey = string | number | Uint8Array
+
+/** What a table stores for one key; rates are counts over their window as of now. */
+export type TableData = Readonly<Partial<Record<DataType, number>>>
+
+/** One entry of a stick table, as it was when it was reached. */
+export interface TableRow {
+  /** As kept: an address as text, a number, text, or binary as hexadecimal digits. */
+  readonly key: string | number
+  /** Connections that track the entry now. */
+  readonly uses: number
+  /** ms since the last use; 0 while tracked. */
+  readonly idle: number
+  readonly data: TableData
+}
+
+/** A stick table. */
+export interface TableView {
+  readonly name: string
+  /** Entries that have not expired. */
+  readonly size: number
+  /** Most entries at once. */
+  readonly capacity: number
+  /** What is stored for a key now; undefined where there is no entry. Does not count as a use. */
+  get(key: TableKey): TableData | undefined
+  /**
+   * Sets the named data of a key, and makes its entry where there is none.
+   * @throws SluiceError (ERR_SLUICE_ARGUMENT) where the key does not fit, the table does not store
+   *   a name or has no place, or a value is no finite number.
+   */
+  set(key: TableKey, data: TableData): void
+  /** Forgets a key. False where there is none, or where a connection tracks it. */
+  delete(key: TableKey): boolean
+  /** Forgets every key that no connection tracks; returns how many. */
+  clear(): number
+  /** Every entry, in no order. The table may change meanwhile. */
+  entries(): IterableIterator<TableRow>
+}
+
+/** What an operator asks of a server. */
+export type ServerState = 'ready' | 'drain' | 'maint'
+
+/** What a server is in effect. `drain` also where its weight is 0. */
+export type ServerStatus = 'up' | 'drain' | 'maint' | 'down' | 'half-open' | 'unresolved'
+
+/** A server of a backend. Its state and its weight are changed by assigning them. */
+export interface ServerControl {
+  readonly name: string
+  /** Name of its backend. */
+  readonly backend: string
+  /** Where connects go now: '127.0.0.1:80', 'unix:/path'; undefined for an applet, and while a name is not resolved. */
+  readonly address: string | undefined
+  /**
+   * What the operator asks: 'ready'; 'drain', no new sessions but those that stick to it; 'maint',
+   * none. 'ready' also forgets its failures. Another word is a SluiceError (ERR_SLUICE_ARGUMENT).
+   */
+  state: ServerState
+  /** A whole number from 0 to 256; 0 drains. Another one is a SluiceError (ERR_SLUICE_ARGUMENT). */
+  weight: number
+  /** What it is in effect. */
+  readonly status: ServerStatus
+  /** New sessions may go to it, were they sent to it: HAProxy's srv_is_up. */
+  readonly usable: boolean
+  /** Sessions that hold a slot of it now: HAProxy's srv_conn. */
+  readonly sessions: number
+  /** Most of them at once; 0: no limit. */
+  readonly maxconn: number
+  /** Sessions that wait for it and for no other: HAProxy's srv_queue. */
+  readonly queued: number
+  /** Closes its sessions, as 'proxy/.../killed'; returns how many. Who may come again is `state`. */
+  shutdownSessions(): number
+}
+
+/** A backend and its servers. */
+export interface BackendView {
+  readonly name: string
+  /** By name. */
+  readonly servers: Readonly<Record<string, ServerControl | undefined>>
+  /** Servers that new sessions are balanced over: HAProxy's nbsrv. 0 where each is down or taken out. */
+  readonly usable: number
+  /** 'down' where no server is usable. */
+  readonly status: 'up' | 'down'
+  /** Sessions on its servers now: HAProxy's be_conn. */
+  readonly sessions: number
+  /** Sessions that wait for a slot: HAProxy's queue. */
+  readonly queued: number
+}
