@@ -9,7 +9,19 @@ import { applet } from './policy.js'
 import { optional, type ResolvedBy, required, section } from './section.js'
 import { server } from './server.js'
 import { backendTimeouts } from './timeouts.js'
-import { duration, either, flag, fn, integer, leaf, named, oneOf, type Type, text } from './type.js'
+import {
+  duration,
+  either,
+  flag,
+  fn,
+  integer,
+  keyed,
+  leaf,
+  nameOf,
+  oneOf,
+  type Type,
+  text,
+} from './type.js'
 
 const off: Type<false> = leaf(
   ['boolean'],
@@ -41,7 +53,7 @@ type StickKey = (conn: Connection) => string | number | undefined
 const bySource: StickKey = (conn) => conn.src || undefined
 
 export const stick = section({
-  table: required(text(), 'A table that stores `serverId`.', { example: "'affinity'" }),
+  table: required(nameOf('table'), 'A table that stores `serverId`.', { example: "'affinity'" }),
   key: optional(
     fn<StickKey>(
       '(conn) => string | number | undefined',
@@ -74,8 +86,9 @@ export const backend = section(
       example: "{ algorithm: 'hash', boundedLoad: 125 }",
     }),
     servers: required(
-      named(
+      keyed(
         either('an address, { address, ... } or an applet', text('an address'), server, applet),
+        (item) => `{ [Name in keyof Servers]: ${item} }`,
       ),
       'Servers by name.',
       { example: "{ a: '127.0.0.1:9001', b: { address: '127.0.0.1:9002', weight: 2 } }" },
@@ -115,6 +128,8 @@ export const backend = section(
     ),
   },
   'BackendConfig',
+  undefined,
+  ['Servers = Record<string, unknown>'],
 )
 
 export type BackendOptions = ResolvedBy<typeof backend>

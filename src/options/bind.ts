@@ -6,7 +6,19 @@ import { connections } from './limits.js'
 import { livenessOptions } from './liveness.js'
 import { optional, type Resolved, type ResolvedBy, required, section } from './section.js'
 import { tlsOfBind } from './tls.js'
-import { becomes, either, flag, integer, leaf, list, named, size, type Type, text } from './type.js'
+import {
+  becomes,
+  either,
+  flag,
+  integer,
+  leaf,
+  list,
+  named,
+  nameOf,
+  size,
+  type Type,
+  text,
+} from './type.js'
 
 const cidr: Type<Cidr> = {
   ...text("a CIDR block or an address such as '10.0.0.0/8' or '2001:db8::/32'"),
@@ -126,7 +138,7 @@ export const bind = section(
       { means: 'off', example: "{ cert: '/etc/ssl/sluice/' }" },
     ),
     sniRoutes: optional(
-      named(text('a backend')),
+      named(nameOf('backend')),
       "Route by TLS server name without terminating: 'name', '*.name' (one label) or '*' (the rest), to backends. " +
         'Names that are not here are terminated where there is `tls`, and go through to the default backend where there is none.',
       {

@@ -7,17 +7,32 @@ import { global, log } from './process.js'
 import { optional, required, section } from './section.js'
 import { table } from './table.js'
 import { timeouts } from './timeouts.js'
-import { named } from './type.js'
+import { keyed, named } from './type.js'
 
 export const config = section(
   {
     global: optional(global, 'The process.', { default: {} }),
-    tables: optional(named(table), 'Stick tables by name.'),
+    tables: optional(
+      keyed(table, (item) => `Record<Tables, ${item}>`),
+      'Stick tables by name.',
+    ),
     applets: optional(named(applet), "Applets by name, for servers at 'applet:NAME'."),
-    frontends: required(named(frontend), 'Frontends by name: where clients come in.'),
-    backends: required(named(backend), 'Backends by name: where sessions go.'),
+    frontends: required(
+      keyed(frontend, (item) => `Record<Frontends, ${item}>`),
+      'Frontends by name: where clients come in.',
+    ),
+    backends: required(
+      keyed(backend, () => '{ [Name in keyof Backends]: BackendConfig<N, Backends[Name]> }'),
+      'Backends by name: where sessions go.',
+    ),
     timeouts: optional(timeouts, 'Defaults for every frontend and backend.', { default: {} }),
     log: optional(log, 'The log of the process.', { default: {} }),
   },
   'Config',
+  'A configuration. The names in it are for the compiler: `Config` alone has any.',
+  [
+    'Frontends extends string = string',
+    'Backends = BackendNames',
+    'Tables extends string = string',
+  ],
 )

@@ -14,6 +14,7 @@ import {
   integer,
   leaf,
   list,
+  nameOf,
   oneOf,
   size,
   type Type,
@@ -89,7 +90,7 @@ export const frontend = section(
       'Where to listen.',
       { example: "['127.0.0.1:8080', { address: 'unix:/run/a.sock', mode: '660' }]" },
     ),
-    backend: optional(text(), 'Default backend.', {
+    backend: optional(nameOf('backend'), 'Default backend.', {
       means: 'none: rules or handlers choose',
       example: "'app'",
     }),

@@ -61,8 +61,8 @@ const ruleSchema = either(
  * what it is about, in TypeScript, where that is not every connection.
  */
 export function rule<C>(subject?: string): Type<Rule<C>> {
-  const code = subject === undefined ? 'Rule' : `Rule<${subject}>`
-  return { schema: ruleSchema, code: () => code, parts: [], resolve: (value) => value }
+  const code = `Rule<${subject ?? 'Connection'}, N>`
+  return { schema: ruleSchema, code: () => code, parts: [], names: true, resolve: (value) => value }
 }
 
 export const BROKEN_APPLET = 'expected an applet, as defineApplet(name, serve) makes it.'

@@ -141,12 +141,18 @@ function meta(doc: string, standard?: string, example?: string): Record<string, 
 }
 
 /** A section; with a name where the public API has one for it. */
-export function section<O extends Options>(options: O, name?: string, doc?: string): Section<O> {
+export function section<O extends Options>(
+  options: O,
+  name?: string,
+  doc?: string,
+  parameters: readonly string[] = [],
+): Section<O> {
   const each = Object.entries<Option>(options)
   return {
     options,
     ...(name === undefined ? {} : { name }),
     ...(doc === undefined ? {} : { doc }),
+    parameters,
     schema: z.strictObject(Object.fromEntries(each.map(([key, { schema }]) => [key, schema]))),
     code: (indent) => {
       const lines = each.map(([key, option]) => member(key, option, `${indent}  `))

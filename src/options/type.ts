@@ -54,6 +54,10 @@ export interface Type<W = unknown, R = W> {
   code(indent: string): string
   /** Types that it consists of. */
   readonly parts: readonly Type[]
+  /** It refers to names of the configuration, `N` in its code. */
+  readonly names?: true
+  /** Type parameters of its declaration beside `N`, each with a default. */
+  readonly parameters?: readonly string[]
   /** For the compiler alone. */
   readonly written?: W
   /** Precondition: the check has passed `value`, less what was wrong in it. */
@@ -227,6 +231,11 @@ export function list<W, R>(item: Type<W, R>): Type<W[], R[]> {
   }
 }
 
+/** The name of a backend or a table of the configuration. */
+export function nameOf(which: 'backend' | 'table'): Type<string> {
+  return { ...text(`the name of a ${which}`), code: () => `N['${which}']`, names: true }
+}
+
 /** Things by name. */
 export function named<W, R>(item: Type<W, R>): Type<Record<string, W>> {
   return {
@@ -237,9 +246,22 @@ export function named<W, R>(item: Type<W, R>): Type<Record<string, W>> {
   }
 }
 
+/** Things by name, and the compiler keeps the names: `code` is their type. */
+export function keyed<W, R>(
+  item: Type<W, R>,
+  code: (item: string) => string,
+): Type<Record<string, W>> {
+  return { ...named(item), code: (indent) => code(nameOrCode(item, indent)) }
+}
+
 /** As it stands where it is used. */
 export function nameOrCode(type: Type, indent: string): string {
-  return type.name ?? type.code(indent)
+  if (type.name === undefined) return type.code(indent)
+  return usesNames(type) ? `${type.name}<N>` : type.name
+}
+
+export function usesNames(type: Type): boolean {
+  return type.names ?? type.parts.some(usesNames)
 }
 
 /** As it stands in a union or before '[]'. */

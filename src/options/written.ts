@@ -8,19 +8,21 @@ import type { Duration, Size } from '../base/units.js'
 import type { ClientHello } from '../codec/tls.js'
 import type { Applet } from '../policy/applet.js'
 import type { HandshakeHandler } from '../policy/handler.js'
+import type { BackendNames, Names, NamesIn } from '../policy/names.js'
 import type { Connection, Rule, TlsInfo } from '../policy/types.js'
 
-export interface Config {
+/** A configuration. The names in it are for the compiler: `Config` alone has any. */
+export interface Config<Frontends extends string = string, Backends = BackendNames, Tables extends string = string> {
   /** The process. */
   global?: GlobalConfig
   /** Stick tables by name. */
-  tables?: Record<string, TableConfig>
+  tables?: Record<Tables, TableConfig>
   /** Applets by name, for servers at 'applet:NAME'. */
   applets?: Record<string, Applet>
   /** Frontends by name: where clients come in. */
-  frontends: Record<string, FrontendConfig>
+  frontends: Record<Frontends, FrontendConfig<NamesIn<Backends, Tables>>>
   /** Backends by name: where sessions go. */
-  backends: Record<string, BackendConfig>
+  backends: { [Name in keyof Backends]: BackendConfig<NamesIn<Backends, Tables>, Backends[Name]> }
   /** Defaults for every frontend and backend. */
   timeouts?: TimeoutsConfig
   /** The log of the process. */
@@ -127,13 +129,13 @@ export interface TableConfig {
 
 export type TableKeyType = 'ip' | 'ipv6' | 'integer' | 'string' | 'binary'
 
-export interface FrontendConfig {
+export interface FrontendConfig<N extends Names = Names> {
   /** What is proxied. Default 'tcp'. */
   mode?: 'tcp'
   /** Where to listen. */
-  bind: string | BindConfig | (string | BindConfig)[]
+  bind: string | BindConfig<N> | (string | BindConfig<N>)[]
   /** Default backend. Default: none: rules or handlers choose. */
-  backend?: string
+  backend?: N['backend']
   /** Connections at once; accepting pauses at the limit. Default: global.maxconn. */
   maxconn?: number
   /** Replies to monitoring systems. Default: off. */
@@ -141,21 +143,21 @@ export interface FrontendConfig {
   /** Rules by stage, in the order in which they run. */
   rules?: {
     /** Rules right after the PROXY header, before a session exists. Default: none. */
-    connection?: Rule[]
+    connection?: Rule<Connection, N>[]
     /**
      * Rules with the ClientHello: they may choose certificate, client certificate demand and
      * backend, let it through, or reject. Default: none.
      */
-    clientHello?: Rule<Connection & { readonly hello: ClientHello }>[]
+    clientHello?: Rule<Connection & { readonly hello: ClientHello }, N>[]
     /**
      * Rules when TLS is complete, before the session: certificate, cipher and version are in
      * `conn.tls`. Default: none.
      */
-    secured?: Rule<Connection & { readonly tls: TlsInfo }>[]
+    secured?: Rule<Connection & { readonly tls: TlsInfo }, N>[]
     /** Rules when the session is made. Default: none. */
-    session?: Rule[]
+    session?: Rule<Connection, N>[]
     /** Rules with the first payload. Default: none. */
-    content?: Rule<Connection & { readonly payload: Uint8Array }>[]
+    content?: Rule<Connection & { readonly payload: Uint8Array }, N>[]
     /**
      * Longest wait for payload that content rules ask for. Default: off: rules see what is there.
      */
@@ -183,7 +185,7 @@ export interface FrontendConfig {
   log?: FrontendLogConfig
 }
 
-export interface BindConfig {
+export interface BindConfig<N extends Names = Names> {
   /**
    * Where to listen: '127.0.0.1:8080', '[::1]:8080', ':8080' or '*:8080' (IPv4 any), '[::]:8080',
    * '127.0.0.1:8000-8010' (a range of ports), 'unix:/run/a.sock' or 'unix@/run/a.sock',
@@ -252,7 +254,7 @@ export interface BindConfig {
    * to backends. Names that are not here are terminated where there is `tls`, and go through to the
    * default backend where there is none. Default: off.
    */
-  sniRoutes?: Record<string, string>
+  sniRoutes?: Record<string, N['backend']>
 }
 
 /** TCP keep-alive. Times are whole seconds, rounded up. */
@@ -351,13 +353,13 @@ export interface FrontendLogConfig {
   openAfter?: Duration
 }
 
-export interface BackendConfig {
+export interface BackendConfig<N extends Names = Names, Servers = Record<string, unknown>> {
   /** What is proxied. Default 'tcp'. */
   mode?: 'tcp'
   /** How a server is chosen. Default 'roundrobin'. */
   balance?: BalanceConfig
   /** Servers by name. */
-  servers: Record<string, string | ServerConfig | Applet>
+  servers: { [Name in keyof Servers]: string | ServerConfig | Applet }
   /** Sessions waiting for a slot; more are refused. Default 1024. */
   maxqueue?: number
   /**
@@ -395,7 +397,7 @@ export interface BackendConfig {
   /** Stickiness: the same key goes to the same server. Default: off. */
   stick?: {
     /** A table that stores `serverId`. */
-    table: string
+    table: N['table']
     /** What sticks. Default: the source address. */
     key?: (conn: Connection) => string | number | undefined
     /** 'on' matches and stores, 'match' only matches, 'store' only stores. Default 'on'. */

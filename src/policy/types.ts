@@ -6,6 +6,7 @@
 import type { Logger } from 'pino'
 import type { ClientHello } from '../codec/tls.js'
 import type { CounterTable, DataType } from './counters.js'
+import type { Names, NamesBackend, NamesTable } from './names.js'
 
 /** One of the three tracked counters of a connection. */
 export type CounterName = 'sc0' | 'sc1' | 'sc2'
@@ -130,21 +131,26 @@ export type Key = string | number | Uint8Array | undefined
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a function without a return statement is an answer
 export type Sync<T> = T | undefined | void
-/** A rule may answer with one verdict, several, or none; at once or by promise. */
-export type RuleAnswer = Sync<Verdict | readonly Verdict[]>
+/** A verdict that means no other names than these. */
+type VerdictAmong<N extends Names> = Verdict & NamesBackend<N['backend']> & NamesTable<N['table']>
 
-export type RuleFunction<C = Connection> = (conn: C) => RuleAnswer | Promise<RuleAnswer>
+/** A rule may answer with one verdict, several, or none; at once or by promise. */
+export type RuleAnswer<N extends Names = Names> = Sync<VerdictAmong<N> | readonly VerdictAmong<N>[]>
+
+export type RuleFunction<C = Connection, N extends Names = Names> = (
+  conn: C,
+) => RuleAnswer<N> | Promise<RuleAnswer<N>>
 
 /**
- * A rule: a function (its name is the rule's name), a constant verdict, or
- * either with options.
+ * A rule: a function (its name is the rule's name), a constant verdict, or either with options.
+ * `N`: names of the configuration that it is for; a rule without them is for any.
  */
-export type Rule<C = Connection> =
-  | RuleFunction<C>
-  | Verdict
+export type Rule<C = Connection, N extends Names = Names> =
+  | RuleFunction<C, N>
+  | VerdictAmong<N>
   | {
       name: string
-      run: RuleFunction<C>
+      run: RuleFunction<C, N>
       /** Longest time for an answer, in ms or as '250ms'. Default: global.verdictTimeout. */
       deadline?: number | string
       /** When it throws, rejects or is late. Default: the frontend's defaultVerdict. */

@@ -6,7 +6,7 @@
 import { config } from '../config.js'
 import { liveness } from '../liveness.js'
 import { comment } from '../section.js'
-import type { Type } from '../type.js'
+import { type Type, usesNames } from '../type.js'
 
 const HEADER = `/**
  * The configuration as users write it. Generated from the options declared in
@@ -22,6 +22,9 @@ const homes: Readonly<Record<string, string>> = {
   ClientHello: '../codec/tls.js',
   Applet: '../policy/applet.js',
   HandshakeHandler: '../policy/handler.js',
+  BackendNames: '../policy/names.js',
+  Names: '../policy/names.js',
+  NamesIn: '../policy/names.js',
   Connection: '../policy/types.js',
   Rule: '../policy/types.js',
   TlsInfo: '../policy/types.js',
@@ -44,8 +47,14 @@ function collect(type: Type, into: Map<string, Type>): void {
 }
 
 function declaration(type: Type): string {
-  const { name, doc } = type
-  const code = type.code('')
+  const { doc } = type
+  const isWhole = type === (config as Type)
+  const parameters = [...(type.parameters ?? [])]
+  if (usesNames(type) && !isWhole) parameters.unshift('N extends Names = Names')
+  const name = parameters.length === 0 ? type.name : `${type.name}<${parameters.join(', ')}>`
+  const written = type.code('')
+  // The whole has the names, its parts refer to them.
+  const code = isWhole ? written.replaceAll('<N', '<NamesIn<Backends, Tables>') : written
   const head = doc === undefined ? '' : comment(doc, '')
   return code.startsWith('{\n')
     ? `${head}export interface ${name} ${code}\n`
