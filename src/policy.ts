@@ -7,8 +7,17 @@ export type { Applet, AppletStream } from './policy/applet.js'
 export { defineApplet } from './policy/applet.js'
 export type { CidrFile, CidrFileOptions, CidrList } from './policy/cidr.js'
 export { cidrFile, cidrList } from './policy/cidr.js'
+export type { TableStore } from './policy/counters.js'
 export type { HandshakeAnswer, HandshakeHandler } from './policy/handler.js'
 export { defineHandshake } from './policy/handler.js'
+export type {
+  KeyOf,
+  TableChanges,
+  TableData,
+  TableKey,
+  TableRow,
+  TableView,
+} from './policy/live.js'
 export { chargen, discard, echo, staticReply } from './policy/stock.js'
 export type {
   ClientCertDemand,
@@ -21,6 +30,7 @@ export type {
   RuleFunction,
   TlsInfo,
   TrackedCounter,
+  TrackedEntry,
   Variable,
   Verdict,
 } from './policy/types.js'
@@ -39,3 +49,5 @@ export {
   useBackend,
   useCertificate,
 } from './policy/verdicts.js'
+export type { TableDefinition, TableHandle } from './tables/handle.js'
+export { defineTable } from './tables/handle.js'

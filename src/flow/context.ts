@@ -3,6 +3,7 @@
 import type { Logger } from 'pino'
 import type { Engine } from '../engine/engine.js'
 import type { FailureLog } from '../log/failures.js'
+import type { StickTable } from '../tables/stick-table.js'
 import type { ConnectionTable } from '../wire/table.js'
 import type { Frontend } from './frontend.js'
 import type { Observer } from './observer.js'
@@ -16,6 +17,8 @@ export interface FlowContext extends RuleContext {
   /** Start of every `id`, hexadecimal. */
   readonly idPrefix: string
   readonly failures: FailureLog
+  /** Stick tables by the handle that is their configuration. */
+  readonly handles: ReadonlyMap<object, StickTable>
   readonly observer: Observer
   /** Whether an ordinary session may be written into the log, or is told of. */
   readonly records: { wants(frontend: Frontend): boolean }

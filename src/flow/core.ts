@@ -91,6 +91,7 @@ export class Core implements EngineEvents {
       table: engine.table,
       idPrefix: options.idPrefix,
       targets: { tables: options.tables, backends: options.backends },
+      handles: handlesOf(options.tables.values()),
       failures: new FailureLog(() => clock.now()),
       observer: options.observer,
       records: this.#reporter,
@@ -337,6 +338,14 @@ export class Core implements EngineEvents {
     const conn = this.#connections.get(slot)
     return conn !== undefined && conn.generation === generation ? conn : undefined
   }
+}
+
+function handlesOf(tables: Iterable<StickTable>): Map<object, StickTable> {
+  const handles = new Map<object, StickTable>()
+  for (const table of tables) {
+    if (table.config.handle) handles.set(table.config.handle, table)
+  }
+  return handles
 }
 
 /** The engine does not know of queues, turn-arounds and content rules. */

@@ -8,7 +8,7 @@ import { parseTlvs } from '../codec/proxy.js'
 import type { ClientHello } from '../codec/tls.js'
 import type { FailureFields } from '../log/failures.js'
 import type { CounterName, TlsInfo, TrackedCounter, Variable } from '../policy/types.js'
-import type { StickTable } from '../tables/stick-table.js'
+import type { StickTable, TableKey } from '../tables/stick-table.js'
 import type { FlowContext } from './context.js'
 import type { Listener } from './frontend.js'
 import { Counter } from './rules/counters.js'
@@ -48,9 +48,8 @@ export abstract class KnownClient<C> implements Seen {
   #dst: string | undefined = undefined
   #bytesIn = 0
   #bytesOut = 0
-  #sc0: Counter | undefined = undefined
-  #sc1: Counter | undefined = undefined
-  #sc2: Counter | undefined = undefined
+  /** What it tracks; the last is the first. */
+  #counters: Counter | undefined = undefined
   #vars: Record<string, Variable> | undefined = undefined
 
   constructor(
@@ -192,11 +191,34 @@ export abstract class KnownClient<C> implements Seen {
     if (entry !== undefined) counter.attach(table, entry, key)
   }
 
+  /** The table of a handle in this proxy. */
+  tableOf(handle: object): StickTable | undefined {
+    return this.context.handles.get(handle)
+  }
+
+  /**
+   * What the handle of `table` tracks: `key` from now on, unless it tracks something already. A key
+   * that does not fit gives a counter that tracks nothing. Behind the end nothing is counted.
+   */
+  trackTable(table: StickTable, key: TableKey | undefined): Counter {
+    const known = Counter.handled(this.#counters, table)
+    if (known !== undefined) return known
+    if (key !== undefined && this.ended) {
+      const behind = new Counter(undefined, undefined, table)
+      if (table.fits(key)) behind.watch(key)
+      return behind
+    }
+    const entry = key === undefined ? undefined : table.track(key)
+    if (key === undefined || entry === undefined) return new Counter(undefined, undefined, table)
+    const counter = new Counter(this.#counters, undefined, table)
+    this.#counters = counter
+    counter.attach(table, entry, key)
+    return counter
+  }
+
   /** Its session is accepted: counts it in the tracked counters. */
   countSession(): void {
-    this.#sc0?.sessionMade()
-    this.#sc1?.sessionMade()
-    this.#sc2?.sessionMade()
+    Counter.sessionMade(this.#counters)
   }
 
   /** A PROXY header is going to replace the addresses: keeps the socket's peer. */
@@ -223,9 +245,7 @@ export abstract class KnownClient<C> implements Seen {
     this.#bytesOut = this.bytesOut
     if (this.kept) this.#keep()
     this.ended = true
-    this.#sc0?.detach(this.#bytesIn, this.#bytesOut)
-    this.#sc1?.detach(this.#bytesIn, this.#bytesOut)
-    this.#sc2?.detach(this.#bytesIn, this.#bytesOut)
+    Counter.detach(this.#counters, this.#bytesIn, this.#bytesOut)
     this.#extra?.abort?.abort()
   }
 
@@ -239,17 +259,10 @@ export abstract class KnownClient<C> implements Seen {
   }
 
   #counter(name: CounterName): Counter {
-    switch (name) {
-      case 'sc0':
-        this.#sc0 ??= new Counter()
-        return this.#sc0
-      case 'sc1':
-        this.#sc1 ??= new Counter()
-        return this.#sc1
-      case 'sc2':
-        this.#sc2 ??= new Counter()
-        return this.#sc2
-    }
+    const known = Counter.named(this.#counters, name)
+    if (known !== undefined) return known
+    this.#counters = new Counter(this.#counters, name, undefined)
+    return this.#counters
   }
 
   #needExtra(): Extra {

@@ -6,16 +6,24 @@
 import type { Logger } from 'pino'
 import type { ClientHello } from '../codec/tls.js'
 import type { Connection, TlsInfo, TrackedCounter, Variable } from '../policy/types.js'
+import { TABLE, TRACK, type TrackScope } from '../tables/handle.js'
+import type { StickTable, TableKey } from '../tables/stick-table.js'
 
 /** What content rules see beside the connection. */
 export interface Seen extends Connection {
   readonly payload: Uint8Array
 }
 
-export class ConnectionView implements Seen {
-  readonly #conn: Seen
+/** What it is a view of. */
+interface Viewed extends Seen {
+  tableOf(handle: object): StickTable | undefined
+  trackTable(table: StickTable, key: TableKey | undefined): TrackedCounter
+}
 
-  constructor(conn: Seen) {
+export class ConnectionView implements Seen, TrackScope {
+  readonly #conn: Viewed
+
+  constructor(conn: Viewed) {
     this.#conn = conn
   }
 
@@ -93,5 +101,13 @@ export class ConnectionView implements Seen {
 
   get payload(): Uint8Array {
     return this.#conn.payload
+  }
+
+  [TABLE](handle: object): StickTable | undefined {
+    return this.#conn.tableOf(handle)
+  }
+
+  [TRACK](table: StickTable, key: TableKey | undefined): TrackedCounter {
+    return this.#conn.trackTable(table, key)
   }
 }

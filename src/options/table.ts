@@ -54,4 +54,6 @@ export const table = section(
 /** Times in ms: `expire` 0 is never, a rate's window 0 is not stored. */
 export interface ResolvedTable extends ResolvedBy<typeof table> {
   name: string
+  /** The handle that it was configured by. */
+  handle?: object
 }

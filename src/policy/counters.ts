@@ -1,5 +1,7 @@
 /** What a stick table can store for each key: a row for each counter and each rate. */
 
+import type { Duration } from '../base/units.js'
+
 export interface CounterRow {
   /** For the reference. */
   readonly doc: string
@@ -41,3 +43,31 @@ export const counterRows = Object.entries<CounterRow>(counters) as readonly (rea
   DataType,
   CounterRow,
 ])[]
+
+/** What a table stores: counters are there or not, rates name their window. */
+export type TableStore = {
+  readonly [N in DataType]?: CounterTable[N] extends { rate: true } ? Duration : boolean
+}
+
+/** Names that a table with `S` stores. */
+export type StoredIn<S> = {
+  [N in DataType]: N extends keyof S ? (S[N] extends false | undefined ? never : N) : never
+}[DataType]
+
+/** Names that policies may assign. */
+type Writable = {
+  [N in DataType]: CounterTable[N] extends { writable: true } ? N : never
+}[DataType]
+
+/** Assigning them feeds a rate, also where that alone is stored. */
+type Feeding<S> = {
+  [N in Writable]: CounterTable[N] extends { feeds: StoredIn<S> } ? N : never
+}[Writable]
+
+/** Names that an entry of a table with `S` has. */
+export type ReadableIn<S> = StoredIn<S> | Feeding<S>
+
+/** Counters and rates by name; policies may assign some. */
+export type Counts<N extends DataType> = {
+  readonly [M in Exclude<N, Writable>]: number
+} & { [M in Extract<N, Writable>]: number }

@@ -3,46 +3,75 @@
  * may be changed about them. Live: each look reads what is so now.
  */
 
-import type { DataType } from './counters.js'
+import type { ReadableIn, StoredIn, TableStore } from './counters.js'
 
 /** A key of a stick table; which of them fit is the table's type. */
 export type TableKey = string | number | Uint8Array
 
-/** What a table stores for one key; rates are counts over their window as of now. */
-export type TableData = Readonly<Partial<Record<DataType, number>>>
+type KeyType = 'ip' | 'ipv6' | 'integer' | 'string' | 'binary'
 
-/** One entry of a stick table, as it was when it was reached. */
-export interface TableRow {
+/** A key of a table whose type of key is `K`. */
+export type KeyOf<K extends KeyType = KeyType> = {
+  ip: string | number | Uint8Array
+  ipv6: string | Uint8Array
+  integer: number | string
+  string: string | number | Uint8Array
+  binary: Uint8Array | string
+}[K]
+
+/**
+ * What a table stores for one key; rates are counts over their window as of now. `S`: what is
+ * stored, as the configuration says.
+ */
+export type TableData<S = TableStore> = {
+  readonly [N in keyof S as N extends StoredIn<S> ? N : never]: number
+}
+
+/** What can be set for one key. */
+export type TableChanges<S = TableStore> = { readonly [N in ReadableIn<S>]?: number }
+
+/** One entry of a stick table, as it was when it was reached. `K`: type of the keys. */
+export interface TableRow<K extends KeyType = KeyType, S = TableStore> {
   /** As kept: an address as text, a number, text, or binary as hexadecimal digits. */
-  readonly key: string | number
+  readonly key: K extends 'integer' ? number : string
   /** Connections that track the entry now. */
   readonly uses: number
   /** ms since the last use; 0 while tracked. */
   readonly idle: number
-  readonly data: TableData
+  readonly data: TableData<S>
 }
 
-/** A stick table. */
-export interface TableView {
+/** A stick table. `K`: type of its keys; `S`: what it stores, as its configuration says. */
+export interface TableView<K extends KeyType = KeyType, S = TableStore> {
   readonly name: string
-  /** Entries that have not expired. */
+  /** Entries that have not expired. Takes out what has: after a long idle time the whole table. */
   readonly size: number
   /** Most entries at once. */
   readonly capacity: number
+  /** Bytes of memory that it holds. */
+  readonly bytes: number
+  /** Entries that made room for others so far. */
+  readonly evicted: number
+  /** Entries that were forgotten for want of use so far. */
+  readonly expired: number
+  /** Keys so far that found no room, because connections tracked every entry. */
+  readonly refused: number
   /** What is stored for a key now; undefined where there is no entry. Does not count as a use. */
-  get(key: TableKey): TableData | undefined
+  get(key: KeyOf<K>): TableData<S> | undefined
   /**
-   * Sets the named data of a key, and makes its entry where there is none.
-   * @throws SluiceError (ERR_SLUICE_ARGUMENT) where the key does not fit, the table does not store
-   *   a name or has no place, or a value is no finite number.
+   * Sets the named data of a key, and makes its entry where there is none. A rise of a counter
+   * feeds its rate; a rate that is named reads its value.
+   * @throws SluiceError: ERR_SLUICE_ARGUMENT where the key does not fit, the table does not store a
+   *   name, or a value is no finite number; ERR_SLUICE_STATE where it is full of entries that
+   *   connections track. Nothing has changed then.
    */
-  set(key: TableKey, data: TableData): void
+  set(key: KeyOf<K>, data: TableChanges<S>): void
   /** Forgets a key. False where there is none, or where a connection tracks it. */
-  delete(key: TableKey): boolean
+  delete(key: KeyOf<K>): boolean
   /** Forgets every key that no connection tracks; returns how many. */
   clear(): number
-  /** Every entry, in no order. The table may change meanwhile. */
-  entries(): IterableIterator<TableRow>
+  /** Entries in no order, at most `limit`. The table may change meanwhile. */
+  entries(limit?: number): IterableIterator<TableRow<K, S>>
 }
 
 /** What an operator asks of a server. */

@@ -5,7 +5,7 @@
 
 import type { Logger } from 'pino'
 import type { ClientHello } from '../codec/tls.js'
-import type { CounterTable, DataType } from './counters.js'
+import type { Counts, DataType, ReadableIn, TableStore } from './counters.js'
 import type { Names, NamesBackend, NamesTable } from './names.js'
 
 /** One of the three tracked counters of a connection. */
@@ -19,17 +19,16 @@ export type Variable = string | number | boolean | bigint | Uint8Array | undefin
  * the counter is tracked, and writes are then ignored. What the table does not store throws a
  * SluiceError (ERR_SLUICE_ARGUMENT) that names table and counter.
  */
-export interface TrackedCounter extends Counts {
+export interface TrackedCounter extends Counts<DataType>, Tracked {}
+
+/** The same of a table whose handle is at hand: it has what the table stores, and nothing else. */
+export type TrackedEntry<S = TableStore> = Counts<ReadableIn<S>> & Tracked
+
+interface Tracked {
   /** False until tracked. */
   readonly tracked: boolean
+  /** As kept: an address as text, a number, text, or binary as hexadecimal digits. */
   readonly key: string | number | undefined
-}
-
-/** What the entry holds; policies may assign some of it. */
-type Counts = {
-  readonly [K in DataType as CounterTable[K] extends { writable: true } ? never : K]: number
-} & {
-  [K in DataType as CounterTable[K] extends { writable: true } ? K : never]: number
 }
 
 /** A peer's certificate. Fields are decoded on first use. */

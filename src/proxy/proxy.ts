@@ -24,6 +24,7 @@ import { Frontend, Listener } from '../flow/frontend.js'
 import { Observer } from '../flow/observer.js'
 import { createLog, type ProxyLog } from '../log/logger.js'
 import type { BackendView, TableView } from '../policy/live.js'
+import { attachHandle, detachHandle } from '../tables/handle.js'
 import { StickTable } from '../tables/stick-table.js'
 import { viewTable } from '../tables/view.js'
 import type { CertificateStatus, ContextSupplier, ReloadReport } from '../tls/contexts.js'
@@ -195,6 +196,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
       signal?.throwIfAborted()
       signal?.addEventListener('abort', this.#onAbort, { once: true })
       this.#log?.open()
+      for (const table of this.#tables.values()) attachHandle(table)
       for (const { path, message } of this.config.warnings)
         this.logger.warn({ path }, `${path}: ${message}`)
       const engine = await this.#makeEngine()
@@ -363,6 +365,7 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
       await this.#engine?.stop()
     } finally {
       for (const backend of this.#backends.values()) backend.stop()
+      for (const table of this.#tables.values()) detachHandle(table)
       this.#core?.tellFailures()
       await this.#log?.close()
     }

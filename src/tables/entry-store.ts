@@ -67,6 +67,11 @@ export class EntryStore {
     return this.words.reduce((sum, chunk) => sum + chunk.byteLength, this.#buckets.byteLength)
   }
 
+  /** The key fits the table's type. */
+  fits(key: TableKey): boolean {
+    return this.#codec.encode(key, this.#key) > 0
+  }
+
   /** Found or made, and marked as used; 0 where the key does not fit or there is no room. */
   track(key: TableKey, now: number): number {
     const length = this.#codec.encode(key, this.#key)

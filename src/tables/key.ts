@@ -10,6 +10,11 @@ import type { TableKey } from '../policy/live.js'
 
 export type { TableKey }
 
+/** Whether it may be a key at all; whether it fits a type is the codec's question. */
+export function isTableKey(key: unknown): key is TableKey {
+  return typeof key === 'string' || typeof key === 'number' || key instanceof Uint8Array
+}
+
 export interface KeyCodec {
   /** Most words that a key takes. */
   readonly width: number

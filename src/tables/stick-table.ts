@@ -84,6 +84,11 @@ export class StickTable {
     return this.#store.bytes
   }
 
+  /** The key fits the table's type: it could be tracked, if there is room. */
+  fits(key: TableKey): boolean {
+    return this.#store.fits(key)
+  }
+
   /**
    * The entry of `key`, made where there is none, and marked as used now.
    * @returns undefined where the key does not fit the table's type (`keyCodec` says what does), or
@@ -98,6 +103,13 @@ export class StickTable {
   lookup(key: TableKey): TableEntry | undefined {
     const entry = this.#store.lookup(key, this.#clock.now())
     return entry === 0 ? undefined : entry
+  }
+
+  /** What is stored for an entry, rates as of now. */
+  row(entry: TableEntry): Partial<Record<DataType, number>> {
+    const data: Partial<Record<DataType, number>> = {}
+    for (const name of this.#layout.stored) data[name] = this.#read(entry, name)
+    return data
   }
 
   /** Pins an entry for a connection that tracks it, until it is released as often as retained. */
@@ -134,6 +146,12 @@ export class StickTable {
     if (!this.#writable.has(name)) throw this.#missing(name)
   }
 
+  /** @throws SluiceError (ERR_SLUICE_ARGUMENT) where `set` and `add` do. */
+  mustTake(name: DataType, value: number): void {
+    this.mustWrite(name)
+    if (!Number.isFinite(value)) throw this.#valueError(name, value)
+  }
+
   #read(entry: TableEntry, name: DataType): number {
     const { at, isRate, rate } = this.#layout.columns[name]
     if (at >= 0)
@@ -156,8 +174,7 @@ export class StickTable {
    *   in either form.
    */
   add(entry: TableEntry, name: DataType, delta: number): void {
-    this.mustWrite(name)
-    if (!Number.isFinite(delta)) throw this.#valueError(name, delta)
+    this.mustTake(name, delta)
     this.count(entry, name, delta)
   }
 
@@ -188,8 +205,7 @@ export class StickTable {
    *   in either form.
    */
   set(entry: TableEntry, name: DataType, value: number): void {
-    this.mustWrite(name)
-    if (!Number.isFinite(value)) throw this.#valueError(name, value)
+    this.mustTake(name, value)
     const { isRate, rate } = this.#layout.columns[name]
     const whole = Math.max(Math.trunc(value), 0)
     if (!isRate) this.count(entry, name, whole - this.#read(entry, name))
@@ -234,11 +250,9 @@ export class StickTable {
       const uses = this.#store.uses(entry)
       const now = this.#clock.now()
       if (uses === FREE || this.#store.isExpired(entry, now)) continue
-      const data: Partial<Record<DataType, number>> = {}
-      for (const name of this.#layout.stored) data[name] = this.#read(entry, name)
       left--
       const idle = uses > 0 ? 0 : this.#store.idle(entry, now)
-      yield { key: this.keyOf(entry), uses, idle, data }
+      yield { key: this.keyOf(entry), uses, idle, data: this.row(entry) }
     }
   }
 

@@ -2,7 +2,6 @@
 
 import type { TableData } from '../policy/live.js'
 import type { StickTable } from '../tables/stick-table.js'
-import { dataOf } from '../tables/view.js'
 
 /** What one connection changed in one entry. */
 export interface TableChange {
@@ -19,9 +18,9 @@ export interface TableChange {
 export function observeTable(table: StickTable, changed: (change: TableChange) => void): void {
   let before: TableData = {}
   table.onWrite = (entry, written) => {
-    if (!written) before = dataOf(table, entry)
+    if (!written) before = table.row(entry)
     else {
-      const after = dataOf(table, entry)
+      const after = table.row(entry)
       changed({ table: table.name, key: table.keyOf(entry), before, after })
     }
   }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ConnectionView } from '#sluice/flow/view.js'
 import { type AppletStream, type Connection, defineApplet } from '#sluice/policy.js'
+import { TABLE, TRACK } from '#sluice/tables/handle.js'
 import { settle } from '#sluice/testing/clock.js'
 import { harness, web } from '../support/harness.js'
 
@@ -13,6 +14,9 @@ const MEMBERS: readonly (keyof Connection | 'payload')[] = [
   ...(['tls', 'hello', 'bytesIn', 'bytesOut', 'sc0', 'sc1', 'sc2'] as const),
   ...(['vars', 'log', 'signal', 'payload'] as const),
 ]
+
+/** By symbols of our own, which policies do not have. */
+const FOR_HANDLES = [TABLE, TRACK].map(String)
 
 function membersOf(value: object): string[] {
   const names: string[] = []
@@ -66,7 +70,7 @@ test('every policy is given the same object, which has the members of a Connecti
   const [conn] = seen.values()
   for (const [place, each] of seen) assert.equal(each, conn, place)
   assert.ok(conn instanceof ConnectionView)
-  assert.deepEqual(membersOf(conn), [...MEMBERS].sort())
+  assert.deepEqual(membersOf(conn), [...MEMBERS, ...FOR_HANDLES].sort())
   const streamMembers = ['Symbol(Symbol.asyncIterator)', 'end', 'read', 'reset', 'signal', 'write']
   assert.deepEqual(held.map(membersOf), [streamMembers])
   client.fin()
