@@ -31,9 +31,10 @@ export type {
   TlsInfo,
   TrackedCounter,
   TrackedEntry,
-  Variable,
   Verdict,
 } from './policy/types.js'
+export type { VarHandle, Variable, Variables, Vars } from './policy/vars.js'
+export { defineVar } from './policy/vars.js'
 export {
   accept,
   clientCert,

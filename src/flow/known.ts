@@ -7,7 +7,8 @@ import type { Logger } from 'pino'
 import { parseTlvs } from '../codec/proxy.js'
 import type { ClientHello } from '../codec/tls.js'
 import type { FailureFields } from '../log/failures.js'
-import type { CounterName, TlsInfo, TrackedCounter, Variable } from '../policy/types.js'
+import type { CounterName, TlsInfo, TrackedCounter } from '../policy/types.js'
+import type { Variables } from '../policy/vars.js'
 import type { StickTable, TableKey } from '../tables/stick-table.js'
 import type { FlowContext } from './context.js'
 import type { Listener } from './frontend.js'
@@ -50,7 +51,7 @@ export abstract class KnownClient<C> implements Seen {
   #bytesOut = 0
   /** What it tracks; the last is the first. */
   #counters: Counter | undefined = undefined
-  #vars: Record<string, Variable> | undefined = undefined
+  #vars: Variables | undefined = undefined
 
   constructor(
     slot: number,
@@ -138,9 +139,9 @@ export abstract class KnownClient<C> implements Seen {
     return this.#counter('sc2')
   }
 
-  get vars(): Record<string, Variable> {
+  get vars(): Variables {
     // Without a prototype: a variable may have any name.
-    this.#vars ??= Object.create(null) as Record<string, Variable>
+    this.#vars ??= Object.create(null) as Variables
     return this.#vars
   }
 

@@ -5,7 +5,8 @@
 
 import type { Logger } from 'pino'
 import type { ClientHello } from '../codec/tls.js'
-import type { Connection, TlsInfo, TrackedCounter, Variable } from '../policy/types.js'
+import type { Connection, TlsInfo, TrackedCounter } from '../policy/types.js'
+import type { Variables } from '../policy/vars.js'
 import { TABLE, TRACK, type TrackScope } from '../tables/handle.js'
 import type { StickTable, TableKey } from '../tables/stick-table.js'
 
@@ -87,7 +88,7 @@ export class ConnectionView implements Seen, TrackScope {
     return this.#conn.sc2
   }
 
-  get vars(): Record<string, Variable> {
+  get vars(): Variables {
     return this.#conn.vars
   }
 

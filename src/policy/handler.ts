@@ -3,7 +3,8 @@
  * bytes of a connection before payload flows.
  */
 
-import type { Connection, Variable } from './types.js'
+import type { Connection } from './types.js'
+import type { Variable } from './vars.js'
 
 /** The handler is done: on with the next one, and then the session. */
 export interface HandshakeDone {

@@ -7,12 +7,10 @@ import type { Logger } from 'pino'
 import type { ClientHello } from '../codec/tls.js'
 import type { Counts, DataType, ReadableIn, TableStore } from './counters.js'
 import type { Names, NamesBackend, NamesTable } from './names.js'
+import type { Variable, Variables } from './vars.js'
 
 /** One of the three tracked counters of a connection. */
 export type CounterName = 'sc0' | 'sc1' | 'sc2'
-
-/** Values a policy keeps on a connection. */
-export type Variable = string | number | boolean | bigint | Uint8Array | undefined
 
 /**
  * Live view of a stick-table entry, also behind the end of the connection. Every value is 0 until
@@ -92,7 +90,7 @@ export interface Connection {
   readonly sc1: TrackedCounter
   readonly sc2: TrackedCounter
   /** Variables of this connection, free for policies to use. */
-  readonly vars: Record<string, Variable>
+  readonly vars: Variables
   /** pino child logger with the connection's bindings. */
   readonly log: Logger
   /** Aborted when the connection ends, for work a policy has under way. */

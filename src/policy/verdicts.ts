@@ -10,9 +10,9 @@ import type {
   CounterName,
   Key,
   RuleFunction,
-  Variable,
   Verdict,
 } from './types.js'
+import type { Variable, Variables } from './vars.js'
 
 const ACCEPT: Verdict = Object.freeze({ kind: 'accept' })
 const CLOSE: Verdict = Object.freeze({ kind: 'reject', how: 'close' })
@@ -73,7 +73,10 @@ export function track(
 }
 
 /** Sets a variable of the connection, for later rules, handlers and applets. */
-export function setVar(name: string, value: Variable): Verdict {
+export function setVar<N extends keyof Variables & string>(
+  name: N,
+  value: Variables[N] & Variable,
+): Verdict {
   return { kind: 'setVar', name, value }
 }
 

@@ -2,7 +2,8 @@
 
 import { inspect } from 'node:util'
 import type { Clock } from '../base/clock.js'
-import type { TlsInfo, Variable } from '../policy/types.js'
+import type { TlsInfo } from '../policy/types.js'
+import type { Variables } from '../policy/vars.js'
 import { type Reason, reasonCode, unpackReason } from '../wire/reason.js'
 import { Code, Field } from '../wire/wire.js'
 import type { TestCertificateChoice, TestCertificates } from './certificates.js'
@@ -163,7 +164,7 @@ export class TestResult {
   }
 
   /** Variables that policy has set. */
-  get vars(): Record<string, Variable> {
+  get vars(): Variables {
     return { ...this.#trail.conn?.vars }
   }
 

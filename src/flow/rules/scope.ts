@@ -2,7 +2,8 @@
 
 import type { Backend } from '../../backend/backend.js'
 import type { FailureFields } from '../../log/failures.js'
-import type { CounterName, Variable, Verdict } from '../../policy/types.js'
+import type { CounterName, Verdict } from '../../policy/types.js'
+import type { Variables } from '../../policy/vars.js'
 import type { StickTable } from '../../tables/stick-table.js'
 import type { RuleStage } from './compile.js'
 import type { Wait } from './wait.js'
@@ -46,7 +47,7 @@ export interface Scope<S> {
   backend: Backend | undefined
   /** Place in queues: lower goes first. */
   priority: number
-  readonly vars: Record<string, Variable>
+  readonly vars: Variables
   track(counter: CounterName, table: StickTable, key: string | number | Uint8Array): void
   /** A verdict that only this kind of scope has: its `Outcome`. Throws where it makes no sense. */
   apply(verdict: Verdict, stage: RuleStage, rule: string): number
