@@ -6,7 +6,13 @@ import type { BackendNames } from '../policy/names.js'
 export type { Cidr } from '../address/set.js'
 export type { Duration, Size } from '../base/units.js'
 export type * from '../options/written.js'
-export type { BackendNames, Names, NamesBackend, NamesIn, NamesTable } from '../policy/names.js'
+export type {
+  BackendNames,
+  Names,
+  NamesBackend,
+  NamesIn,
+  NamesTable,
+} from '../policy/names.js'
 export type { Sync } from '../policy/types.js'
 
 /** A configuration that comes later, as `sluice run` loads it too. */
@@ -39,10 +45,11 @@ export function defineConfig<
   const Frontends extends string,
   const Backends extends BackendNames,
   const Tables extends string = never,
+  const Used extends string = '',
   Arguments extends readonly unknown[] = never,
   Tag extends string = never,
 >(
-  config: Definition<Config<Frontends, Backends, Tables>, Arguments, Tag>,
-): Defined<Config<Frontends, Backends, Tables>, Arguments, Tag> {
-  return config as Defined<Config<Frontends, Backends, Tables>, Arguments, Tag>
+  config: Definition<Config<Frontends, Backends, Tables, Used>, Arguments, Tag>,
+): Defined<Config<Frontends, Backends, Tables, Used>, Arguments, Tag> {
+  return config as Defined<Config<Frontends, Backends, Tables, Used>, Arguments, Tag>
 }

@@ -18,11 +18,19 @@ export const config = section(
     ),
     applets: optional(named(applet), "Applets by name, for servers at 'applet:NAME'."),
     frontends: required(
-      keyed(frontend, (item) => `Record<Frontends, ${item}>`),
+      keyed(
+        frontend,
+        () =>
+          'Using<Used, Record<Frontends, FrontendConfig<Names<Used, Used>>>, Record<Frontends, FrontendConfig<NamesIn<Backends, Tables, Used>>>>',
+      ),
       'Frontends by name: where clients come in.',
     ),
     backends: required(
-      keyed(backend, () => '{ [Name in keyof Backends]: BackendConfig<N, Backends[Name]> }'),
+      keyed(
+        backend,
+        () =>
+          'Using<Used, Record<string, BackendConfig<Names<Used, Used>>>, { [Name in keyof Backends]: BackendConfig<NamesIn<Backends, Tables, Used>, Backends[Name]> }>',
+      ),
       'Backends by name: where sessions go.',
     ),
     timeouts: optional(timeouts, 'Defaults for every frontend and backend.', { default: {} }),
@@ -34,5 +42,6 @@ export const config = section(
     'Frontends extends string = string',
     'Backends = BackendNames',
     'Tables extends string = string',
+    'Used extends string = string',
   ],
 )

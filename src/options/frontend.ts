@@ -3,7 +3,7 @@
 import { bind, cidrs } from './bind.js'
 import { connections, MAX } from './limits.js'
 import { mode } from './mode.js'
-import { handshakeHandler, rule } from './policy.js'
+import { handshakeHandler, rules as rulesOf } from './policy.js'
 import { type RuleList, type RuleOf, ruleListNames, ruleLists } from './rules.js'
 import { type Option, optional, type ResolvedBy, required, section } from './section.js'
 import { frontendTimeouts } from './timeouts.js'
@@ -46,7 +46,7 @@ type Lists = { [K in RuleList]: Option<RuleOf<K>[], RuleOf<K>[], false> }
 const lists = Object.fromEntries(
   ruleListNames.map((name) => {
     const { doc, subject } = ruleLists[name]
-    return [name, optional(list(rule(subject)), doc, { default: [], means: 'none' })]
+    return [name, optional(rulesOf(subject), doc, { default: [], means: 'none' })]
   }),
 ) as Lists
 

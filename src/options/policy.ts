@@ -11,7 +11,7 @@ import type { HandshakeHandler } from '../policy/handler.js'
 import type { Rule } from '../policy/types.js'
 import { foreignVerdict } from './foreign.js'
 import { optional, required, section } from './section.js'
-import { either, fn, type LeafParams, leaf, oneOf, type Type, text } from './type.js'
+import { either, fn, type LeafParams, leaf, list, oneOf, type Type, text } from './type.js'
 import { verdictKinds } from './verdicts.js'
 
 const verdict = leaf(
@@ -57,12 +57,17 @@ const ruleSchema = either(
 ).schema.meta({ type: 'Rule', expected: 'a rule: a function, a verdict, or { name, run }' })
 
 /**
- * A rule: a function, a verdict, or a function with a name and options. `subject`: the type of
- * what it is about, in TypeScript, where that is not every connection.
+ * Rules: each a function, a verdict, or a function with a name and options. `subject`: the type of
+ * what they are about, in TypeScript, where that is not every connection.
  */
-export function rule<C>(subject?: string): Type<Rule<C>> {
-  const code = `Rule<${subject ?? 'Connection'}, N>`
-  return { schema: ruleSchema, code: () => code, parts: [], names: true, resolve: (value) => value }
+export function rules<C>(subject = 'Connection'): Type<Rule<C>[], Rule<C>[]> {
+  const rule: Type<Rule<C>> = {
+    schema: ruleSchema,
+    code: () => 'Rule',
+    parts: [],
+    resolve: (value) => value,
+  }
+  return { ...list(rule), code: () => `Rules<${subject}, N>`, names: true }
 }
 
 export const BROKEN_APPLET = 'expected an applet, as defineApplet(name, serve) makes it.'

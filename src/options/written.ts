@@ -8,11 +8,11 @@ import type { Duration, Size } from '../base/units.js'
 import type { ClientHello } from '../codec/tls.js'
 import type { Applet } from '../policy/applet.js'
 import type { HandshakeHandler } from '../policy/handler.js'
-import type { BackendNames, Names, NamesIn } from '../policy/names.js'
-import type { Connection, Rule, TlsInfo } from '../policy/types.js'
+import type { BackendNames, Names, NamesIn, Using } from '../policy/names.js'
+import type { Connection, Rules, TlsInfo } from '../policy/types.js'
 
 /** A configuration. The names in it are for the compiler: `Config` alone has any. */
-export interface Config<Frontends extends string = string, Backends = BackendNames, Tables extends string = string> {
+export interface Config<Frontends extends string = string, Backends = BackendNames, Tables extends string = string, Used extends string = string> {
   /** The process. */
   global?: GlobalConfig
   /** Stick tables by name. */
@@ -20,9 +20,9 @@ export interface Config<Frontends extends string = string, Backends = BackendNam
   /** Applets by name, for servers at 'applet:NAME'. */
   applets?: Record<string, Applet>
   /** Frontends by name: where clients come in. */
-  frontends: Record<Frontends, FrontendConfig<NamesIn<Backends, Tables>>>
+  frontends: Using<Used, Record<Frontends, FrontendConfig<Names<Used, Used>>>, Record<Frontends, FrontendConfig<NamesIn<Backends, Tables, Used>>>>
   /** Backends by name: where sessions go. */
-  backends: { [Name in keyof Backends]: BackendConfig<NamesIn<Backends, Tables>, Backends[Name]> }
+  backends: Using<Used, Record<string, BackendConfig<Names<Used, Used>>>, { [Name in keyof Backends]: BackendConfig<NamesIn<Backends, Tables, Used>, Backends[Name]> }>
   /** Defaults for every frontend and backend. */
   timeouts?: TimeoutsConfig
   /** The log of the process. */
@@ -143,21 +143,21 @@ export interface FrontendConfig<N extends Names = Names> {
   /** Rules by stage, in the order in which they run. */
   rules?: {
     /** Rules right after the PROXY header, before a session exists. Default: none. */
-    connection?: Rule<Connection, N>[]
+    connection?: Rules<Connection, N>
     /**
      * Rules with the ClientHello: they may choose certificate, client certificate demand and
      * backend, let it through, or reject. Default: none.
      */
-    clientHello?: Rule<Connection & { readonly hello: ClientHello }, N>[]
+    clientHello?: Rules<Connection & { readonly hello: ClientHello }, N>
     /**
      * Rules when TLS is complete, before the session: certificate, cipher and version are in
      * `conn.tls`. Default: none.
      */
-    secured?: Rule<Connection & { readonly tls: TlsInfo }, N>[]
+    secured?: Rules<Connection & { readonly tls: TlsInfo }, N>
     /** Rules when the session is made. Default: none. */
-    session?: Rule<Connection, N>[]
+    session?: Rules<Connection, N>
     /** Rules with the first payload. Default: none. */
-    content?: Rule<Connection & { readonly payload: Uint8Array }, N>[]
+    content?: Rules<Connection & { readonly payload: Uint8Array }, N>
     /**
      * Longest wait for payload that content rules ask for. Default: off: rules see what is there.
      */

@@ -4,6 +4,7 @@
  */
 
 import type { ReadableIn, StoredIn, TableStore } from './counters.js'
+import type { BackendNames, ByName, ServerNames } from './names.js'
 
 /** A key of a stick table; which of them fit is the table's type. */
 export type TableKey = string | number | Uint8Array
@@ -108,11 +109,16 @@ export interface ServerControl {
   shutdownSessions(): number
 }
 
-/** A backend and its servers. */
-export interface BackendView {
+/** Backends by name. */
+export type BackendViews<Backends = BackendNames> = string extends keyof Backends
+  ? ByName<string, BackendView>
+  : { readonly [Name in keyof Backends]: BackendView<ServerNames<Backends[Name]>> }
+
+/** A backend and its servers, of which the compiler may know the names. */
+export interface BackendView<Servers extends string = string> {
   readonly name: string
   /** By name. */
-  readonly servers: Readonly<Record<string, ServerControl | undefined>>
+  readonly servers: ByName<Servers, ServerControl>
   /** Servers that new sessions are balanced over: HAProxy's nbsrv. 0 where each is down or taken out. */
   readonly usable: number
   /** 'down' where no server is usable. */

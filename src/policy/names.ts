@@ -6,7 +6,7 @@
 declare const backendMeant: unique symbol
 declare const tableMeant: unique symbol
 
-/** Names that a configuration has. */
+/** Names that a configuration has, or that its options use. */
 export interface Names<Backend extends string = string, Table extends string = string> {
   backend: Backend
   table: Table
@@ -28,8 +28,29 @@ export interface NamesTable<Table extends string = string> {
 /** Backends, and in each its servers, by name; of the values nothing is known. */
 export type BackendNames = Record<string, Record<string, unknown>>
 
-/** Names that parts of a configuration may use. Nothing is inferred from their use. */
-export type NamesIn<Backends, Tables extends string> = Names<
-  NoInfer<keyof Backends & string>,
-  NoInfer<Tables>
->
+/** Things by name: those that are there, or perhaps, where the names are not known. */
+export type ByName<Name extends string, Thing> = string extends Name
+  ? Readonly<Record<string, Thing | undefined>>
+  : Readonly<Record<Name, Thing>>
+
+/** Names of the servers of a backend. */
+export type ServerNames<Servers> = keyof Servers & string
+
+/** Servers of a configuration as 'backend/server'. */
+export type ServerPaths<Backends> = {
+  [Name in keyof Backends & string]: `${Name}/${ServerNames<Backends[Name]>}`
+}[keyof Backends & string]
+
+/**
+ * A part of a configuration. `Part` is checked; from `Uses`, which has `Used` for names and is never
+ * taken, the compiler infers which names the options use.
+ */
+export type Using<Used extends string, Uses, Part> = [Used] extends [never] ? Uses : Part
+
+/**
+ * Names that the options of a configuration may use. Where one of those that they use is a `string`,
+ * the compiler knows nothing, and any is right: `sluice check` tells.
+ */
+export type NamesIn<Backends, Tables extends string, Used extends string> = string extends Used
+  ? Names
+  : Names<NoInfer<keyof Backends & string>, NoInfer<Tables>>

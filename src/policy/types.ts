@@ -129,7 +129,9 @@ export type Key = string | number | Uint8Array | undefined
 // biome-ignore lint/suspicious/noConfusingVoidType: a function without a return statement is an answer
 export type Sync<T> = T | undefined | void
 /** A verdict that means no other names than these. */
-type VerdictAmong<N extends Names> = Verdict & NamesBackend<N['backend']> & NamesTable<N['table']>
+type VerdictAmong<N extends Names> = Verdict &
+  NamesBackend<NoInfer<N['backend']>> &
+  NamesTable<NoInfer<N['table']>>
 
 /** A rule may answer with one verdict, several, or none; at once or by promise. */
 export type RuleAnswer<N extends Names = Names> = Sync<VerdictAmong<N> | readonly VerdictAmong<N>[]>
@@ -153,3 +155,6 @@ export type Rule<C = Connection, N extends Names = Names> =
       /** When it throws, rejects or is late. Default: the frontend's defaultVerdict. */
       onError?: 'close' | 'open'
     }
+
+/** Rules of one stage. `[]` has the compiler look at each by itself: its error is at its place. */
+export type Rules<C = Connection, N extends Names = Names> = Rule<C, N>[] | []

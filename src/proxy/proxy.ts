@@ -23,7 +23,8 @@ import { type Sides, type SiStateName, SiStateNames } from '../flow/flow.js'
 import { Frontend, Listener } from '../flow/frontend.js'
 import { Observer } from '../flow/observer.js'
 import { createLog, type ProxyLog } from '../log/logger.js'
-import type { BackendView, TableView } from '../policy/live.js'
+import type { BackendViews, TableView } from '../policy/live.js'
+import type { BackendNames, ByName } from '../policy/names.js'
 import { attachHandle, detachHandle } from '../tables/handle.js'
 import { StickTable } from '../tables/stick-table.js'
 import { viewTable } from '../tables/view.js'
@@ -43,7 +44,15 @@ import type {
 type State = 'new' | 'starting' | 'running' | 'stopping' | 'stopped'
 
 /** Makes a proxy. Throws ConfigError with every mistake of the configuration at once. */
-export function createProxy(config: Config, options: ProxyOptions = {}): SluiceProxy {
+export function createProxy<
+  const Frontends extends string,
+  const Backends extends BackendNames,
+  const Tables extends string = never,
+  const Used extends string = '',
+>(
+  config: Config<Frontends, Backends, Tables, Used>,
+  options: ProxyOptions = {},
+): SluiceProxy<Backends, Tables> {
   const resolved = resolveConfig(config)
   const loops = findLoops(resolved).certain
   if (loops.length > 0) throw new ConfigError(loops)
@@ -56,17 +65,20 @@ export let internalsOf: (proxy: SluiceProxy) => {
   readonly backends: ReadonlyMap<string, Backend>
 }
 
-/** A proxy: `start` it once, `stop` it once. */
-export class SluiceProxy extends EventEmitter<ProxyEvents> {
+/** A proxy: `start` it once, `stop` it once. The compiler knows names that its configuration has. */
+export class SluiceProxy<
+  Backends = BackendNames,
+  Tables extends string = string,
+> extends EventEmitter<ProxyEvents> {
   static {
     internalsOf = (proxy) => ({ tables: proxy.#tables, backends: proxy.#backends })
   }
 
   readonly config: ResolvedConfig
   /** Stick tables by name. */
-  readonly tables: Readonly<Record<string, TableView | undefined>>
+  readonly tables: ByName<Tables, TableView>
   /** Backends by name. */
-  readonly backends: Readonly<Record<string, BackendView | undefined>>
+  readonly backends: BackendViews<Backends>
   readonly logger: Logger
   readonly #options: ProxyOptions
   readonly #observer: Observer
@@ -98,10 +110,10 @@ export class SluiceProxy extends EventEmitter<ProxyEvents> {
     this.logger = options.logger ?? (this.#log as ProxyLog).logger
     const tables = config.tables.map((table) => new StickTable(table, this.#clock))
     this.#tables = new Map(tables.map((table) => [table.name, table]))
-    this.tables = byName(tables.map(viewTable))
+    this.tables = byName(tables.map(viewTable)) as ByName<Tables, TableView>
     const backends = config.backends.map((backend) => this.#makeBackend(backend))
     this.#backends = new Map(backends.map((backend) => [backend.name, backend]))
-    this.backends = byName(backends.map(({ view }) => view))
+    this.backends = byName(backends.map(({ view }) => view)) as BackendViews<Backends>
   }
 
   /** Kind of the engine that runs; undefined before the start. */

@@ -14,7 +14,6 @@ export type { LogRecord } from './log.js'
 export type { ConnectOutcome, HandshakeOutcome, TestContext } from './parts.js'
 export type {
   ConnectOptions,
-  TestConfig,
   TestProxy,
   TestProxyOptions,
 } from './proxy.js'

@@ -8,19 +8,12 @@ import { SluiceError } from '../base/errors.js'
 import { suggest } from '../base/suggest.js'
 import { parseDuration } from '../base/units.js'
 import { resolveConfig } from '../config/resolve.js'
-import type {
-  BackendConfig,
-  Config,
-  Duration,
-  FrontendConfig,
-  ServerConfig,
-  TableConfig,
-} from '../config/types.js'
+import type { Config, Duration } from '../config/types.js'
 import type { ClientConnection } from '../flow/connection.js'
 import type { Session } from '../flow/flow.js'
 import { Observer } from '../flow/observer.js'
-import type { Applet } from '../policy/applet.js'
 import type { TableView } from '../policy/live.js'
+import type { BackendNames, ServerPaths } from '../policy/names.js'
 import { internalsOf, SluiceProxy } from '../proxy/proxy.js'
 import type { ProxyStats } from '../proxy/stats.js'
 import type { StopOptions, StopResult } from '../proxy/types.js'
@@ -38,18 +31,6 @@ import { noteAnswer, type PolicyStep } from './steps.js'
 import { observeTable } from './tables.js'
 import { TlsClient, type TlsClientOptions } from './tls-client.js'
 import { Trail } from './trail.js'
-
-/** A configuration whose names are known to the type checker. */
-export type TestConfig<
-  T extends string = string,
-  F extends string = string,
-  B extends string = string,
-  S extends string = string,
-> = Config & {
-  tables?: Record<T, TableConfig>
-  frontends: Record<F, FrontendConfig>
-  backends: Record<B, BackendConfig & { servers: Record<S, string | ServerConfig | Applet> }>
-}
 
 export interface TestProxyOptions<N extends string = string> {
   /** Where the virtual clock starts, in ms. Default 1000. */
@@ -112,32 +93,32 @@ const MOST_TURNS = 1_000
  * @throws ConfigError with every mistake of the configuration at once.
  */
 export async function createTestProxy<
-  T extends string,
-  F extends string,
-  B extends string,
-  S extends string,
+  const Frontends extends string,
+  const Backends extends BackendNames,
+  const Tables extends string = never,
+  const Used extends string = '',
 >(
-  config: TestConfig<T, F, B, S>,
-  options: TestProxyOptions<`${B}/${S}`> = {},
-): Promise<TestProxy<T, F, `${B}/${S}`>> {
-  const proxy = new TestProxy<T, F, `${B}/${S}`>(config, options)
+  config: Config<Frontends, Backends, Tables, Used>,
+  options: TestProxyOptions<ServerPaths<Backends>> = {},
+): Promise<TestProxy<Frontends, Backends, Tables>> {
+  const proxy = new TestProxy<Frontends, Backends, Tables>(config, options)
   await proxy.start()
   return proxy
 }
 
-/** Use `createTestProxy`. `T`, `F` and `N` are names of tables, frontends and servers. */
+/** Use `createTestProxy`. The compiler knows names that the configuration has. */
 export class TestProxy<
-  T extends string = string,
-  F extends string = string,
-  N extends string = string,
+  Frontends extends string = string,
+  Backends = BackendNames,
+  Tables extends string = string,
 > implements AsyncDisposable
 {
   /** Stick tables by name. */
-  readonly tables: Readonly<Record<T, TableView>>
+  readonly tables: Readonly<Record<Tables, TableView>>
   /** Every log line so far. */
   readonly logs: readonly LogRecord[]
   /** The proxy under test, for its events and operations. */
-  readonly proxy: SluiceProxy
+  readonly proxy: SluiceProxy<Backends, Tables>
   /** The engine below it, for tests that want every call. */
   readonly engine: TestEngine
   readonly clock: VirtualClock
@@ -153,7 +134,7 @@ export class TestProxy<
   #settling: Promise<void> | undefined
 
   /** Use `createTestProxy`, which also starts it. */
-  constructor(config: Config, options: TestProxyOptions<N>) {
+  constructor(config: Config, options: TestProxyOptions<ServerPaths<Backends>>) {
     const clock = new VirtualClock(options.now)
     const engine = new TestEngine(clock, SLOTS)
     this.clock = clock
@@ -161,7 +142,7 @@ export class TestProxy<
     this.logs = this.#logs
     const certificates = new TestCertificates(engine, options.certificates)
     this.#host = { clock, engine, certificates, settle: () => this.settle() }
-    this.proxy = new SluiceProxy(resolveConfig(config), {
+    this.proxy = new SluiceProxy<Backends, Tables>(resolveConfig(config), {
       engine,
       // What a timer does counts to the connection for which it was set.
       clock: {
@@ -176,7 +157,7 @@ export class TestProxy<
     for (const table of internalsOf(this.proxy).tables.values()) {
       observeTable(table, (change) => this.#current.getStore()?.changed(change))
     }
-    this.tables = this.proxy.tables as Record<T, TableView>
+    this.tables = this.proxy.tables as Record<Tables, TableView>
     this.#servers = this.#checked(options.servers)
     this.#listen()
   }
@@ -194,7 +175,9 @@ export class TestProxy<
    * @throws SluiceError (ERR_SLUICE_ARGUMENT) for a name, an address or a position that does not exist.
    * @throws SluiceError (ERR_SLUICE_STATE) where nobody listens any more.
    */
-  async connect(options: ConnectOptions<F, N> = {}): Promise<TestResult> {
+  async connect(
+    options: ConnectOptions<Frontends, ServerPaths<Backends>> = {},
+  ): Promise<TestResult> {
     const { listener, dst, dstPort } = this.#destination(options)
     const src = options.src ?? (dst === '' ? '' : '192.0.2.1')
     addressOf('src', src)
@@ -236,7 +219,7 @@ export class TestProxy<
   }
 
   /** What a server does from now on, with connections that do not say otherwise. */
-  setServer(name: N, behaviour: ServerBehaviour): void {
+  setServer(name: ServerPaths<Backends>, behaviour: ServerBehaviour): void {
     this.#servers = { ...this.#servers, ...this.#checked({ [name]: behaviour }) }
   }
 

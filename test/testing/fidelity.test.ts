@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import type { Config, FrontendConfig, ServerConfig } from '#sluice/config/types.js'
+import type { BackendNames, Config, FrontendConfig, ServerConfig } from '#sluice/config/types.js'
 import type { EngineKind } from '#sluice/engine/engine.js'
 import type { SessionRecord } from '#sluice/flow/record/record.js'
 import {
@@ -260,7 +260,7 @@ function configOf(scenario: Scenario, port: number): Config {
 }
 
 async function withoutNetwork(scenario: Scenario): Promise<Outcome> {
-  await using proxy = await createTestProxy<string, string, string, string>(
+  await using proxy = await createTestProxy<string, BackendNames, string, string>(
     configOf(scenario, 9001),
   )
   const records: SessionRecord[] = []

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { ConfigError } from '#sluice/base/errors.js'
-import type { Config } from '#sluice/config/types.js'
+import type { BackendNames, Config } from '#sluice/config/types.js'
 import {
   accept,
   chargen,
@@ -32,6 +32,7 @@ const plain = { frontends: web(), backends: app }
 
 test('a wrong configuration is refused with all its mistakes', async () => {
   await assert.rejects(
+    // @ts-expect-error: there is no backend 'ap'
     createTestProxy({ frontends: { web: { bind: 'nowhere', backend: 'ap' } }, backends: app }),
     (error) => error instanceof ConfigError && error.issues.length === 2,
   )
@@ -39,7 +40,7 @@ test('a wrong configuration is refused with all its mistakes', async () => {
 
 test('names, addresses and positions that do not exist are refused with a suggestion', async () => {
   const servers: Config['backends'] = { app: { servers: { a: '127.0.0.1:9001', e: echo() } } }
-  await using proxy = await createTestProxy<string, string, string, string>({
+  await using proxy = await createTestProxy<string, BackendNames, string, string>({
     frontends: web(),
     backends: servers,
   })

@@ -2,10 +2,16 @@
 
 import {
   type BackendConfig,
+  type BackendView,
   type Config,
+  createProxy,
   defineConfig,
   type FrontendConfig,
+  type ServerControl,
+  type SluiceProxy,
+  type TableView,
 } from '#sluice/index.js'
+import { createTestProxy } from '#sluice/testing/index.js'
 import { equal } from './equal.js'
 
 const bind = '127.0.0.1:0'
@@ -108,3 +114,54 @@ defineConfig(() => ({
   frontends: { web: { bind, backend: 'typo' } },
   backends: { app: { servers: { a: '127.0.0.1:1' } } },
 }))
+
+// --- names that are strings: the compiler knows nothing, `sluice check` does ---
+
+const name: string = process.argv[2] ?? 'app'
+const written = { bind, backend: 'app' }
+const typed: FrontendConfig = { bind, backend: 'app' }
+const servers: BackendConfig = { servers: { a: '127.0.0.1:1' }, stick: { table: 'seen' } }
+export const open: Config[] = [
+  defineConfig({ frontends: { web: { bind, backend: name } }, backends: { app: { servers: {} } } }),
+  defineConfig({ frontends: { web: written }, backends: { app: { servers: {} } } }),
+  defineConfig({ frontends: { web: typed }, backends: { app: { servers: {} } } }),
+  defineConfig({ frontends: { web: { bind, backend: 'app' } }, backends: { app: servers } }),
+]
+
+// --- a proxy ---
+
+const proxy = createProxy({
+  tables: { seen: { key: 'ip', size: 1 } },
+  frontends: { web: { bind } },
+  backends: { app: { servers: { a: '127.0.0.1:1' } }, api: { servers: { b: '127.0.0.1:2' } } },
+})
+equal<typeof proxy.tables.seen, TableView>(true)
+equal<typeof proxy.backends.app.servers.a, ServerControl>(true)
+// @ts-expect-error: no such table
+proxy.tables.typo
+// @ts-expect-error: no such backend
+proxy.backends.typo
+// @ts-expect-error: that server is in the other backend
+proxy.backends.app.servers.b
+export const any: SluiceProxy = proxy
+equal<typeof any.tables.typo, TableView | undefined>(true)
+equal<typeof any.backends.typo, BackendView | undefined>(true)
+
+// Of a configuration without names, each may be there.
+const unnamed = createProxy(open[0] as Config)
+equal<typeof unnamed, SluiceProxy>(true)
+// @ts-expect-error: perhaps there is no such server
+unnamed.backends.app?.servers.a.weight
+
+// --- a test proxy ---
+
+const tested = await createTestProxy({
+  tables: { seen: { key: 'ip', size: 1 } },
+  frontends: { web: { bind } },
+  backends: { app: { servers: { a: '127.0.0.1:1' } }, api: { servers: { b: '127.0.0.1:2' } } },
+})
+await tested.connect({ frontend: 'web', servers: { 'app/a': 'refuse', 'api/b': 'accept' } })
+// @ts-expect-error: no such frontend
+await tested.connect({ frontend: 'typo' })
+// @ts-expect-error: that server is in the other backend
+tested.setServer('app/b', 'refuse')

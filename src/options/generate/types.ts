@@ -25,8 +25,9 @@ const homes: Readonly<Record<string, string>> = {
   BackendNames: '../policy/names.js',
   Names: '../policy/names.js',
   NamesIn: '../policy/names.js',
+  Using: '../policy/names.js',
   Connection: '../policy/types.js',
-  Rule: '../policy/types.js',
+  Rules: '../policy/types.js',
   TlsInfo: '../policy/types.js',
 }
 
@@ -48,13 +49,11 @@ function collect(type: Type, into: Map<string, Type>): void {
 
 function declaration(type: Type): string {
   const { doc } = type
-  const isWhole = type === (config as Type)
   const parameters = [...(type.parameters ?? [])]
-  if (usesNames(type) && !isWhole) parameters.unshift('N extends Names = Names')
+  // The whole has the names that its parts use.
+  if (usesNames(type) && type !== (config as Type)) parameters.unshift('N extends Names = Names')
   const name = parameters.length === 0 ? type.name : `${type.name}<${parameters.join(', ')}>`
-  const written = type.code('')
-  // The whole has the names, its parts refer to them.
-  const code = isWhole ? written.replaceAll('<N', '<NamesIn<Backends, Tables>') : written
+  const code = type.code('')
   const head = doc === undefined ? '' : comment(doc, '')
   return code.startsWith('{\n')
     ? `${head}export interface ${name} ${code}\n`
