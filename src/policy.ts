@@ -3,6 +3,9 @@
 export type { ProxySsl } from './codec/proxy.js'
 export { readProxySsl } from './codec/proxy.js'
 export type { ClientHello } from './codec/tls.js'
+export type { PluginFactory } from './options/plugin.js'
+export { definePlugin } from './options/plugin.js'
+export type { PluginParts } from './options/written.js'
 export type { Applet, AppletStream } from './policy/applet.js'
 export { defineApplet } from './policy/applet.js'
 export type { CidrFile, CidrFileOptions, CidrList } from './policy/cidr.js'
@@ -18,6 +21,15 @@ export type {
   TableRow,
   TableView,
 } from './policy/live.js'
+export type { Counter, Gauge, Labels, MetricStats, Metrics } from './policy/metrics.js'
+export type {
+  OptionsCheck,
+  OptionsSchema,
+  Plugin,
+  PluginContext,
+  PluginUse,
+  WrongOption,
+} from './policy/plugin.js'
 export { chargen, discard, echo, staticReply } from './policy/stock.js'
 export type {
   ClientCertDemand,

@@ -11,7 +11,7 @@ export const ExitCode = {
   CONFIG: 1,
   /** The command line is wrong. */
   USAGE: 2,
-  /** The proxy could not start: an address in use, no engine. */
+  /** The proxy could not start: an address in use, no engine, a plugin. */
   START: 3,
   /** The engine failed, or an exception in code outside of any policy. */
   FATAL: 70,
@@ -33,6 +33,7 @@ export function exitCodeOf(error: unknown): number {
     case 'ERR_SLUICE_LISTEN':
     case 'ERR_SLUICE_ENGINE':
     case 'ERR_SLUICE_ABI_MISMATCH':
+    case 'ERR_SLUICE_PLUGIN':
       return ExitCode.START
     default:
       return ExitCode.FATAL

@@ -1,14 +1,13 @@
 /** `sluice run`: the proxy in the foreground, until a signal. */
 
+import type { Logger } from 'pino'
 import { ConfigError } from '../base/errors.js'
 import { loadConfig } from '../config/load.js'
-import { resolveConfig } from '../config/resolve.js'
-import type { ResolvedConfig } from '../config/resolved.js'
 import type { Config, LogConfig } from '../config/types.js'
 import { addonNotify } from '../engine/select.js'
 import { wantsColours } from '../log/format.js'
-import { createProxy, type SluiceProxy } from '../proxy/proxy.js'
-import type { ProxyOptions } from '../proxy/types.js'
+import type { LogOptions } from '../log/logger.js'
+import { assembleProxy, type SluiceProxy } from '../proxy/proxy.js'
 import { banner, statusLine } from './banner.js'
 import { describeError, ExitCode } from './exit.js'
 import { LiveMeter } from './live.js'
@@ -40,9 +39,8 @@ export async function run(options: RunOptions): Promise<void> {
   const signals = new Signals(terminal, notifier)
   const loaded = await loadConfig(options.config, { modules })
   const config = override(loaded.config, options)
-  const resolved = resolveConfig(config, { file: loaded.displayName })
-  const logger = terminalLogger(resolved, terminal)
-  const proxy = named(loaded.displayName, () => createProxy(config, logger))
+  const chooseLogger = (log: LogOptions) => terminalLogger(log, terminal)
+  const proxy = named(loaded.displayName, () => assembleProxy(config, {}, chooseLogger))
   signals.proxy = proxy
   guardProcess(proxy, terminal)
   try {
@@ -52,7 +50,7 @@ export async function run(options: RunOptions): Promise<void> {
     if (signals.stopping) return
     throw error
   }
-  const lines = banner(proxy, resolved, loaded.displayName, loaded.tryIt)
+  const lines = banner(proxy, proxy.config, loaded.displayName, loaded.tryIt)
   for (const line of lines) terminal.line(line)
   notifier.ready(statusLine(lines))
   showLive(proxy, terminal, options.live)
@@ -68,11 +66,11 @@ function named<T>(file: string, make: () => T): T {
 }
 
 /** A terminal gets text above its live line; a file or pipe gets the proxy's own asynchronous log. */
-function terminalLogger({ log }: ResolvedConfig, terminal: Terminal): ProxyOptions {
-  if (process.stdout.isTTY !== true || log.file !== undefined) return {}
+function terminalLogger(log: LogOptions, terminal: Terminal): Logger | undefined {
+  if (process.stdout.isTTY !== true || log.file !== undefined) return undefined
   const { level, format = 'pretty' } = log
   const colours = wantsColours(process.stdout, process.env)
-  return { logger: createTerminalLog({ level, format, colours }, terminal) }
+  return createTerminalLog({ level, format, colours }, terminal)
 }
 
 function makeNotifier(terminal: Terminal): Notifier {

@@ -4,6 +4,7 @@ import type { Checked } from '../options/section.js'
 import type { Config } from '../options/written.js'
 import type { Applet } from '../policy/applet.js'
 import type { Issues } from './issues.js'
+import type { Plugins } from './plugins.js'
 
 /** Entries of a section that survived the shape check. */
 export function entries<T>(section: Record<string, T> | undefined): [string, Checked<T>][] {
@@ -23,6 +24,7 @@ export interface Context {
     applets: string[] | undefined
   }
   config: Checked<Config>
+  plugins: Plugins
   env: NodeJS.ProcessEnv
   allowNoSockets: boolean
   /** Resolved global limit of connections. */
@@ -33,15 +35,4 @@ export interface Context {
 export function namedApplet(context: Context, name: string): Applet | undefined {
   const applets = context.config.applets
   return applets && Object.hasOwn(applets, name) ? applets[name] : undefined
-}
-
-/** Names end up in logs, metrics and file names. */
-export function checkNames(issues: Issues, section: string[], names: string[]): void {
-  for (const name of names) {
-    if (/^[A-Za-z0-9_][A-Za-z0-9_.:-]*$/.test(name)) continue
-    issues.add(
-      [...section, name],
-      "a name has letters, digits, '_', '-', '.' and ':' only, and begins with a letter, digit or '_'.",
-    )
-  }
 }

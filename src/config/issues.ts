@@ -16,19 +16,33 @@ export type Path = readonly (string | number)[]
 
 /** Collects what is wrong, in order. */
 export class Issues {
-  readonly list: ConfigIssue[] = []
+  readonly list: ConfigIssue[]
+  readonly #base: Path
+
+  constructor(list: ConfigIssue[] = [], base: Path = []) {
+    this.list = list
+    this.#base = base
+  }
+
+  /** The same list, for something whose paths begin at `base`. */
+  below(base: Path): Issues {
+    return new Issues(this.list, [...this.#base, ...base])
+  }
 
   add(path: Path, message: string, suggestion?: string): void {
-    this.list.push({ path: formatPath(path), message, ...(suggestion ? { suggestion } : {}) })
+    const whole = formatPath([...this.#base, ...path])
+    this.list.push({ path: whole, message, ...(suggestion ? { suggestion } : {}) })
   }
 
   has(path: Path): boolean {
-    return this.list.some((issue) => issue.path === formatPath(path))
+    const whole = formatPath([...this.#base, ...path])
+    return this.list.some((issue) => issue.path === whole)
   }
 
   /** Whether anything below `path` was told: what follows from it need not be. */
   hasBelow(path: Path): boolean {
-    return this.list.some((issue) => issue.path.startsWith(`${formatPath(path)}.`))
+    const whole = `${formatPath([...this.#base, ...path])}.`
+    return this.list.some((issue) => issue.path.startsWith(whole))
   }
 
   /** A name that should be one of `names` and is not. */
@@ -119,11 +133,7 @@ function flatten(
         return [
           {
             path,
-            message: mismatch(
-              issue.expected === 'array' ? 'a list' : shapeOf(schemasAt(schema, local)),
-              value,
-              path,
-            ),
+            message: mismatch(typeExpected(issue.expected, schemasAt(schema, local)), value, path),
             unknownKey: false,
           },
         ]
@@ -169,14 +179,25 @@ function unknownKey(key: string, known: readonly string[], homesOf: Homes): Omit
   return { message, unknownKey: true }
 }
 
+/** `expected`: as zod says it; schemas of others have leaves of zod's own. */
+function typeExpected(expected: string, schemas: readonly z.ZodType[]): string {
+  if (expected === 'object' || expected === 'record') return shapeOf(schemas)
+  if (expected === 'array') return 'a list'
+  return `${/^[aeiou]/.test(expected) ? 'an' : 'a'} ${expected}`
+}
+
 /** 'an object', with what must stand in it, or the first that may. */
 function shapeOf([schema]: readonly z.ZodType[]): string {
   if (schema instanceof z.ZodRecord) return 'an object { NAME: ... }'
   if (!(schema instanceof z.ZodObject)) return 'an object'
   const keys = keysOf(schema)
-  const must = keys.filter((key) => !(schema.shape[key] instanceof z.ZodOptional))
+  const must = keys.filter((key) => !mayBeMissing(schema.shape[key] as z.ZodType))
   const shown = must.length > 0 ? must : keys.slice(0, 3)
   return `an object { ${shown.join(', ')}${keys.length > shown.length ? ', ...' : ''} }`
+}
+
+function mayBeMissing(schema: z.ZodType): boolean {
+  return schema instanceof z.ZodOptional || schema instanceof z.ZodDefault
 }
 
 function mismatch(expected: string, value: unknown, path: Path): string {

@@ -8,13 +8,13 @@ import { frontendTimeouts, resolveTimeouts } from '../options/timeouts.js'
 import type { FrontendConfig } from '../options/written.js'
 import type { Rule } from '../policy/types.js'
 import type { Context } from './context.js'
-import type { Issues, Path } from './issues.js'
+import type { Path } from './issues.js'
+import { placed } from './plugins.js'
 import { checkCidrs, resolveBinds } from './resolve-bind.js'
-import type { PlacedRules, ResolvedBind, ResolvedFrontend } from './resolved.js'
+import type { PlacedRule, PlacedRules, ResolvedBind, ResolvedFrontend } from './resolved.js'
 import { checkCalled, checkCounter, checkTable, checkVerdict } from './verdicts.js'
 
 type AnyRule = Rule<never>
-type Rules = readonly (AnyRule | undefined)[] | undefined
 
 export function resolveFrontend(
   name: string,
@@ -24,7 +24,7 @@ export function resolveFrontend(
   const { issues, names } = context
   const path = ['frontends', name]
   const { backend } = frontend
-  const { mode: _, bind, rules: written, ...options } = frontendSection.resolve(frontend)
+  const { mode: _, bind, rules: written, use: __, ...options } = frontendSection.resolve(frontend)
   const { monitor } = options
   if (backend !== undefined && names.backends && !names.backends.includes(backend)) {
     issues.unknownName([...path, 'backend'], 'backend', backend, names.backends)
@@ -34,44 +34,52 @@ export function resolveFrontend(
     const message = `expected at most ${MOST_REPLY} bytes, got ${monitor.reply.length}.`
     issues.add([...path, 'monitor', 'reply'], message)
   }
-  for (const list of ruleListNames) {
-    checkRules([...path, 'rules', list], frontend.rules?.[list], list, context)
-  }
+  const rules = placedRules(path, name, frontend, context)
+  for (const list of ruleListNames) checkRules(rules[list], list, context)
   const maxconn = options.maxconn ?? context.maxconn
   const binds = resolveBinds([...path, 'bind'], bind, maxconn, context)
   const routed = binds.some((bind) => bind.sniRoutes)
-  checkTlsRules([...path, 'rules'], frontend.rules ?? {}, binds, issues)
-  if (!routed)
+  checkTlsRules(name, frontend.rules ?? {}, binds, context)
+  const silent = ruleListNames.every((list) => rules[list].length === 0)
+  if (!routed && silent)
     checkChoice(path, frontend, binds.length > 0 && binds.every((bind) => bind.health), context)
 
-  const { inspectDelay, inspectLimit, ...lists } = written
-  const placed = ruleListNames.map((list) => {
-    const rules: readonly AnyRule[] = lists[list]
-    return [list, rules.map((rule, i) => ({ rule, path: [...path, 'rules', list, i] }))]
-  })
+  const { inspectDelay, inspectLimit } = written
   return {
     ...options,
     name,
     binds,
     maxconn,
-    rules: Object.fromEntries(placed) as PlacedRules,
+    rules,
     inspectDelay,
     inspectLimit,
     timeouts: resolveTimeouts(frontendTimeouts, frontend.timeouts, context.config.timeouts),
   }
 }
 
+/** Its own rules, between those of its plugins. */
+function placedRules(
+  path: Path,
+  name: string,
+  { rules }: Checked<FrontendConfig>,
+  { plugins }: Context,
+): PlacedRules {
+  const lists = ruleListNames.map((list) => [
+    list,
+    plugins.around(name, list, placed(rules, list, path)),
+  ])
+  return Object.fromEntries(lists) as PlacedRules
+}
+
 /** What can be seen of rules without running them. */
-function checkRules(path: Path, rules: Rules, list: RuleList, context: Context): void {
-  for (const [i, rule] of (rules ?? []).entries()) {
-    if (rule === undefined) continue
-    const at = [...path, i]
+function checkRules(rules: readonly PlacedRule[], list: RuleList, context: Context): void {
+  for (const { rule, path } of rules) {
     if ('kind' in rule) {
-      checkVerdict(at, rule, list, context)
+      checkVerdict(path, rule, list, context)
       continue
     }
     const run: unknown = typeof rule === 'function' ? rule : rule.run
-    if (!checkCalled(at, run, context.issues)) checkTracking(at, run, context)
+    if (!checkCalled(path, run, context.issues)) checkTracking(path, run, context)
   }
 }
 
@@ -85,20 +93,24 @@ function checkTracking(path: Path, run: unknown, context: Context): void {
 
 /** Rules that would never run, and verdicts that no bind can follow. */
 function checkTlsRules(
-  path: Path,
+  name: string,
   rules: Checked<NonNullable<FrontendConfig['rules']>>,
   binds: readonly ResolvedBind[],
-  issues: Issues,
+  { issues, plugins }: Context,
 ): void {
   // A bind that is wrong was told, and might have had TLS.
   if (binds.length === 0) return
   const sets = binds.flatMap(({ tls }) => tls ?? [])
   const terminated = binds.some(({ tls }) => tls)
   const hello = terminated || binds.some(({ sniRoutes }) => sniRoutes)
-  if (rules.clientHello?.length && !hello)
-    issues.add([...path, 'clientHello'], "needs a bind with 'tls' or 'sniRoutes'.")
-  if (rules.secured?.length && !terminated)
-    issues.add([...path, 'secured'], "needs a bind with 'tls'.")
+  const path = ['frontends', name, 'rules']
+  // Plugins of all frontends do what they can on each.
+  const needs = (list: 'clientHello' | 'secured', message: string) => {
+    const own = rules[list]?.length ? [[...path, list]] : []
+    for (const at of [...own, ...plugins.pathsOf(name, list)]) issues.add(at, message)
+  }
+  if (!hello) needs('clientHello', "needs a bind with 'tls' or 'sniRoutes'.")
+  if (!terminated) needs('secured', "needs a bind with 'tls'.")
   if (!hello) return
   const helloRules: readonly (AnyRule | undefined)[] = rules.clientHello ?? []
   for (const [i, rule] of helloRules.entries()) {
@@ -122,10 +134,14 @@ function checkChoice(
   onlyHealth: boolean,
   context: Context,
 ): void {
-  const policies = [...ruleListNames.map((list) => frontend.rules?.[list]), frontend.handshakes]
-  const silent = policies.every((list) => list === undefined || list.length === 0)
   // A 'backend' that is there and wrong, or misspelt, was told by the shape check.
-  if (!silent || onlyHealth || 'backend' in frontend || context.issues.hasBelow(path)) return
+  if (
+    frontend.handshakes?.length ||
+    onlyHealth ||
+    'backend' in frontend ||
+    context.issues.hasBelow(path)
+  )
+    return
   context.issues.add(
     path,
     'has no backend, and no rule or handshake handler that could choose one.',

@@ -10,10 +10,12 @@ import { MOST_RECORDS } from '../options/limits.js'
 import { global as globalSection, log as logSection } from '../options/process.js'
 import type { Checked } from '../options/section.js'
 import type { Config } from '../options/written.js'
-import { type Context, checkNames, entries } from './context.js'
+import { type Context, entries } from './context.js'
 import { checkShape, Issues } from './issues.js'
 import { checkJsEngine } from './js-engine.js'
+import { checkNames } from './names.js'
 import { shareDescriptors } from './nofile.js'
+import { type PluginHost, Plugins } from './plugins.js'
 import { resolveBackend } from './resolve-backend.js'
 import { checkOverlaps } from './resolve-bind.js'
 import { resolveFrontend } from './resolve-frontend.js'
@@ -31,13 +33,39 @@ export interface ResolveOptions {
   allowNoSockets?: boolean
   /** Descriptors that the process may have. Default: as the system says. */
   fileLimit?: number
+  /** For whom plugins are set up. Default: nobody, the configuration is checked only. */
+  host?: PluginHost
 }
 
 /** Checks a configuration and applies the defaults. Throws a ConfigError that holds every issue. */
 export function resolveConfig(config: Config, options: ResolveOptions = {}): ResolvedConfig {
   const issues = new Issues()
-  const checked = checkShape(configSection.schema, config, issues) as Checked<Config> | undefined
-  if (!checked) throw new ConfigError(issues.list, options.file)
+  const shaped = checkShape(configSection.schema, config, issues) as Checked<Config> | undefined
+  if (!shaped) throw new ConfigError(issues.list, options.file)
+  const plugins = new Plugins(shaped, issues, options.host)
+  try {
+    return resolveChecked(shaped, issues, plugins, options)
+  } catch (error) {
+    plugins.giveUp()
+    throw error
+  }
+}
+
+function resolveChecked(
+  shaped: Checked<Config>,
+  issues: Issues,
+  plugins: Plugins,
+  options: ResolveOptions,
+): ResolvedConfig {
+  // Names that users wrote; those that plugins bring are checked where they are from.
+  for (const section of ['tables', 'applets', 'frontends', 'backends'] as const) {
+    checkNames(issues, [section], Object.keys(shaped[section] ?? {}))
+  }
+  const checked: Checked<Config> = { ...shaped }
+  for (const section of ['tables', 'backends'] as const) {
+    const whole = plugins.added(shaped, section)
+    if (whole) Object.assign(checked, { [section]: whole })
+  }
   const global = globalSection.resolve(checked.global ?? {})
   const context: Context = {
     issues,
@@ -48,10 +76,12 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
       applets: sectionNames(checked, 'applets'),
     },
     config: checked,
+    plugins,
     env: options.env ?? process.env,
     allowNoSockets: options.allowNoSockets ?? false,
     maxconn: shareDescriptors(checked.global ?? {}, options.fileLimit).maxconn,
   }
+  plugins.checkChosen(context.names.backends)
   const { verdictTimeout, tlsHandshakes: handshakes, workers } = global
   const written = checked.global?.tlsHandshakes?.queueTimeout
   if (written !== undefined && handshakes.queueTimeout > verdictTimeout) {
@@ -59,9 +89,6 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
       ['global', 'tlsHandshakes', 'queueTimeout'],
       `is longer than global.verdictTimeout, which is '${formatDuration(verdictTimeout)}'.`,
     )
-  }
-  for (const section of ['tables', 'applets', 'frontends', 'backends'] as const) {
-    checkNames(issues, [section], Object.keys(checked[section] ?? {}))
   }
   if (checked.frontends && Object.keys(checked.frontends).length === 0) {
     issues.add(['frontends'], 'expected at least one frontend.')
@@ -98,6 +125,7 @@ export function resolveConfig(config: Config, options: ResolveOptions = {}): Res
     tables,
     frontends,
     backends,
+    plugins: plugins.resolved,
     log: logSection.resolve(checked.log ?? {}),
   }
   addWarnings(resolved, context)

@@ -19,6 +19,7 @@ import type { ResolvedTable } from '../options/table.js'
 import type { BackendTimeouts, FrontendTimeouts } from '../options/timeouts.js'
 import type { CommonTls, TlsOfBind, TlsOfServer } from '../options/tls.js'
 import type { Applet } from '../policy/applet.js'
+import type { MetricStats } from '../policy/metrics.js'
 import type { Connection, Rule } from '../policy/types.js'
 import type { Path } from './issues.js'
 
@@ -32,9 +33,25 @@ export interface ResolvedConfig
   tables: ResolvedTable[]
   frontends: ResolvedFrontend[]
   backends: ResolvedBackend[]
+  /** Every use, in the order in which they start. */
+  plugins: ResolvedPlugin[]
   log: LogOptions
   /** What is allowed and probably not meant; logged at the start. */
   warnings: readonly ConfigIssue[]
+}
+
+/** A use of a plugin that is set up. */
+export interface ResolvedPlugin {
+  /** Name of the use. */
+  readonly name: string
+  /** As in messages: 'frontends.web.use[0]'. */
+  readonly path: string
+  start(): void | Promise<void>
+  stop(): void | Promise<void>
+  readonly signal: AbortSignal
+  /** Aborts `signal`. */
+  end(reason?: unknown): void
+  stats(): Record<string, MetricStats>
 }
 
 export interface ResolvedBind
@@ -105,6 +122,8 @@ export interface ResolvedUpstreamTls
 export interface PlacedRule<R = Rule<never>> {
   readonly rule: R
   readonly path: Path
+  /** Name of the use of the plugin that it is of. */
+  readonly plugin?: string
 }
 
 /** Every list of rules that run, in the order in which they do. */
@@ -112,7 +131,7 @@ export type PlacedRules = { readonly [K in RuleList]: readonly PlacedRule<RuleOf
 
 export interface ResolvedFrontend
   extends Instead<
-    Omit<FrontendOptions, 'mode' | 'bind' | 'rules'>,
+    Omit<FrontendOptions, 'mode' | 'bind' | 'rules' | 'use'>,
     { maxconn: number; timeouts: FrontendTimeouts }
   > {
   name: string

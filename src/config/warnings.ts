@@ -147,7 +147,9 @@ function warnOfRules({ path, rules }: Rules, context: Context): void {
       `never runs: the rule before it is '${kindOf(rules[end]?.rule)}' for every connection. Move it up, or remove one of them.`,
     )
   }
-  const names = rules.map(({ rule }) => ('run' in rule ? rule.name : undefined))
+  // Those of plugins have their plugin's name in front.
+  const own = rules.filter(({ plugin }) => plugin === undefined)
+  const names = own.map(({ rule }) => ('run' in rule ? rule.name : undefined))
   warnOfTwins(path, names, context)
 }
 

@@ -2,12 +2,12 @@
 
 import { backend } from './backend.js'
 import { frontend } from './frontend.js'
-import { applet } from './policy.js'
+import { applet, plugin } from './policy.js'
 import { global, log } from './process.js'
 import { optional, required, section } from './section.js'
 import { table } from './table.js'
 import { timeouts } from './timeouts.js'
-import { keyed, named } from './type.js'
+import { keyed, list, named } from './type.js'
 
 export const config = section(
   {
@@ -32,6 +32,11 @@ export const config = section(
           'Using<Used, Record<string, BackendConfig<Names<Used, Used>>>, { [Name in keyof Backends]: BackendConfig<NamesIn<Backends, Tables, Used>, Backends[Name]> }>',
       ),
       'Backends by name: where sessions go.',
+    ),
+    plugins: optional(
+      list(plugin),
+      'Plugins for every frontend: before its own, and set up once for all.',
+      { default: [], means: 'none' },
     ),
     timeouts: optional(timeouts, 'Defaults for every frontend and backend.', { default: {} }),
     log: optional(log, 'The log of the process.', { default: {} }),

@@ -3,7 +3,7 @@
 import { bind, cidrs } from './bind.js'
 import { connections, MAX } from './limits.js'
 import { mode } from './mode.js'
-import { handshakeHandler, rules as rulesOf } from './policy.js'
+import { handshakeHandler, plugin, rules as rulesOf } from './policy.js'
 import { type RuleList, type RuleOf, ruleListNames, ruleLists } from './rules.js'
 import { type Option, optional, type ResolvedBy, required, section } from './section.js'
 import { frontendTimeouts } from './timeouts.js'
@@ -50,7 +50,7 @@ const lists = Object.fromEntries(
   }),
 ) as Lists
 
-const rules = section({
+export const rules = section({
   ...lists,
   inspectDelay: optional(duration(), 'Longest wait for payload that content rules ask for.', {
     absent: 0,
@@ -104,6 +104,11 @@ export const frontend = section(
       'Handshake handlers written in TypeScript, in order.',
       { default: [], means: 'none' },
     ),
+    use: optional(list(plugin), 'Plugins, whose rules run before those above.', {
+      default: [],
+      means: 'none',
+      example: '[rateLimit({ connections: 100 })]',
+    }),
     defaultVerdict: optional(
       oneOf('close', 'open'),
       "What a late or failed policy means; 'open' goes on to the default backend. On a bind with " +

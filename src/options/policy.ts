@@ -8,6 +8,7 @@ import { suggest } from '../base/suggest.js'
 import { MAX_DURATION, readDuration, show } from '../base/units.js'
 import type { Applet } from '../policy/applet.js'
 import type { HandshakeHandler } from '../policy/handler.js'
+import type { Plugin } from '../policy/plugin.js'
 import type { Rule } from '../policy/types.js'
 import { foreignVerdict } from './foreign.js'
 import { optional, required, section } from './section.js'
@@ -80,6 +81,23 @@ export const applet: Type<Applet> = leaf(
     if (kind === 'applet' && typeof name === 'string' && typeof serve === 'function')
       return undefined
     return { message: BROKEN_APPLET, ...(kind === 'applet' ? {} : { mismatch: true }) }
+  },
+)
+
+const PLUGIN = 'expected a plugin, as a function of definePlugin makes it'
+
+/** By its shape, as a package may have another copy of this one. */
+export const plugin: Type<Plugin> = leaf(
+  ['object', 'function'],
+  { type: 'Plugin', expected: 'a plugin' },
+  (value: { kind?: unknown; setup?: unknown } | ((...args: never) => unknown)) => {
+    if (typeof value === 'function') {
+      const name = value.name || 'plugin'
+      return { message: `${PLUGIN}, got the function ${name} itself. Call it: ${name}().` }
+    }
+    const { kind, setup } = value
+    if (kind === 'plugin' && typeof setup === 'function') return undefined
+    return { message: `${PLUGIN}, got ${show(value)}.` }
   },
 )
 

@@ -9,6 +9,7 @@ import type { ClientHello } from '../codec/tls.js'
 import type { Applet } from '../policy/applet.js'
 import type { HandshakeHandler } from '../policy/handler.js'
 import type { BackendNames, Names, NamesIn, Using } from '../policy/names.js'
+import type { Plugin } from '../policy/plugin.js'
 import type { Connection, Rules, TlsInfo } from '../policy/types.js'
 
 /** A configuration. The names in it are for the compiler: `Config` alone has any. */
@@ -23,6 +24,8 @@ export interface Config<Frontends extends string = string, Backends = BackendNam
   frontends: Using<Used, Record<Frontends, FrontendConfig<Names<Used, Used>>>, Record<Frontends, FrontendConfig<NamesIn<Backends, Tables, Used>>>>
   /** Backends by name: where sessions go. */
   backends: Using<Used, Record<string, BackendConfig<Names<Used, Used>>>, { [Name in keyof Backends]: BackendConfig<NamesIn<Backends, Tables, Used>, Backends[Name]> }>
+  /** Plugins for every frontend: before its own, and set up once for all. Default: none. */
+  plugins?: Plugin[]
   /** Defaults for every frontend and backend. */
   timeouts?: TimeoutsConfig
   /** The log of the process. */
@@ -167,6 +170,8 @@ export interface FrontendConfig<N extends Names = Names> {
   }
   /** Handshake handlers written in TypeScript, in order. Default: none. */
   handshakes?: HandshakeHandler[]
+  /** Plugins, whose rules run before those above. Default: none. */
+  use?: Plugin[]
   /**
    * What a late or failed policy means; 'open' goes on to the default backend. On a bind with `tls`
    * an engine that waits for policy in vain always closes. Default 'close'.
@@ -611,4 +616,41 @@ export interface LivenessConfig {
    * (TCP_USER_TIMEOUT); '0s' is the kernel's. Default '0s'.
    */
   userTimeout?: Duration
+}
+
+/** What `setup` of a plugin gives. */
+export interface PluginParts<N extends Names = Names> {
+  /** Rules by stage. In logs they are 'PLUGIN/RULE'. */
+  rules?: {
+    /** Rules right after the PROXY header, before a session exists. Default: none. */
+    connection?: Rules<Connection, N>
+    /**
+     * Rules with the ClientHello: they may choose certificate, client certificate demand and
+     * backend, let it through, or reject. Default: none.
+     */
+    clientHello?: Rules<Connection & { readonly hello: ClientHello }, N>
+    /**
+     * Rules when TLS is complete, before the session: certificate, cipher and version are in
+     * `conn.tls`. Default: none.
+     */
+    secured?: Rules<Connection & { readonly tls: TlsInfo }, N>
+    /** Rules when the session is made. Default: none. */
+    session?: Rules<Connection, N>
+    /** Rules with the first payload. Default: none. */
+    content?: Rules<Connection & { readonly payload: Uint8Array }, N>
+    /**
+     * Longest wait for payload that content rules ask for. Default: off: rules see what is there.
+     */
+    inspectDelay?: Duration
+    /** Most payload that content rules may see. Default '16kB'. */
+    inspectLimit?: Size
+  }
+  /** Stick tables. In stats they are 'PLUGIN.TABLE'. */
+  tables?: Record<string, TableConfig>
+  /** Backends, for rules that choose 'PLUGIN.BACKEND'. */
+  backends?: Record<string, BackendConfig<N>>
+  /** Called before the proxy listens. Where it fails the proxy does not start. */
+  start?: () => void | Promise<void>
+  /** Called when the proxy has stopped, if `start` was called. */
+  stop?: () => void | Promise<void>
 }

@@ -22,7 +22,7 @@ import { Core } from '../flow/core.js'
 import { type Sides, type SiStateName, SiStateNames } from '../flow/flow.js'
 import { Frontend, Listener } from '../flow/frontend.js'
 import { Observer } from '../flow/observer.js'
-import { createLog, type ProxyLog } from '../log/logger.js'
+import { createLog, type LogOptions, type ProxyLog } from '../log/logger.js'
 import type { BackendViews, TableView } from '../policy/live.js'
 import type { BackendNames, ByName } from '../policy/names.js'
 import { attachHandle, detachHandle } from '../tables/handle.js'
@@ -32,7 +32,8 @@ import type { CertificateStatus, ContextSupplier, ReloadReport } from '../tls/co
 import { TlsStore } from '../tls/store.js'
 import { drain } from './drain.js'
 import { fallbackRoute } from './fallback.js'
-import { backendStats, frontendStats, type ProxyStats, tableStats } from './stats.js'
+import { PluginRun } from './plugins.js'
+import { backendStats, frontendStats, type ProxyStats, pluginStats, tableStats } from './stats.js'
 import type {
   ListenAddresses,
   ProxyEvents,
@@ -53,10 +54,32 @@ export function createProxy<
   config: Config<Frontends, Backends, Tables, Used>,
   options: ProxyOptions = {},
 ): SluiceProxy<Backends, Tables> {
-  const resolved = resolveConfig(config)
+  return assembleProxy(config as Config, options) as SluiceProxy<Backends, Tables>
+}
+
+/** As `createProxy`. `chooseLogger` is asked with the options of the log, where no logger is given. */
+export function assembleProxy(
+  config: Config,
+  options: ProxyOptions,
+  chooseLogger?: (log: LogOptions) => Logger | undefined,
+): SluiceProxy {
+  let { logger } = options
+  let log: ProxyLog | undefined
+  // Plugins have a log before there is a proxy.
+  const loggerFor = (written: LogOptions): Logger => {
+    logger ??= chooseLogger?.(written)
+    log ??= logger === undefined ? createLog(written) : undefined
+    logger ??= (log as ProxyLog).logger
+    return logger
+  }
+  const host = { clock: options.clock ?? systemClock, logger: loggerFor }
+  const resolved = resolveConfig(config, { host })
   const loops = findLoops(resolved).certain
-  if (loops.length > 0) throw new ConfigError(loops)
-  return new SluiceProxy(resolved, options)
+  if (loops.length > 0) {
+    for (const plugin of resolved.plugins) plugin.end()
+    throw new ConfigError(loops)
+  }
+  return new SluiceProxy(resolved, { ...options, logger: loggerFor(resolved.log) }, log)
 }
 
 /** What is behind the views of a proxy: for the test proxy and for tests, and on no face of the package. */
@@ -84,6 +107,7 @@ export class SluiceProxy<
   readonly #observer: Observer
   readonly #clock: Clock
   readonly #log: ProxyLog | undefined
+  readonly #plugins: PluginRun
   readonly #tables: ReadonlyMap<string, StickTable>
   readonly #backends: ReadonlyMap<string, Backend>
   readonly #frontends = new Map<string, Frontend>()
@@ -99,15 +123,16 @@ export class SluiceProxy<
   #stopped: Promise<StopResult> | undefined
   #released: Promise<void> | undefined
 
-  /** Use `createProxy`. */
-  constructor(config: ResolvedConfig, options: ProxyOptions) {
+  /** Use `createProxy`. `log`: what is behind the logger, where that is the proxy's own. */
+  constructor(config: ResolvedConfig, options: ProxyOptions & { logger: Logger }, log?: ProxyLog) {
     super()
     this.config = config
     this.#options = options
     this.#observer = options.observer ?? new Observer()
     this.#clock = options.clock ?? systemClock
-    this.#log = options.logger ? undefined : createLog(config.log)
-    this.logger = options.logger ?? (this.#log as ProxyLog).logger
+    this.#log = log
+    this.logger = options.logger
+    this.#plugins = new PluginRun(config.plugins, this.#clock, this.logger)
     const tables = config.tables.map((table) => new StickTable(table, this.#clock))
     this.#tables = new Map(tables.map((table) => [table.name, table]))
     this.tables = byName(tables.map(viewTable)) as ByName<Tables, TableView>
@@ -198,6 +223,7 @@ export class SluiceProxy<
       frontends: frontendStats(this.#frontends.values()),
       backends: backendStats(this.#backends.values()),
       tables: tableStats(this.#tables.values()),
+      plugins: pluginStats(this.config.plugins),
       logDropped: this.#log?.dropped() ?? 0,
     }
   }
@@ -220,6 +246,7 @@ export class SluiceProxy<
       this.#watchTransitions()
       engine.start(core)
       await Promise.all([...this.#backends.values()].map((backend) => backend.start()))
+      await this.#plugins.start()
       for (const config of this.config.frontends) await this.#listen(engine, core, tls, config)
       if (this.#stopped !== undefined) {
         throw new SluiceError('ERR_SLUICE_STATE', 'The proxy was stopped while it started.')
@@ -335,6 +362,8 @@ export class SluiceProxy<
     // The clock's timers do not hold the process, and the listeners are about to go.
     const keepAlive = setInterval(() => {}, 1 << 30)
     try {
+      // Whatever holds up the start.
+      if (this.#state === 'starting') this.#plugins.end()
       if (this.#state === 'starting') await this.#starting?.catch(() => {})
       const result = this.#state === 'running' ? await this.#drain(grace, deadline) : NOTHING_TO_DO
       await this.#release()
@@ -377,6 +406,7 @@ export class SluiceProxy<
       await this.#engine?.stop()
     } finally {
       for (const backend of this.#backends.values()) backend.stop()
+      await this.#plugins.stop()
       for (const table of this.#tables.values()) detachHandle(table)
       this.#core?.tellFailures()
       await this.#log?.close()

@@ -1,8 +1,10 @@
 /** The numbers of a proxy. */
 
 import type { Backend } from '../backend/backend.js'
+import type { ResolvedPlugin } from '../config/resolved.js'
 import type { EngineStats } from '../engine/engine.js'
 import type { Frontend } from '../flow/frontend.js'
+import type { MetricStats } from '../policy/metrics.js'
 import type { StickTable } from '../tables/stick-table.js'
 
 export interface FrontendStats {
@@ -35,6 +37,8 @@ export interface ProxyStats {
   frontends: Record<string, FrontendStats>
   backends: Record<string, BackendStats>
   tables: Record<string, { entries: number; size: number }>
+  /** Metrics of plugins, by the name of the use and the metric's. */
+  plugins: Record<string, Record<string, MetricStats>>
   /** Log lines that were given up: not read in time, or not to be written. */
   logDropped: number
 }
@@ -68,5 +72,11 @@ export function backendStats(backends: Iterable<Backend>): ProxyStats['backends'
 export function tableStats(tables: Iterable<StickTable>): ProxyStats['tables'] {
   const stats: ProxyStats['tables'] = {}
   for (const { name, entries, config } of tables) stats[name] = { entries, size: config.size }
+  return stats
+}
+
+export function pluginStats(plugins: Iterable<ResolvedPlugin>): ProxyStats['plugins'] {
+  const stats: ProxyStats['plugins'] = {}
+  for (const plugin of plugins) stats[plugin.name] = plugin.stats()
   return stats
 }

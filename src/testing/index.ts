@@ -16,6 +16,7 @@ export type {
   ConnectOptions,
   TestProxy,
   TestProxyOptions,
+  TestUse,
 } from './proxy.js'
 export { createTestProxy } from './proxy.js'
 export type { TestResult, TestTls, TestVerdict } from './result.js'

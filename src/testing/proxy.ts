@@ -14,6 +14,7 @@ import type { Session } from '../flow/flow.js'
 import { Observer } from '../flow/observer.js'
 import type { TableView } from '../policy/live.js'
 import type { BackendNames, ServerPaths } from '../policy/names.js'
+import type { Plugin } from '../policy/plugin.js'
 import { internalsOf, SluiceProxy } from '../proxy/proxy.js'
 import type { ProxyStats } from '../proxy/stats.js'
 import type { StopOptions, StopResult } from '../proxy/types.js'
@@ -31,6 +32,11 @@ import { noteAnswer, type PolicyStep } from './steps.js'
 import { observeTable } from './tables.js'
 import { TlsClient, type TlsClientOptions } from './tls-client.js'
 import { Trail } from './trail.js'
+
+export interface TestUse {
+  /** Plugins under test: as `plugins`, and before those. */
+  use?: Plugin[]
+}
 
 export interface TestProxyOptions<N extends string = string> {
   /** Where the virtual clock starts, in ms. Default 1000. */
@@ -98,7 +104,7 @@ export async function createTestProxy<
   const Tables extends string = never,
   const Used extends string = '',
 >(
-  config: Config<Frontends, Backends, Tables, Used>,
+  config: Config<Frontends, Backends, Tables, Used> & TestUse,
   options: TestProxyOptions<ServerPaths<Backends>> = {},
 ): Promise<TestProxy<Frontends, Backends, Tables>> {
   const proxy = new TestProxy<Frontends, Backends, Tables>(config, options)
@@ -134,7 +140,7 @@ export class TestProxy<
   #settling: Promise<void> | undefined
 
   /** Use `createTestProxy`, which also starts it. */
-  constructor(config: Config, options: TestProxyOptions<ServerPaths<Backends>>) {
+  constructor(config: Config & TestUse, options: TestProxyOptions<ServerPaths<Backends>>) {
     const clock = new VirtualClock(options.now)
     const engine = new TestEngine(clock, SLOTS)
     this.clock = clock
@@ -142,14 +148,17 @@ export class TestProxy<
     this.logs = this.#logs
     const certificates = new TestCertificates(engine, options.certificates)
     this.#host = { clock, engine, certificates, settle: () => this.settle() }
-    this.proxy = new SluiceProxy<Backends, Tables>(resolveConfig(config), {
+    const logger = memoryLog(options.logLevel ?? 'debug', clock, (record) => this.#logged(record))
+    // What a timer does counts to the connection for which it was set.
+    const ownClock = {
+      now: () => clock.now(),
+      after: (ms: number, fn: () => void) => clock.after(ms, AsyncResource.bind(fn)),
+    }
+    const host = { clock: ownClock, logger: () => logger }
+    this.proxy = new SluiceProxy<Backends, Tables>(resolveConfig(withPlugins(config), { host }), {
       engine,
-      // What a timer does counts to the connection for which it was set.
-      clock: {
-        now: () => clock.now(),
-        after: (ms, fn) => clock.after(ms, AsyncResource.bind(fn)),
-      },
-      logger: memoryLog(options.logLevel ?? 'debug', clock, (record) => this.#logged(record)),
+      clock: ownClock,
+      logger,
       resolver: resolverOf(options.hosts ?? {}),
       certificates,
       observer: this.#observer(),
@@ -449,4 +458,10 @@ function resolverOf(hosts: Record<string, string | readonly string[]>) {
       return Promise.resolve([made])
     },
   }
+}
+
+function withPlugins(config: Config & TestUse): Config {
+  if (config.use === undefined) return config
+  const { use, plugins = [], ...rest } = config
+  return { ...rest, plugins: [...use, ...plugins] }
 }

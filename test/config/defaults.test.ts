@@ -26,6 +26,7 @@ test('defaults of everything', () => {
     tlsHandshakes: { concurrent: 1024, total: 0, queue: 4096, queueTimeout: 3_000 },
     tlsReload: 10_000,
     tables: [],
+    plugins: [],
     frontends: [
       {
         name: 'web',

@@ -64,22 +64,28 @@ export function compileRules<C>(
 }
 
 function compileRule<C>(
-  { rule, path: place }: PlacedRule<Rule<C>>,
+  { rule, path, plugin }: PlacedRule<Rule<C>>,
   opens: boolean,
 ): CompiledRule<C> {
-  const path = formatPath(place)
+  const nameOf = (own: string) =>
+    plugin === undefined
+      ? own || formatPath(path)
+      : `${plugin}/${own || formatPath(path.slice(-2))}`
   if (typeof rule === 'function') {
-    return { name: rule.name || path, run: rule, verdict: undefined, deadline: undefined, opens }
+    return { name: nameOf(rule.name), run: rule, verdict: undefined, deadline: undefined, opens }
   }
   if ('kind' in rule) {
-    return { name: rule.kind, run: undefined, verdict: rule, deadline: undefined, opens }
+    return { name: nameOf(rule.kind), run: undefined, verdict: rule, deadline: undefined, opens }
   }
   if (typeof rule.run !== 'function') {
-    throw new SluiceError('ERR_SLUICE_ARGUMENT', `${path}: a rule needs a function 'run'.`)
+    throw new SluiceError(
+      'ERR_SLUICE_ARGUMENT',
+      `${formatPath(path)}: a rule needs a function 'run'.`,
+    )
   }
   const { deadline } = rule
   return {
-    name: rule.name || path,
+    name: nameOf(rule.name),
     // Called as a method, so that a rule may be an object with state.
     run: (conn) => rule.run(conn),
     verdict: undefined,

@@ -5,6 +5,7 @@
 
 import { config } from '../config.js'
 import { liveness } from '../liveness.js'
+import { pluginParts } from '../plugin.js'
 import { comment } from '../section.js'
 import { type Type, usesNames } from '../type.js'
 
@@ -26,6 +27,7 @@ const homes: Readonly<Record<string, string>> = {
   Names: '../policy/names.js',
   NamesIn: '../policy/names.js',
   Using: '../policy/names.js',
+  Plugin: '../policy/plugin.js',
   Connection: '../policy/types.js',
   Rules: '../policy/types.js',
   TlsInfo: '../policy/types.js',
@@ -34,8 +36,8 @@ const homes: Readonly<Record<string, string>> = {
 /** src/options/written.ts as text: every type that has a name, outermost first. */
 export function renderTypes(): string {
   const types = new Map<string, Type>()
-  // Binds and servers have the options of the latter among their own.
-  for (const root of [config, liveness]) collect(root as Type, types)
+  // Binds and servers have the options of liveness among their own; parts come from functions.
+  for (const root of [config, liveness, pluginParts]) collect(root as Type, types)
   const body = [...types.values()].map(declaration).join('\n')
   return [HEADER, `${imports(body)}\n`, body].join('\n')
 }
