@@ -7,7 +7,7 @@
  *   sluice check     says what is wrong with this file, if anything is
  */
 import { defineConfig } from 'sluice'
-import { type Connection, defineApplet, reply, track } from 'sluice/policy'
+import { type Connection, defineApplet, defineTable, reply } from 'sluice/policy'
 
 /** An applet stands where a server would: it reads what the client sends and answers. */
 const hello = (name: string) =>
@@ -18,10 +18,14 @@ const hello = (name: string) =>
     await stream.write(`${head}\r\nconnection: close\r\n\r\n${body}`)
   })
 
+/** A stick table: what is known about each source address, at most 100 000 of them. */
+const sources = defineTable({ key: 'ip', size: 100_000, expire: '10m', store: { connRate: '10s' } })
+
 /** A rule is a function with the connection in hand. No answer means: go on with the next rule. */
 function tooFast(conn: Connection) {
-  if (conn.sc0.connRate <= 50) return
-  conn.log.warn({ rate: conn.sc0.connRate }, 'too many connections from one source')
+  const { connRate } = sources.track(conn)
+  if (connRate <= 50) return
+  conn.log.warn({ connRate }, 'too many connections from one source')
   return reply('HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\nconnection: close\r\n\r\n')
 }
 
@@ -29,17 +33,14 @@ function tooFast(conn: Connection) {
 export const tryIt = 'curl http://127.0.0.1:8080/'
 
 export default defineConfig({
-  // A stick table: what is known about each source address, at most 100 000 of them.
-  tables: {
-    perSource: { key: 'ip', size: 100_000, expire: '10m', store: { connRate: '10s' } },
-  },
+  tables: { sources },
   frontends: {
     web: {
       bind: '127.0.0.1:8080',
       backend: 'app',
       rules: {
-        // Before a session exists: count the source, then judge it.
-        connection: [track('sc0', (conn) => conn.src, 'perSource'), tooFast],
+        // Before a session exists.
+        connection: [tooFast],
       },
     },
   },

@@ -7,38 +7,37 @@
  *   sluice run -c examples/tarpit/sluice.config.ts
  */
 import { defineConfig } from 'sluice'
-import { type Connection, tarpit, track } from 'sluice/policy'
+import { type Connection, defineTable, tarpit } from 'sluice/policy'
 
 const SCANNER = 1
 const HOLD = '30s'
-const trackSource = track('sc0', (conn) => conn.src, 'scanners')
+const sources = defineTable({ key: 'ip', size: 50_000, expire: '1h', store: { gpt0: true } })
 
 function trap(conn: Connection) {
-  if (conn.sc0.gpt0 !== SCANNER) conn.log.warn('a scanner')
-  conn.sc0.gpt0 = SCANNER
+  const seen = sources.track(conn)
+  if (seen.gpt0 !== SCANNER) conn.log.warn('a scanner')
+  seen.gpt0 = SCANNER
   return tarpit(HOLD)
 }
 
-function scanner({ sc0 }: Connection) {
-  if (sc0.gpt0 === SCANNER) return tarpit(HOLD)
+function scanner(conn: Connection) {
+  if (sources.track(conn).gpt0 === SCANNER) return tarpit(HOLD)
 }
 
 export default defineConfig({
-  tables: {
-    scanners: { key: 'ip', size: 50_000, expire: '1h', store: { gpt0: true } },
-  },
+  tables: { sources },
   frontends: {
     trap: {
       bind: '127.0.0.1:2323',
       maxconn: 500,
-      rules: { connection: [trackSource, trap] },
+      rules: { connection: [trap] },
       // The mark is logged; the connections are not worth a line each.
       log: { sample: 0 },
     },
     web: {
       bind: '127.0.0.1:8080',
       backend: 'app',
-      rules: { connection: [trackSource, scanner] },
+      rules: { connection: [scanner] },
     },
   },
   backends: { app: { servers: { a: '127.0.0.1:9001' } } },

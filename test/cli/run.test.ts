@@ -146,7 +146,7 @@ test('a forgotten promise in a policy is logged and the proxy goes on; an except
       'function tooFast(conn: Connection) {',
       `function tooFast(conn: Connection) {
         void Promise.reject(new Error('forgotten'))
-        if (conn.sc0.connRate === 3) setImmediate(() => { throw new Error('out of line') })`,
+        if (sources.track(conn).connRate === 3) setImmediate(() => { throw new Error('out of line') })`,
     ),
   })
   const running = start(['run', '--engine', 'js'], path)
