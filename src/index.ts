@@ -25,7 +25,8 @@ export type {
   TableRow,
   TableView,
 } from './policy/live.js'
-export type { Connection, Rule, RuleFunction, Verdict } from './policy/types.js'
+export type { Rule, RuleFunction, Verdict } from './policy/rule.js'
+export type { Connection } from './policy/types.js'
 export type { SluiceProxy } from './proxy/proxy.js'
 export { createProxy } from './proxy/proxy.js'
 export type { BackendStats, FrontendStats, ProxyStats } from './proxy/stats.js'

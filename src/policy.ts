@@ -30,6 +30,7 @@ export type {
   PluginUse,
   WrongOption,
 } from './policy/plugin.js'
+export type { Rule, RuleAnswer, RuleFunction, Verdict } from './policy/rule.js'
 export { chargen, discard, echo, staticReply } from './policy/stock.js'
 export type {
   ClientCertDemand,
@@ -37,30 +38,12 @@ export type {
   CounterName,
   Key,
   PeerCertificate,
-  Rule,
-  RuleAnswer,
-  RuleFunction,
   TlsInfo,
   TrackedCounter,
   TrackedEntry,
-  Verdict,
 } from './policy/types.js'
 export type { VarHandle, Variable, Variables, Vars } from './policy/vars.js'
 export { defineVar } from './policy/vars.js'
-export {
-  accept,
-  clientCert,
-  expectProxy,
-  more,
-  passthrough,
-  priority,
-  reject,
-  reply,
-  setVar,
-  tarpit,
-  track,
-  useBackend,
-  useCertificate,
-} from './policy/verdicts.js'
+export * from './policy/verdicts.js'
 export type { TableDefinition, TableHandle } from './tables/handle.js'
 export { defineTable } from './tables/handle.js'

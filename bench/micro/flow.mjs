@@ -5,6 +5,7 @@
  */
 
 import { EngineEvent } from '#sluice/engine/event.js'
+import { accept, track } from '#sluice/policy.js'
 import { createProxy } from '#sluice/proxy/proxy.js'
 import { packReason } from '#sluice/wire/reason.js'
 import { ConnectionTable } from '#sluice/wire/table.js'
@@ -55,6 +56,7 @@ async function world(rules) {
   const engine = new Engine()
   const proxy = createProxy(
     {
+      tables: { ips: { key: 'ip', size: 1000, store: { connCur: true } } },
       frontends: { web: { bind: '127.0.0.1:1', backend: 'app', rules } },
       backends: { app: { servers: { a: '127.0.0.1:2', b: '127.0.0.1:3' } } },
     },
@@ -90,16 +92,15 @@ function life({ table, events }, bit) {
 
 const refuse = '192.0.2.1'
 const cases = {
+  'a rule that tracks the source': { connection: [track('sc0', (conn) => conn.src, 'ips')] },
+  'a constant verdict': { connection: [accept()] },
   'no rule': {},
   'a rule that looks at nothing': { connection: [() => undefined] },
   'a rule on the source': {
-    connection: [(conn) => (conn.src === refuse ? { kind: 'reject', how: 'close' } : undefined)],
+    connection: [(conn) => (conn.src === refuse ? { kind: 'reject' } : undefined)],
   },
   'three rules': {
-    connection: [
-      () => undefined,
-      (conn) => (conn.src === refuse ? { kind: 'reject', how: 'close' } : undefined),
-    ],
+    connection: [() => undefined, (conn) => (conn.src === refuse ? { kind: 'reject' } : undefined)],
     session: [() => ({ kind: 'accept' })],
   },
 }

@@ -109,7 +109,7 @@ function configuration(front, trigger, upstream, { block, spin }) {
     : `Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${block * 1000})`
   return `
 function notFromTestNet(conn) {
-  if (conn.src.startsWith('192.0.2.')) return { kind: 'reject', how: 'close' }
+  if (conn.src.startsWith('192.0.2.')) return { kind: 'reject' }
 }
 function readHello({ hello }) {
   if (
@@ -117,12 +117,12 @@ function readHello({ hello }) {
     hello.alpn.includes('blocked') ||
     hello.ja4 === 't13d000000_000000000000_000000000000'
   ) {
-    return { kind: 'reject', how: 'close' }
+    return { kind: 'reject' }
   }
 }
 function block() {
   ${blocking}
-  return { kind: 'reject', how: 'close' }
+  return { kind: 'reject' }
 }
 export default {
   global: { workers: 1 },

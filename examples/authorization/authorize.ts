@@ -1,11 +1,13 @@
 /** Asking a service over HTTP whether a connection may go on. */
+
+import type { Duration } from 'sluice'
 import { type Connection, type Rule, reject, type Verdict } from 'sluice/policy'
 
 export interface AuthorizationOptions {
   /** The service: 200 allows, 403 refuses, everything else is a failure. */
   url: string
   /** Longest time for its answer. */
-  deadline: string
+  deadline: Duration
   /** What its failure means: service for everybody, or for nobody. */
   onError: 'open' | 'close'
 }

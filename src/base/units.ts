@@ -58,9 +58,13 @@ export function readSize(input: unknown): Parsed<number> {
   return parsed
 }
 
+/** The duration that was read last: policies read the same one again and again. */
+let lastRead: { text: string; ms: number } = { text: '', ms: 0 }
+
 /** Milliseconds of a duration. Throws a SluiceError (ERR_SLUICE_ARGUMENT) that says what was expected. */
 export function parseDuration(input: Duration | string): number {
-  return unwrap(readDuration(input))
+  if (input !== lastRead.text) lastRead = { text: input, ms: unwrap(readDuration(input)) }
+  return lastRead.ms
 }
 
 /** Bytes of a size. Throws a SluiceError (ERR_SLUICE_ARGUMENT) that says what was expected. */

@@ -6,7 +6,7 @@ import { type RuleList, ruleListNames } from '../options/rules.js'
 import type { Checked } from '../options/section.js'
 import { frontendTimeouts, resolveTimeouts } from '../options/timeouts.js'
 import type { FrontendConfig } from '../options/written.js'
-import type { Rule } from '../policy/types.js'
+import type { Rule } from '../policy/rule.js'
 import type { Context } from './context.js'
 import type { Path } from './issues.js'
 import { placed } from './plugins.js'
@@ -116,7 +116,7 @@ function checkTlsRules(
   for (const [i, rule] of helloRules.entries()) {
     if (rule === undefined || !('kind' in rule)) continue
     const { kind } = rule
-    if (kind !== 'certificate' && kind !== 'clientCert') continue
+    if (kind !== 'useCertificate' && kind !== 'clientCert') continue
     const at = [...path, 'clientHello', i]
     if (!terminated) issues.add(at, "needs a bind with 'tls': without it there is no certificate.")
     else if (kind === 'clientCert' && rule.demand !== 'none' && sets.every(({ ca }) => !ca.length))

@@ -20,7 +20,8 @@ import type { BackendTimeouts, FrontendTimeouts } from '../options/timeouts.js'
 import type { CommonTls, TlsOfBind, TlsOfServer } from '../options/tls.js'
 import type { Applet } from '../policy/applet.js'
 import type { MetricStats } from '../policy/metrics.js'
-import type { Connection, Rule } from '../policy/types.js'
+import type { Rule } from '../policy/rule.js'
+import type { Connection } from '../policy/types.js'
 import type { Path } from './issues.js'
 
 export type { ResolvedBalance, ResolvedLiveness, ResolvedTable }

@@ -13,7 +13,7 @@ export type {
   NamesIn,
   NamesTable,
 } from '../policy/names.js'
-export type { Sync } from '../policy/types.js'
+export type { Sync } from '../policy/rule.js'
 
 /** A configuration that comes later, as `sluice run` loads it too. */
 export type ConfigFunction<C = Config> = () => C | Promise<C>

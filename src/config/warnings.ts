@@ -5,7 +5,7 @@
 
 import { formatDuration, show } from '../base/units.js'
 import { ruleListNames } from '../options/rules.js'
-import type { Rule } from '../policy/types.js'
+import type { Rule } from '../policy/rule.js'
 import type { Context } from './context.js'
 import type { Path } from './issues.js'
 import { findLoops } from './loops.js'

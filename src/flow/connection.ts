@@ -4,17 +4,14 @@
  */
 
 import type { Backend } from '../backend/backend.js'
-import type { Verdict } from '../policy/types.js'
 import { packReason } from '../wire/reason.js'
 import { By, CloseMode, Code, Phase } from '../wire/wire.js'
 import { KnownClient } from './known.js'
-import type { RuleStage } from './rules/compile.js'
-import { type EndingVerdict, Outcome, type PolicyCounts } from './rules/scope.js'
+import type { PolicyCounts } from './rules/scope.js'
 import type { Wait } from './rules/wait.js'
 import type { SessionClient } from './session/client.js'
 import type { Session } from './session/session.js'
 import { Inspection } from './stage/inspection.js'
-import { applyHelloVerdict } from './tls/choices.js'
 import { ConnectionView } from './view.js'
 
 const EMPTY = new Uint8Array(0)
@@ -43,6 +40,10 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
   get subject(): ConnectionView {
     this.#view ??= new ConnectionView(this)
     return this.#view
+  }
+
+  get conn(): ConnectionView {
+    return this.subject
   }
 
   get payload(): Uint8Array {
@@ -78,6 +79,10 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
   /** A connection rule asked for a PROXY header. */
   get expectsProxy(): boolean {
     return this.#work?.expectsProxy ?? false
+  }
+
+  set expectsProxy(expects: boolean) {
+    this.#needWork().expectsProxy = expects
   }
 
   get wait(): Wait | undefined {
@@ -130,13 +135,6 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
     }
   }
 
-  apply(verdict: Verdict, stage: RuleStage, rule: string): number {
-    if (verdict.kind !== 'expectProxy') return applyHelloVerdict(this, verdict, stage, rule)
-    if (stage !== 'connection') throw new TypeError('expectProxy() is for connection rules only')
-    this.#needWork().expectsProxy = true
-    return Outcome.NEXT
-  }
-
   // --- its end ---
 
   /**
@@ -154,24 +152,6 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
     if (this.over) return
     this.decide(reason)
     this.context.engine.reply(this.slot, this.generation, bytes, reason)
-  }
-
-  enforce(verdict: EndingVerdict): void {
-    const { phase } = this
-    switch (verdict.kind) {
-      case 'reply':
-        this.reply(verdict.bytes, packReason(By.POLICY, phase, Code.REPLIED))
-        return
-      case 'tarpit': {
-        const reason = packReason(By.POLICY, phase, Code.TARPIT)
-        this.close(reason, CloseMode.TARPIT, Math.round(verdict.ms))
-        return
-      }
-      default: {
-        const mode = verdict.how === 'reset' ? CloseMode.RESET : CloseMode.CLOSE
-        this.close(packReason(By.POLICY, phase, Code.REJECTED), mode)
-      }
-    }
   }
 
   failClosed(late: boolean): void {

@@ -153,11 +153,11 @@ const verdicts: Record<string, string> = {
   pass: 'accept',
   return: 'reply',
   respond: 'reply',
-  use_backend: 'backend',
-  useBackend: 'backend',
+  use_backend: 'useBackend',
+  backend: 'useBackend',
   'set-var': 'setVar',
   set: 'setVar',
-  useCertificate: 'certificate',
+  certificate: 'useCertificate',
   wait: 'more',
 }
 

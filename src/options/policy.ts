@@ -9,21 +9,32 @@ import { MAX_DURATION, readDuration, show } from '../base/units.js'
 import type { Applet } from '../policy/applet.js'
 import type { HandshakeHandler } from '../policy/handler.js'
 import type { Plugin } from '../policy/plugin.js'
-import type { Rule } from '../policy/types.js'
+import { type Rule, verdictKinds } from '../policy/rule.js'
 import { foreignVerdict } from './foreign.js'
 import { optional, required, section } from './section.js'
-import { either, fn, type LeafParams, leaf, list, oneOf, type Type, text } from './type.js'
-import { verdictKinds } from './verdicts.js'
+import {
+  duration,
+  either,
+  fn,
+  type LeafParams,
+  leaf,
+  list,
+  oneOf,
+  type Type,
+  text,
+} from './type.js'
+
+const kindNames = [...verdictKinds.values()].map(({ kind }) => kind)
 
 const verdict = leaf(
   ['object'],
   { type: 'Verdict', expected: 'a verdict' },
   (value: { kind?: unknown }) => {
     if (!('kind' in value)) return { message: 'expected a verdict, got an object.', mismatch: true }
-    if (typeof value.kind === 'string' && verdictKinds.includes(value.kind)) return undefined
+    if (verdictKinds.has(value.kind)) return undefined
     const near =
       typeof value.kind === 'string'
-        ? (foreignVerdict(value.kind) ?? suggest(value.kind, verdictKinds))
+        ? (foreignVerdict(value.kind) ?? suggest(value.kind, kindNames))
         : undefined
     return {
       message: `expected a verdict, got an object whose kind is ${show(value.kind)}.`,
@@ -32,17 +43,10 @@ const verdict = leaf(
   },
 )
 
-/** Milliseconds as a number, or a duration. */
-const milliseconds = leaf(
-  ['string', 'number'],
-  { type: 'number | Duration', expected: "milliseconds or a duration such as '250ms'" },
-  (value: number | string) => checkMilliseconds(value),
-)
-
 const namedRule = section({
   name: required(text(), 'Name in logs and errors.'),
   run: required(fn('(conn) => verdict'), 'The rule itself.'),
-  deadline: optional(milliseconds, 'Longest time for an answer.', {
+  deadline: optional(duration(1), 'Longest time for an answer.', {
     means: 'global.verdictTimeout',
   }),
   onError: optional(oneOf('close', 'open'), 'When it throws, rejects or is late.', {

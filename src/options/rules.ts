@@ -1,7 +1,8 @@
 /** The lists of rules of a frontend: a row for each. */
 
 import type { ClientHello } from '../codec/tls.js'
-import type { Connection, Rule, TlsInfo } from '../policy/types.js'
+import type { Rule } from '../policy/rule.js'
+import type { Connection, TlsInfo } from '../policy/types.js'
 
 interface Row<C> {
   /** In errors. */

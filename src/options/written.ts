@@ -10,7 +10,8 @@ import type { Applet } from '../policy/applet.js'
 import type { HandshakeHandler } from '../policy/handler.js'
 import type { BackendNames, Names, NamesIn, Using } from '../policy/names.js'
 import type { Plugin } from '../policy/plugin.js'
-import type { Connection, Rules, TlsInfo } from '../policy/types.js'
+import type { Rules } from '../policy/rule.js'
+import type { Connection, TlsInfo } from '../policy/types.js'
 
 /** A configuration. The names in it are for the compiler: `Config` alone has any. */
 export interface Config<Frontends extends string = string, Backends = BackendNames, Tables extends string = string, Used extends string = string> {

@@ -3,7 +3,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.js'
 import type { Metrics } from './metrics.js'
-import type { Verdict } from './types.js'
+import type { Verdict } from './rule.js'
 
 /** What a plugin is given when it is set up, once for each use. */
 export interface PluginContext {

@@ -1,13 +1,9 @@
-/**
- * What a policy is written against: the connection it sees and the verdicts it
- * gives. Constructors of verdicts are in verdicts.ts.
- */
+/** What a policy is written against: the connection that it sees. */
 
 import type { Logger } from 'pino'
 import type { ClientHello } from '../codec/tls.js'
 import type { Counts, DataType, ReadableIn, TableStore } from './counters.js'
-import type { Names, NamesBackend, NamesTable } from './names.js'
-import type { Variable, Variables } from './vars.js'
+import type { Variables } from './vars.js'
 
 /** One of the three tracked counters of a connection. */
 export type CounterName = 'sc0' | 'sc1' | 'sc2'
@@ -99,62 +95,4 @@ export interface Connection {
 
 export type ClientCertDemand = 'none' | 'optional' | 'required'
 
-/** What a rule answers. `undefined` goes on with the next rule. */
-export type Verdict =
-  | { readonly kind: 'accept' }
-  | { readonly kind: 'reject'; readonly how: 'close' | 'reset' }
-  | { readonly kind: 'tarpit'; readonly ms: number }
-  | { readonly kind: 'reply'; readonly bytes: Uint8Array }
-  | {
-      readonly kind: 'track'
-      readonly counter: CounterName
-      readonly key: Key
-      readonly table: string
-    }
-  | { readonly kind: 'setVar'; readonly name: string; readonly value: Variable }
-  | { readonly kind: 'backend'; readonly backend: string }
-  | { readonly kind: 'expectProxy' }
-  | { readonly kind: 'priority'; readonly value: number }
-  /** ClientHello rules only: show the certificate of this name instead of the one asked for. */
-  | { readonly kind: 'certificate'; readonly name: string }
-  /** ClientHello rules only: ask the client for a certificate, or do not. */
-  | { readonly kind: 'clientCert'; readonly demand: ClientCertDemand }
-  /** ClientHello rules only: do not terminate; the bytes go to the backend as they are. */
-  | { readonly kind: 'passthrough' }
-  /** Content rules only: wait for more payload, within inspectDelay and inspectLimit. */
-  | { readonly kind: 'more' }
-
 export type Key = string | number | Uint8Array | undefined
-
-// biome-ignore lint/suspicious/noConfusingVoidType: a function without a return statement is an answer
-export type Sync<T> = T | undefined | void
-/** A verdict that means no other names than these. */
-type VerdictAmong<N extends Names> = Verdict &
-  NamesBackend<NoInfer<N['backend']>> &
-  NamesTable<NoInfer<N['table']>>
-
-/** A rule may answer with one verdict, several, or none; at once or by promise. */
-export type RuleAnswer<N extends Names = Names> = Sync<VerdictAmong<N> | readonly VerdictAmong<N>[]>
-
-export type RuleFunction<C = Connection, N extends Names = Names> = (
-  conn: C,
-) => RuleAnswer<N> | Promise<RuleAnswer<N>>
-
-/**
- * A rule: a function (its name is the rule's name), a constant verdict, or either with options.
- * `N`: names of the configuration that it is for; a rule without them is for any.
- */
-export type Rule<C = Connection, N extends Names = Names> =
-  | RuleFunction<C, N>
-  | VerdictAmong<N>
-  | {
-      name: string
-      run: RuleFunction<C, N>
-      /** Longest time for an answer, in ms or as '250ms'. Default: global.verdictTimeout. */
-      deadline?: number | string
-      /** When it throws, rejects or is late. Default: the frontend's defaultVerdict. */
-      onError?: 'close' | 'open'
-    }
-
-/** Rules of one stage. `[]` has the compiler look at each by itself: its error is at its place. */
-export type Rules<C = Connection, N extends Names = Names> = Rule<C, N>[] | []

@@ -1,125 +1,201 @@
 /**
- * Constructors of verdicts: what a rule returns, or stands in a list of rules
- * as it is.
+ * Verdicts: what a rule returns, or stands in a list of rules as it is. One declaration each: how
+ * it is written in TypeScript and, with the same fields, in JSON, and which stage it is for. What
+ * it does is in flow/rules/verdicts.ts.
  */
 
-import { parseDuration } from '../base/units.js'
-import type {
-  ClientCertDemand,
-  Connection,
-  CounterName,
-  Key,
-  RuleFunction,
-  Verdict,
-} from './types.js'
+import { type Duration, parseDuration, show } from '../base/units.js'
+import {
+  type Base64,
+  bytesOf,
+  content,
+  duration,
+  finite,
+  flag,
+  key,
+  name,
+  oneOf,
+  optional,
+  variable,
+} from './fields.js'
+import { type TrackedBy, trackedBy } from './tracked.js'
+import type { ClientCertDemand, Connection, CounterName, Key } from './types.js'
 import type { Variable, Variables } from './vars.js'
+import { answersRight, declare, type Shape } from './verdict.js'
 
-const ACCEPT: Verdict = Object.freeze({ kind: 'accept' })
-const CLOSE: Verdict = Object.freeze({ kind: 'reject', how: 'close' })
-const RESET: Verdict = Object.freeze({ kind: 'reject', how: 'reset' })
-const EXPECT_PROXY: Verdict = Object.freeze({ kind: 'expectProxy' })
-const MORE: Verdict = Object.freeze({ kind: 'more' })
-const PASSTHROUGH: Verdict = Object.freeze({ kind: 'passthrough' })
-const encoder = new TextEncoder()
+const ACCEPT = Object.freeze({ kind: 'accept' })
+const CLOSE = Object.freeze({ kind: 'reject' })
+const RESET = Object.freeze({ kind: 'reject', reset: true })
+const EXPECT_PROXY = Object.freeze({ kind: 'expectProxy' })
+const MORE = Object.freeze({ kind: 'more' })
+const PASSTHROUGH = Object.freeze({ kind: 'passthrough' })
 
 /** Ends this ruleset: the rules behind it are not run. */
-export function accept(): Verdict {
-  return ACCEPT
-}
+export const accept = declare({
+  kind: 'accept',
+  call: 'accept()',
+  fields: {},
+  make: () => ACCEPT,
+})
 
 /** Closes the connection; with `reset` by RST instead of FIN. */
-export function reject(options?: { reset?: boolean }): Verdict {
-  return options?.reset ? RESET : CLOSE
-}
+export const reject = declare({
+  kind: 'reject',
+  call: 'reject()',
+  fields: { reset: optional(flag) },
+  make: (options?: { reset?: boolean }) => (options?.reset ? RESET : CLOSE),
+})
 
-/** Holds the connection silently for `duration` ('5s', or ms), then closes it. */
-export function tarpit(duration: number | string): Verdict {
-  return { kind: 'tarpit', ms: typeof duration === 'number' ? duration : parseDuration(duration) }
-}
+/** Holds the connection silently for `duration` ('5s'), then closes it. */
+export const tarpit = declare({
+  kind: 'tarpit',
+  call: "tarpit('5s')",
+  fields: { duration },
+  make(duration: Duration) {
+    // Told where it is written, which a rule that returns it is not.
+    parseDuration(duration)
+    return { kind: 'tarpit', duration } as const
+  },
+})
 
-/** Sends `content` and closes the connection. */
-export function reply(content: Uint8Array | string): Verdict {
-  return {
-    kind: 'reply',
-    bytes: typeof content === 'string' ? encoder.encode(content) : content,
-  }
-}
+/** Sends `content`, text or bytes, at most 1 MiB, and closes the connection. */
+export const reply = declare({
+  kind: 'reply',
+  call: "reply('text')",
+  fields: { content },
+  // Bytes are made of it once, and not for each client.
+  make: (content: string | Uint8Array | Base64) =>
+    ({ kind: 'reply', content: bytesOf(content) }) as const,
+})
 
-/**
- * Tracks a key in a stick table through one of the three counters of the
- * connection. The first `track` of a counter wins. A key of `undefined`
- * tracks nothing.
- */
-export function track(
+const trackFields = {
+  counter: oneOf('sc0', 'sc1', 'sc2'),
+  key: optional(key),
+  by: optional(oneOf(...(Object.keys(trackedBy) as TrackedBy[]))),
+  table: name,
+}
+type Track = Shape<'track', typeof trackFields>
+
+function makeTrack(
   counter: CounterName,
   key: (conn: Connection) => Key,
   table: string,
-): RuleFunction
-export function track(counter: CounterName, key: Key, table: string): Verdict
-export function track(
+): (conn: Connection) => Track | undefined
+function makeTrack(counter: CounterName, key: Key | { by: TrackedBy }, table: string): Track
+function makeTrack(
   counter: CounterName,
-  key: Key | ((conn: Connection) => Key),
+  key: Key | { by: TrackedBy } | ((conn: Connection) => Key),
   table: string,
-): Verdict | RuleFunction {
+): Track | ((conn: Connection) => Track | undefined) {
+  if (typeof key === 'object' && 'by' in key) return { kind: 'track', counter, by: key.by, table }
   if (typeof key !== 'function') return { kind: 'track', counter, key, table }
-  const rule: RuleFunction = (conn) => ({ kind: 'track', counter, key: key(conn), table })
+  const rule = (conn: Connection): Track | undefined => {
+    const value = key(conn)
+    if (value === undefined) return undefined
+    if (!trackFields.key.fits(value)) throw new TypeError(`a key of ${show(value)}`)
+    return { kind: 'track', counter, key: value, table }
+  }
+  if (trackFields.counter.fits(counter) && trackFields.table.fits(table)) answersRight.add(rule)
   // Checking a configuration looks at what a rule refers to, and cannot look into a function.
-  Object.defineProperties(rule, {
+  return Object.defineProperties(rule, {
     name: { value: `track-${counter}` },
     counter: { value: counter },
     table: { value: table },
   })
-  return rule
 }
+
+/**
+ * Tracks a key in a stick table through one of the three counters of the connection: a constant, a
+ * function of the connection, or `{ by: 'src' }`. The first `track` of a counter wins. A key of
+ * `undefined` tracks nothing.
+ */
+export const track = declare({
+  kind: 'track',
+  call: "track('sc0', key, 'table')",
+  fields: trackFields,
+  either: ['key', 'by'],
+  make: makeTrack,
+}) as typeof makeTrack
+
+const setVarFields = { name, value: variable }
 
 /** Sets a variable of the connection, for later rules, handlers and applets. */
-export function setVar<N extends keyof Variables & string>(
+export const setVar = declare({
+  kind: 'setVar',
+  call: "setVar('name', value)",
+  fields: setVarFields,
+  make: (name: string, value: Variable) => ({ kind: 'setVar', name, value }) as const,
+}) as <N extends keyof Variables & string>(
   name: N,
   value: Variables[N] & Variable,
-): Verdict {
-  return { kind: 'setVar', name, value }
-}
+) => Shape<'setVar', typeof setVarFields>
 
 /** Chooses the backend. The last one chosen is used. */
-export function useBackend(backend: string): Verdict {
-  return { kind: 'backend', backend }
-}
+export const useBackend = declare({
+  kind: 'useBackend',
+  call: "useBackend('name')",
+  fields: { backend: name },
+  make: (backend: string) => ({ kind: 'useBackend', backend }) as const,
+})
 
 /** Connection rules: a PROXY header is awaited before the session. */
-export function expectProxy(): Verdict {
-  return EXPECT_PROXY
-}
+export const expectProxy = declare({
+  kind: 'expectProxy',
+  call: 'expectProxy()',
+  only: 'connection',
+  fields: {},
+  make: () => EXPECT_PROXY,
+})
 
 /** Place in a backend's queue: lower numbers are served first. Default 0. */
-export function priority(value: number): Verdict {
-  return { kind: 'priority', value }
-}
+export const priority = declare({
+  kind: 'priority',
+  call: 'priority(number)',
+  fields: { value: finite },
+  make: (value: number) => ({ kind: 'priority', value }) as const,
+})
 
 /** Content rules: waits for more payload, within inspectDelay and inspectLimit. */
-export function more(): Verdict {
-  return MORE
-}
+export const more = declare({
+  kind: 'more',
+  call: 'more()',
+  only: 'content',
+  fields: {},
+  make: () => MORE,
+})
 
 /**
  * ClientHello rules: shows the certificate of this name, instead of that of the name
  * the client asked for. The last one chosen is used.
  */
-export function useCertificate(name: string): Verdict {
-  return { kind: 'certificate', name: name.toLowerCase() }
-}
+export const useCertificate = declare({
+  kind: 'useCertificate',
+  call: "useCertificate('name')",
+  only: 'clientHello',
+  fields: { name },
+  make: (name: string) => ({ kind: 'useCertificate', name }) as const,
+})
 
 /**
  * ClientHello rules: asks the client for a certificate ('required', or 'optional': one
  * that comes is verified), or does not ('none'), whatever the bind says.
  */
-export function clientCert(demand: ClientCertDemand): Verdict {
-  return { kind: 'clientCert', demand }
-}
+export const clientCert = declare({
+  kind: 'clientCert',
+  call: "clientCert('required')",
+  only: 'clientHello',
+  fields: { demand: oneOf('none', 'optional', 'required') },
+  make: (demand: ClientCertDemand) => ({ kind: 'clientCert', demand }) as const,
+})
 
 /**
  * ClientHello rules: does not terminate TLS. The backend gets the bytes as they are, and
  * the rules behind it are not run: choose the backend before.
  */
-export function passthrough(): Verdict {
-  return PASSTHROUGH
-}
+export const passthrough = declare({
+  kind: 'passthrough',
+  call: 'passthrough()',
+  only: 'clientHello',
+  fields: {},
+  make: () => PASSTHROUGH,
+})

@@ -2,7 +2,7 @@
 
 import { isThenable } from '../flow/flow.js'
 import type { HandshakeAnswer } from '../policy/handler.js'
-import type { Verdict } from '../policy/types.js'
+import type { Verdict } from '../policy/rule.js'
 
 export type PolicyPhase =
   | 'connection'

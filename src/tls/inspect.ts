@@ -94,8 +94,8 @@ function unknownCertificates({ binds, rules }: ResolvedFrontend, snapshot: Snaps
   const sets = binds.flatMap(({ tls }) => tls ?? [])
   const names = new NameTable(sets.flatMap((set) => certificatesOf(snapshot, set)))
   return rules.clientHello.flatMap(({ rule, path }): Problem[] => {
-    if (!('kind' in rule) || rule.kind !== 'certificate') return []
-    const wanted = rule.name
+    if (!('kind' in rule) || rule.kind !== 'useCertificate') return []
+    const wanted = rule.name.toLowerCase()
     // Where no certificate can be read, that is told.
     if (!names.fallback || names.exact(wanted) || names.wildcard(wanted)) return []
     const message =

@@ -87,7 +87,7 @@ test('check: a rule that shows a certificate that is not there', async () => {
           backend: 'app',
           rules: {
             clientHello: ['a.example', 'x.b.example', 'b.example', 'c.example'].map((name) => ({
-              kind: 'certificate',
+              kind: 'useCertificate',
               name,
             })),
           },

@@ -69,7 +69,7 @@ const words: [unknown, RegExp][] = [
   [at({}, {}, {}, { constructor: 1 }), /constructor: is unknown\.$/],
   [at({}, {}, {}, { nonsense: 1 }), /nonsense: is unknown\.$/],
   [at({}, { rules: { connection: [{ kind: 'deny' }] } }), /kind is 'deny'\. \[reject\]$/],
-  [at({}, { rules: { session: [{ kind: 'use_backend' }] } }), /\[backend\]$/],
+  [at({}, { rules: { session: [{ kind: 'use_backend' }] } }), /\[useBackend\]$/],
 ]
 
 for (const [config, expected] of words) {

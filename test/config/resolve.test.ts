@@ -269,7 +269,7 @@ const cases: Record<string, [unknown, string[]]> = {
     web({
       rules: {
         connection: [{ kind: 'track', counter: 'sc0', key: 'x', table: 'perSource' }],
-        session: [() => undefined, { kind: 'backend', backend: 'appp' }],
+        session: [() => undefined, { kind: 'useBackend', backend: 'appp' }],
         content: [Object.assign(() => undefined, { table: 'other' })],
       },
     }),
@@ -307,7 +307,7 @@ const cases: Record<string, [unknown, string[]]> = {
           7,
           { kind: 'rejct' },
           { name: 'x', rnu() {} },
-          { name: '', run: 1, deadline: 0 },
+          { name: '', run: 1, deadline: '0s' },
         ],
         session: 'none',
       },
@@ -318,7 +318,7 @@ const cases: Record<string, [unknown, string[]]> = {
       'frontends.web.rules.connection[2].rnu: is unknown. [run]',
       "frontends.web.rules.connection[3].name: expected a string, got ''.",
       'frontends.web.rules.connection[3].run: expected a function, got 1.',
-      'frontends.web.rules.connection[3].deadline: expected more than 0 milliseconds, at most 2147483647, got 0.',
+      "frontends.web.rules.connection[3].deadline: expected at least '1ms', got '0s'.",
       "frontends.web.rules.session: expected a list, got 'none'.",
     ],
   ],
@@ -451,11 +451,11 @@ const cases: Record<string, [unknown, string[]]> = {
   ],
   'deadlines beyond what a timer holds': [
     web({
-      rules: { session: [{ name: 'a', run: () => undefined, deadline: 2 ** 31 }] },
+      rules: { session: [{ name: 'a', run: () => undefined, deadline: '25d' }] },
       handshakes: [{ name: 'x', onBytes: () => undefined, deadline: Number.NaN }],
     }),
     [
-      'frontends.web.rules.session[0].deadline: expected more than 0 milliseconds, at most 2147483647, got 2147483648.',
+      "frontends.web.rules.session[0].deadline: expected at most '2147483647ms' (about 24.8 days), got '25d'.",
       'frontends.web.handshakes[0].deadline: expected more than 0 milliseconds, at most 2147483647, got NaN.',
     ],
   ],

@@ -252,7 +252,7 @@ const cases: Record<string, [unknown, string[]]> = {
     ["frontends.web.rules.secured: needs a bind with 'tls'."],
   ],
   'a rule to nowhere': [
-    bind({ tls: { cert } }, { rules: { clientHello: [{ kind: 'backend', backend: 'ap' }] } }),
+    bind({ tls: { cert } }, { rules: { clientHello: [{ kind: 'useBackend', backend: 'ap' }] } }),
     ["frontends.web.rules.clientHello[0]: there is no backend named 'ap'. [app]"],
   ],
   'a misspelt stage': [
@@ -458,7 +458,7 @@ test('rules around TLS, and constant verdicts of the ClientHello', () => {
   const clientHello = [
     rule,
     { kind: 'passthrough' },
-    { kind: 'certificate', name: 'a' },
+    { kind: 'useCertificate', name: 'a' },
     { kind: 'clientCert', demand: 'required' },
   ]
   const config = bind({ tls: { cert, ca: 'ca.pem' } }, { rules: { clientHello, secured: [rule] } })

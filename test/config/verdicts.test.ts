@@ -90,48 +90,62 @@ for (const [name, verdict, own] of verdicts) {
 
 /** What is wrong, in TypeScript and, where JSON can hold it, in JSON too. */
 const broken: Record<string, [List, unknown, string[]]> = {
-  'a reply of text': [
+  'a reply of a number': [
     'connection',
-    { kind: 'reply', bytes: 'hi' },
+    { kind: 'reply', content: 5 },
     [
-      ".bytes: expected bytes (a Uint8Array of at most 1048576), as reply('text') makes it, got 'hi'.",
+      ".content: expected text or bytes, at most 1048576 (a string, a Uint8Array or { base64 }), as reply('text') makes it, got 5.",
     ],
   ],
   'a reply of nothing': [
     'session',
     { kind: 'reply' },
     [
-      ".bytes: expected bytes (a Uint8Array of at most 1048576), as reply('text') makes it, got nothing.",
+      ".content: expected text or bytes, at most 1048576 (a string, a Uint8Array or { base64 }), as reply('text') makes it, got nothing.",
     ],
   ],
   'a reply that no engine takes': [
     'connection',
-    { kind: 'reply', bytes: new Uint8Array(2 ** 20 + 1) },
+    { kind: 'reply', content: 'x'.repeat(2 ** 20 + 1) },
+    ['.content: expected at most 1048576 bytes, got 1048577.'],
+  ],
+  'a reply of bytes': ['connection', { kind: 'reply', content: { base64: 'aGk=' } }, []],
+  'a reply of bytes that are none': [
+    'connection',
+    { kind: 'reply', content: { base64: 'a' } },
+    [".content.base64: expected bytes in Base64, got 'a'."],
+  ],
+  'a tarpit without a unit': [
+    'connection',
+    { kind: 'tarpit', duration: 5000 },
     [
-      ".bytes: expected bytes (a Uint8Array of at most 1048576), as reply('text') makes it, got an object.",
+      ".duration: expected a duration such as '250ms', '30s', '5m', '1h' or '1d', got 5000 without a unit.",
     ],
   ],
-  'a tarpit of a text': [
+  'a tarpit with a unit of others': [
     'connection',
-    { kind: 'tarpit', ms: '5s' },
-    [".ms: expected milliseconds from 0 to 2147483647, as tarpit('5s') makes it, got '5s'."],
+    { kind: 'tarpit', duration: '5 sec' },
+    [
+      ".duration: expected a duration such as '250ms', '30s', '5m', '1h' or '1d', got '5 sec'. [5s]",
+    ],
   ],
-  'a tarpit before now': [
+  'a tarpit of no time': [
     'connection',
-    { kind: 'tarpit', ms: -1 },
-    [".ms: expected milliseconds from 0 to 2147483647, as tarpit('5s') makes it, got -1."],
+    { kind: 'tarpit' },
+    [".duration: expected a duration such as '5s', as tarpit('5s') makes it, got nothing."],
   ],
   'another way to reject': [
     'connection',
-    { kind: 'reject', how: 'rst' },
-    [".how: expected 'close' or 'reset', as reject() makes it, got 'rst'."],
+    { kind: 'reject', reset: 'yes' },
+    [".reset: expected true or false, as reject() makes it, got 'yes'."],
   ],
   'a plain reject': ['connection', { kind: 'reject' }, []],
+  'a reject by RST': ['connection', { kind: 'reject', reset: true }, []],
   'a fourth counter': [
     'connection',
     { kind: 'track', counter: 'sc3', key: '10.0.0.1', table: 'ips' },
     [
-      ".counter: expected 'sc0', 'sc1' or 'sc2', as track('sc0', key, 'table') makes it, got 'sc3'.",
+      ".counter: expected 'sc0', 'sc1' or 'sc2', as track('sc0', key, 'table') makes it, got 'sc3'. [sc0]",
     ],
   ],
   'a counter by its number': [
@@ -163,8 +177,47 @@ const broken: Record<string, [List, unknown, string[]]> = {
     'connection',
     { kind: 'track', counter: 'sc0', key: ['a'], table: 'ips' },
     [
-      ".key: expected a string, a number or a Uint8Array, as track('sc0', key, 'table') makes it, got a list.",
+      ".key: expected a string, a number, a Uint8Array or { base64 }, as track('sc0', key, 'table') makes it, got a list.",
     ],
+  ],
+  'a key and a part of the connection': [
+    'connection',
+    { kind: 'track', counter: 'sc0', key: '10.0.0.1', by: 'src', table: 'ips' },
+    [": expected one of 'key' and 'by', as track('sc0', key, 'table') makes it, got both."],
+  ],
+  'neither a key nor a part of the connection': [
+    'connection',
+    { kind: 'track', counter: 'sc0', table: 'ips' },
+    [": expected one of 'key' and 'by', as track('sc0', key, 'table') makes it, got none."],
+  ],
+  'a part of the connection that is none': [
+    'connection',
+    { kind: 'track', counter: 'sc0', by: 'scr', table: 'ips' },
+    [
+      ".by: expected 'src', 'dst', 'peer', 'srcPort', 'dstPort', 'frontend', 'serverName', 'ja4' or 'fingerprint', as track('sc0', key, 'table') makes it, got 'scr'. [src]",
+    ],
+  ],
+  'a part of the connection that does not fit its table': [
+    'connection',
+    { kind: 'track', counter: 'sc0', by: 'serverName', table: 'ips' },
+    [
+      ".by: expected what is a key for the table 'ips', whose keys are of type 'ip': 'src', 'dst' or 'peer', got 'serverName'.",
+    ],
+  ],
+  'a part of the connection that fits its table': [
+    'connection',
+    { kind: 'track', counter: 'sc0', by: 'src', table: 'ips' },
+    [],
+  ],
+  'bytes as a key': [
+    'connection',
+    { kind: 'track', counter: 'sc0', key: { base64: 'CgAAAQ==' }, table: 'ips' },
+    [],
+  ],
+  'bytes as a key that do not fit': [
+    'connection',
+    { kind: 'track', counter: 'sc0', key: { base64: 'CgAA' }, table: 'ips' },
+    [".key: expected a key for the table 'ips', whose keys are of type 'ip', got an object."],
   ],
   'a variable without a name': [
     'connection',
@@ -175,24 +228,24 @@ const broken: Record<string, [List, unknown, string[]]> = {
     'connection',
     { kind: 'setVar', name: 'a', value: {} },
     [
-      ".value: expected a string, a number, true, false, a bigint or a Uint8Array, as setVar('name', value) makes it, got an object.",
+      ".value: expected a string, a number, true, false, a bigint or a Uint8Array or { base64 }, as setVar('name', value) makes it, got an object.",
     ],
   ],
   'a variable that is null': [
     'connection',
     { kind: 'setVar', name: 'a', value: null },
     [
-      ".value: expected a string, a number, true, false, a bigint or a Uint8Array, as setVar('name', value) makes it, got null.",
+      ".value: expected a string, a number, true, false, a bigint or a Uint8Array or { base64 }, as setVar('name', value) makes it, got null.",
     ],
   ],
   'a backend that is not there': [
     'secured',
-    { kind: 'backend', backend: 'appp' },
+    { kind: 'useBackend', backend: 'appp' },
     [": there is no backend named 'appp'. [app]"],
   ],
   'a backend that is a list': [
     'session',
-    { kind: 'backend', backend: ['app'] },
+    { kind: 'useBackend', backend: ['app'] },
     [".backend: expected a string, as useBackend('name') makes it, got a list."],
   ],
   'a priority in words': [
@@ -209,17 +262,17 @@ const broken: Record<string, [List, unknown, string[]]> = {
   ],
   'a certificate by number': [
     'clientHello',
-    { kind: 'certificate', name: 5 },
+    { kind: 'useCertificate', name: 5 },
     [".name: expected a string, as useCertificate('name') makes it, got 5."],
   ],
   'a field too many': [
     'connection',
-    { kind: 'backend', backend: 'app', backends: 'app' },
+    { kind: 'useBackend', backend: 'app', backends: 'app' },
     ['.backends: is unknown. [backend]'],
   ],
   'a verdict in the wrong list that is broken, too': [
     'secured',
-    { kind: 'certificate', name: '' },
+    { kind: 'useCertificate', name: '' },
     [
       ": useCertificate('name') is for ClientHello rules only, and these are rules on completed TLS.",
       ".name: expected a string, as useCertificate('name') makes it, got ''.",
@@ -238,9 +291,6 @@ for (const [name, [list, verdict, expected]] of Object.entries(broken)) {
 
 test('values that only TypeScript can hold', () => {
   const of = (verdict: unknown) => issues(config('connection', [verdict]))
-  assert.deepEqual(of({ kind: 'tarpit', ms: Number.NaN }), [
-    "rules.connection[0].ms: expected milliseconds from 0 to 2147483647, as tarpit('5s') makes it, got NaN.",
-  ])
   assert.deepEqual(of({ kind: 'priority', value: Number.POSITIVE_INFINITY }).length, 1)
   assert.deepEqual(of({ kind: 'setVar', name: 'f', value: () => 1 }).length, 1)
   assert.deepEqual(of({ kind: 'track', counter: 'sc0', key: undefined, table: 'ips' }), [])

@@ -52,7 +52,7 @@ function modes(rule: (conn: HelloConnection) => RuleAnswer): [name: string, rule
 }
 
 for (const [how, rule] of modes(({ hello }) =>
-  hello.serverName === 'c.example' ? { kind: 'certificate', name: 'b.example' } : undefined,
+  hello.serverName === 'c.example' ? { kind: 'useCertificate', name: 'b.example' } : undefined,
 )) {
   tlsTest(`a rule chooses the certificate, ${how}`, deciding([rule]), async (stage) => {
     assert.equal((await stage.dial({ servername: 'a.example' })).shown, 'a.example')

@@ -140,7 +140,7 @@ tlsTest(
         clientHello: [
           function through(conn: Connection & { readonly hello: ClientHello }) {
             if (conn.hello.serverName !== 'a.example') return undefined
-            return [{ kind: 'backend', backend: 'secure' }, { kind: 'passthrough' }]
+            return [{ kind: 'useBackend', backend: 'secure' }, { kind: 'passthrough' }]
           },
         ],
       },

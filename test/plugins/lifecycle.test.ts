@@ -165,9 +165,9 @@ test('rules of plugins are named after them, in logs and where they decide', asy
     'first/bad',
     'refuse/bad',
     'first/session[0]',
-    'first/backend',
+    'first/useBackend',
     'refuse/session[0]',
-    'refuse/backend',
+    'refuse/useBackend',
   ])
   const ends = proxy.logs.filter(({ event }) => event === 'session')
   assert.deepEqual(

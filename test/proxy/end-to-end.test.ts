@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import type { Config } from '#sluice/config/types.js'
 import type { EngineKind } from '#sluice/engine/engine.js'
 import type { SessionRecord } from '#sluice/flow/record/record.js'
-import { defineHandshake, echo, reject, reply, track } from '#sluice/policy.js'
+import { defineHandshake, echo, reject, reply, track, type Verdict } from '#sluice/policy.js'
 import { createProxy, type SluiceProxy } from '#sluice/proxy/proxy.js'
 import { engineKinds } from '../support/engines.js'
 import { memoryLogger } from '../support/harness.js'
@@ -83,7 +83,7 @@ for (const kind of engineKinds) {
   })
 
   test(`${kind}: reject closes, reset resets, reply replies`, async () => {
-    let verdict = reject()
+    let verdict: Verdict = reject()
     const { proxy, port, record } = await run(kind, {
       frontends: {
         web: { bind: '127.0.0.1:0', backend: 'app', rules: { connection: [() => verdict] } },

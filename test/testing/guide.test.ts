@@ -299,7 +299,7 @@ test('SSH clients that speak first go to git, everybody else to the site', async
   assert.equal(ssh.backend, 'git')
   assert.deepEqual(
     ssh.steps.map(({ name, answer }) => `${name}: ${(answer as { kind: string }).kind}`),
-    ['protocol: more', 'protocol: backend'],
+    ['protocol: more', 'protocol: useBackend'],
   )
 
   const silent = await proxy.connect()

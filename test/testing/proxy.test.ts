@@ -134,7 +134,7 @@ test('the steps tell what ran, constants included, and what it answered', async 
       ['connection', 'quiet', undefined, 1000],
       ['connection', 'late', { kind: 'accept' }, 1000],
       ['handshake', 'hello', { consume: 1 }, 1000],
-      ['session', 'backend', { kind: 'backend', backend: 'app' }, 1000],
+      ['session', 'useBackend', { kind: 'useBackend', backend: 'app' }, 1000],
       ['session', 'frontends.web.rules.session[1]', undefined, 1000],
     ],
   )

@@ -9,7 +9,8 @@ import { formatPath } from '../../config/issues.js'
 import type { PlacedRule } from '../../config/resolved.js'
 import type { RuleList } from '../../options/rules.js'
 import type { HandshakeHandler } from '../../policy/handler.js'
-import type { Rule, RuleAnswer, Verdict } from '../../policy/types.js'
+import type { Rule, RuleAnswer, Verdict } from '../../policy/rule.js'
+import { answersRight } from '../../policy/verdict.js'
 
 export interface CompiledRule<C> {
   /** As logged: the function's name or, without one, the path in the configuration. */
@@ -17,6 +18,8 @@ export interface CompiledRule<C> {
   readonly run: ((conn: C) => RuleAnswer | Promise<RuleAnswer>) | undefined
   /** For a rule that is a constant. */
   readonly verdict: Verdict | undefined
+  /** Its verdicts are right: constants were checked with the configuration. */
+  readonly checked: boolean
   /** ms for an answer by promise, or undefined for what is left of the verdict time-out. */
   readonly deadline: number | undefined
   /** Whether its failure accepts. */
@@ -71,11 +74,12 @@ function compileRule<C>(
     plugin === undefined
       ? own || formatPath(path)
       : `${plugin}/${own || formatPath(path.slice(-2))}`
+  const plain = { verdict: undefined, deadline: undefined, opens }
   if (typeof rule === 'function') {
-    return { name: nameOf(rule.name), run: rule, verdict: undefined, deadline: undefined, opens }
+    return { ...plain, name: nameOf(rule.name), run: rule, checked: answersRight.has(rule) }
   }
   if ('kind' in rule) {
-    return { name: nameOf(rule.kind), run: undefined, verdict: rule, deadline: undefined, opens }
+    return { ...plain, name: nameOf(rule.kind), run: undefined, verdict: rule, checked: true }
   }
   if (typeof rule.run !== 'function') {
     throw new SluiceError(
@@ -89,7 +93,8 @@ function compileRule<C>(
     // Called as a method, so that a rule may be an object with state.
     run: (conn) => rule.run(conn),
     verdict: undefined,
-    deadline: typeof deadline === 'string' ? parseDuration(deadline) : deadline,
+    checked: answersRight.has(rule.run),
+    deadline: deadline === undefined ? undefined : parseDuration(deadline),
     opens: rule.onError === undefined ? opens : rule.onError === 'open',
   }
 }

@@ -105,7 +105,7 @@ export class RuleRunner<S, C extends Scope<S>> implements Waiter<C> {
 
   #apply(scope: C, rule: CompiledRule<S>, answer: unknown): number {
     try {
-      return applyAnswer(scope, this.#set.stage, rule.name, answer, this.#context.targets)
+      return applyAnswer(scope, this.#set.stage, rule, answer, this.#context.targets)
     } catch (error) {
       return this.#failed(scope, rule, error)
     }

@@ -2,10 +2,9 @@
 
 import type { Backend } from '../../backend/backend.js'
 import type { FailureFields } from '../../log/failures.js'
-import type { CounterName, Verdict } from '../../policy/types.js'
+import type { Connection, CounterName } from '../../policy/types.js'
 import type { Variables } from '../../policy/vars.js'
 import type { StickTable } from '../../tables/stick-table.js'
-import type { RuleStage } from './compile.js'
 import type { Wait } from './wait.js'
 
 /** How an evaluation went on. */
@@ -20,9 +19,6 @@ export const Outcome = {
   HELD: 3,
 } as const
 
-/** Verdicts that end what the rule runs on. */
-export type EndingVerdict = Extract<Verdict, { kind: 'reject' | 'tarpit' | 'reply' }>
-
 /** What goes wrong with policies, counted. */
 export interface PolicyCounts {
   policyErrors: number
@@ -32,6 +28,10 @@ export interface PolicyCounts {
 /** `S`: what a rule is given of it. */
 export interface Scope<S> {
   readonly subject: S
+  /** The connection that it is, or is of, as policies hold it. */
+  readonly conn: Connection
+  /** `Phase`. */
+  readonly phase: number
   /** The end is decided, or there: nobody has a say any more. */
   readonly over: boolean
   /** No more payload will come. */
@@ -49,10 +49,10 @@ export interface Scope<S> {
   priority: number
   readonly vars: Variables
   track(counter: CounterName, table: StickTable, key: string | number | Uint8Array): void
-  /** A verdict that only this kind of scope has: its `Outcome`. Throws where it makes no sense. */
-  apply(verdict: Verdict, stage: RuleStage, rule: string): number
-  /** Ends it as the verdict says. */
-  enforce(verdict: EndingVerdict): void
+  /** Ends it with a reason word. `mode`: CloseMode. `hold`: ms, for TARPIT. */
+  close(reason: number, mode?: number, hold?: number): void
+  /** Sends a last chunk, and ends it. */
+  reply(bytes: Uint8Array, reason: number): void
   /** Ends it because rules failed. `late`: because of a deadline. */
   failClosed(late: boolean): void
   /** Something of the policy failed: logged, not without bound. */

@@ -1,10 +1,16 @@
 /** What verdicts do to the scope that a rule ran on. */
 
 import type { Backend } from '../../backend/backend.js'
-import { show } from '../../base/units.js'
-import { checkReply } from '../../engine/reply.js'
-import type { Verdict } from '../../policy/types.js'
+import { parseDuration, show } from '../../base/units.js'
+import { ruleLists } from '../../options/rules.js'
+import { bytesOf, plain } from '../../policy/fields.js'
+import { type VerdictKind, type VerdictOf, verdictKinds } from '../../policy/rule.js'
+import { trackedBy } from '../../policy/tracked.js'
+import { fits, type Kind, wrongIn } from '../../policy/verdict.js'
 import type { StickTable } from '../../tables/stick-table.js'
+import { packReason } from '../../wire/reason.js'
+import { By, CloseMode, Code } from '../../wire/wire.js'
+import type { DownstreamTls } from '../tls/downstream.js'
 import type { RuleStage } from './compile.js'
 import { Outcome, type Scope } from './scope.js'
 
@@ -14,11 +20,120 @@ export interface RuleTargets {
   readonly backends: ReadonlyMap<string, Backend>
 }
 
+/** A connection, for verdicts of those stages that only connections have. */
+interface ConnectionScope extends Scope<unknown> {
+  expectsProxy: boolean
+  makeSecure(): DownstreamTls
+}
+
+type Effect<K extends VerdictKind, S> = (
+  scope: S,
+  verdict: VerdictOf<K>,
+  rule: string,
+  targets: RuleTargets,
+) => number
+
+/** What each kind does: an `Outcome`. The fields and the stage have been checked. */
+const effects: { readonly [K in VerdictKind]: Effect<K, Scope<unknown>> } = {
+  accept(scope, _, rule) {
+    scope.rule = rule
+    return Outcome.PASS
+  },
+  reject(scope, { reset }, rule) {
+    scope.rule = rule
+    const mode = reset ? CloseMode.RESET : CloseMode.CLOSE
+    scope.close(packReason(By.POLICY, scope.phase, Code.REJECTED), mode)
+    return Outcome.HELD
+  },
+  tarpit(scope, { duration }, rule) {
+    scope.rule = rule
+    const hold = parseDuration(duration)
+    scope.close(packReason(By.POLICY, scope.phase, Code.TARPIT), CloseMode.TARPIT, hold)
+    return Outcome.HELD
+  },
+  reply(scope, { content }, rule) {
+    scope.rule = rule
+    scope.reply(bytesOf(content), packReason(By.POLICY, scope.phase, Code.REPLIED))
+    return Outcome.HELD
+  },
+  track(scope, { counter, key: written, by, table: name }, _, targets) {
+    const key = by === undefined ? plain(written) : trackedBy[by].key(scope.conn)
+    if (key === undefined) return Outcome.NEXT
+    scope.track(counter, named('table', targets.tables, name), key)
+    return Outcome.NEXT
+  },
+  setVar(scope, { name, value }) {
+    scope.vars[name] = plain(value)
+    return Outcome.NEXT
+  },
+  useBackend(scope, { backend }, rule, targets) {
+    scope.backend = named('backend', targets.backends, backend)
+    scope.rule = rule
+    return Outcome.NEXT
+  },
+  priority(scope, { value }) {
+    scope.priority = value
+    return Outcome.NEXT
+  },
+  more: (scope) => (scope.final ? Outcome.NEXT : Outcome.MORE),
+  expectProxy: ofConnection((conn) => {
+    conn.expectsProxy = true
+    return Outcome.NEXT
+  }),
+  useCertificate: ofConnection((conn, { name }, rule) => {
+    conn.makeSecure().certificateName = name.toLowerCase()
+    conn.rule = rule
+    return Outcome.NEXT
+  }),
+  clientCert: ofConnection((conn, { demand }, rule) => {
+    conn.makeSecure().clientCertDemand = demand
+    conn.rule = rule
+    return Outcome.NEXT
+  }),
+  passthrough: ofConnection((conn, _, rule) => {
+    conn.makeSecure().passes = true
+    conn.rule = rule
+    return Outcome.PASS
+  }),
+}
+
+/** Of a verdict whose stage only connections have: what it ran on is one. */
+function ofConnection<K extends VerdictKind>(
+  effect: Effect<K, ConnectionScope>,
+): Effect<K, Scope<unknown>> {
+  return effect as Effect<K, Scope<unknown>>
+}
+
+function named<T>(what: string, all: ReadonlyMap<string, T>, name: string): T {
+  const found = all.get(name)
+  if (found === undefined) throw new TypeError(`there is no ${what} '${name}'`)
+  return found
+}
+
+interface Row {
+  readonly kind: Kind
+  readonly effect: Effect<VerdictKind, Scope<unknown>>
+  /** The last that was right and cannot have changed: rules answer `accept()` again and again. */
+  right: object | undefined
+}
+
+const rows: ReadonlyMap<unknown, Row> = new Map(
+  Object.entries(effects).map(([name, effect]) => {
+    return [name, { kind: verdictKinds.get(name), effect, right: undefined } as Row]
+  }),
+)
+
+/** Who answered. */
+interface Author {
+  readonly name: string
+  readonly checked: boolean
+}
+
 /** Applies what a rule answered: a verdict, or several. Throws where one makes no sense. */
 export function applyAnswer(
   scope: Scope<unknown>,
   stage: RuleStage,
-  rule: string,
+  rule: Author,
   answer: unknown,
   targets: RuleTargets,
 ): number {
@@ -33,77 +148,32 @@ export function applyAnswer(
 function applyVerdict(
   scope: Scope<unknown>,
   stage: RuleStage,
-  rule: string,
+  rule: Author,
   answer: unknown,
   targets: RuleTargets,
 ): number {
   if (typeof answer !== 'object' || answer === null) {
     throw new TypeError(`${show(answer)} is no verdict`)
   }
-  const verdict = answer as Verdict
-  switch (verdict.kind) {
-    case 'accept':
-      scope.rule = rule
-      return Outcome.PASS
-    case 'reject':
-    case 'tarpit':
-    case 'reply':
-      checkEnding(verdict)
-      scope.rule = rule
-      scope.enforce(verdict)
-      return Outcome.HELD
-    case 'track':
-      track(scope, verdict, targets)
-      return Outcome.NEXT
-    case 'setVar':
-      scope.vars[verdict.name] = verdict.value
-      return Outcome.NEXT
-    case 'backend': {
-      const backend = targets.backends.get(verdict.backend)
-      if (backend === undefined) throw new TypeError(`there is no backend '${verdict.backend}'`)
-      scope.rule = rule
-      scope.backend = backend
-      return Outcome.NEXT
-    }
-    case 'priority':
-      if (!Number.isFinite(verdict.value)) throw new TypeError(`priority ${verdict.value}`)
-      scope.priority = verdict.value
-      return Outcome.NEXT
-    case 'more':
-      if (stage !== 'content') throw new TypeError('more() is for content rules only')
-      return scope.final ? Outcome.NEXT : Outcome.MORE
-    default:
-      return scope.apply(verdict, stage, rule)
-  }
+  const verdict = answer as VerdictOf<VerdictKind>
+  const row = rows.get(verdict.kind)
+  if (row === undefined) throw new TypeError(`a kind of ${show(verdict.kind)} is no verdict`)
+  if (!rule.checked) check(row, verdict, stage)
+  return row.effect(scope, verdict, rule.name, targets)
 }
 
-function track(
-  scope: Scope<unknown>,
-  { key, table: name, counter }: Extract<Verdict, { kind: 'track' }>,
-  targets: RuleTargets,
-): void {
-  if (key === undefined) return
-  if (!isKey(key)) throw new TypeError(`a key of ${show(key)}`)
-  const table = targets.tables.get(name)
-  if (table === undefined) throw new TypeError(`there is no table '${name}'`)
-  if (counter !== 'sc0' && counter !== 'sc1' && counter !== 'sc2') {
-    throw new TypeError(`there is no counter '${String(counter)}'`)
+function check(row: Row, verdict: object, stage: RuleStage): void {
+  const { kind } = row
+  const { only } = kind
+  if (only !== undefined && only !== stage) {
+    throw new TypeError(`${kind.call} is for ${ruleLists[only].title} only`)
   }
-  scope.track(counter, table, key)
-}
-
-/** Whether it fits the table is another question: one that does not is not tracked. */
-function isKey(key: unknown): boolean {
-  return typeof key === 'string' || typeof key === 'number' || key instanceof Uint8Array
-}
-
-function checkEnding(verdict: Verdict): void {
-  if (verdict.kind === 'tarpit' && !(verdict.ms >= 0 && verdict.ms < 2 ** 31)) {
-    throw new TypeError(`tarpit for ${verdict.ms} ms`)
+  if (verdict === row.right) return
+  if (fits(kind, verdict)) {
+    if (kind.isShared && Object.isFrozen(verdict)) row.right = verdict
+    return
   }
-  if (verdict.kind !== 'reply') return
-  if (!(verdict.bytes instanceof Uint8Array)) {
-    throw new TypeError('the bytes of a reply must be a Uint8Array')
-  }
-  checkReply(verdict.bytes)
+  const wrong = wrongIn(kind, verdict)
+  const told = wrong.map(({ path, message }) => `${[kind.kind, ...path].join(' ')}: ${message}`)
+  throw new TypeError(told.join(' '))
 }

@@ -28,8 +28,8 @@ const homes: Readonly<Record<string, string>> = {
   NamesIn: '../policy/names.js',
   Using: '../policy/names.js',
   Plugin: '../policy/plugin.js',
+  Rules: '../policy/rule.js',
   Connection: '../policy/types.js',
-  Rules: '../policy/types.js',
   TlsInfo: '../policy/types.js',
 }
 

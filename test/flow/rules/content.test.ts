@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Connection, RuleFunction } from '#sluice/policy/types.js'
+import type { RuleFunction } from '#sluice/policy/rule.js'
+import type { Connection } from '#sluice/policy/types.js'
 import { more, reject, useBackend } from '#sluice/policy.js'
 import { settle } from '#sluice/testing/clock.js'
 import { harness, web } from '../../support/harness.js'

@@ -156,7 +156,7 @@ for (const verdict of [useCertificate('b.example'), clientCert('none'), passthro
 test('nonsense is a failure of the rule', async () => {
   for (const verdict of [
     { kind: 'clientCert', demand: 'always' },
-    { kind: 'certificate', name: 5 },
+    { kind: 'useCertificate', name: 5 },
   ]) {
     const { reason } = await pass({ clientHello: [() => verdict as never] })
     assert.deepEqual([reason?.by, reason?.code], ['policy', 'policy-error'])

@@ -4,16 +4,21 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { compileRules } from '#sluice/flow/rules/compile.js'
 import { RuleRunner } from '#sluice/flow/rules/runner.js'
-import { type EndingVerdict, Outcome, type Scope } from '#sluice/flow/rules/scope.js'
+import { Outcome, type Scope } from '#sluice/flow/rules/scope.js'
 import type { Wait } from '#sluice/flow/rules/wait.js'
-import type { Rule } from '#sluice/policy/types.js'
+import type { Rule } from '#sluice/policy/rule.js'
+import type { Connection } from '#sluice/policy/types.js'
 import type { Variable } from '#sluice/policy/vars.js'
-import { accept, reject, setVar } from '#sluice/policy.js'
+import { accept, expectProxy, reject, setVar } from '#sluice/policy.js'
 import { settle, VirtualClock } from '#sluice/testing/clock.js'
+import { unpackReason } from '#sluice/wire/reason.js'
+import { Phase } from '#sluice/wire/wire.js'
 
 /** A request, say. */
 class Thing implements Scope<string> {
   readonly subject = 'thing'
+  readonly conn = {} as Connection
+  readonly phase = Phase.TCP_RULES
   readonly final = true
   readonly counts = { policyErrors: 0, lateVerdicts: 0 }
   readonly vars: Record<string, Variable> = {}
@@ -25,12 +30,12 @@ class Thing implements Scope<string> {
   backend = undefined
   priority = 0
   track(): void {}
-  apply(): number {
-    throw new TypeError('a thing has no such verdict')
-  }
-  enforce(verdict: EndingVerdict): void {
+  close(reason: number): void {
     this.over = true
-    this.told.push(verdict.kind)
+    this.told.push(unpackReason(reason).code)
+  }
+  reply(_bytes: Uint8Array, reason: number): void {
+    this.close(reason)
   }
   failClosed(late: boolean): void {
     this.over = true
@@ -96,7 +101,7 @@ test('a rule that waits is gone on from, with one wait for the whole list', asyn
 test('an end by a verdict, a failure, a deadline', async () => {
   const ended = world([reject(), () => assert.fail('behind the end')])
   assert.equal(ended.runner.run(ended.thing), Outcome.HELD)
-  assert.deepEqual(ended.thing.told, ['reject'])
+  assert.deepEqual(ended.thing.told, ['rejected'])
 
   const failing = world([
     function bad() {
@@ -141,7 +146,7 @@ test('verdicts of other scopes are refused, and an observer hears of every call'
   ])
   runner.run(thing)
   assert.deepEqual(called, ['session rules[0] undefined', 'session accept object'])
-  const strange = world([{ kind: 'expectProxy' }])
+  const strange = world([expectProxy])
   strange.runner.run(strange.thing)
   assert.deepEqual(strange.thing.told, ['rule expectProxy failed', 'failed'])
 })
