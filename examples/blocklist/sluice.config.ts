@@ -10,9 +10,9 @@ import { defineConfig } from 'sluice'
 import { type Connection, cidrFile, reject } from 'sluice/policy'
 
 const blocklist = cidrFile(fileURLToPath(new URL('blocked.txt', import.meta.url)), {
-  interval: 500,
+  interval: '500ms',
   onReload: ({ path, size }) => process.stderr.write(`${path}: ${size} blocks\n`),
-  onError: ({ message }) => process.stderr.write(`${message} The old list stays.\n`),
+  onBadFile: ({ message }) => process.stderr.write(`${message} The old list stays.\n`),
 })
 
 function blocked({ src }: Connection) {

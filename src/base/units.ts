@@ -61,9 +61,12 @@ export function readSize(input: unknown): Parsed<number> {
 /** The duration that was read last: policies read the same one again and again. */
 let lastRead: { text: string; ms: number } = { text: '', ms: 0 }
 
-/** Milliseconds of a duration. Throws a SluiceError (ERR_SLUICE_ARGUMENT) that says what was expected. */
-export function parseDuration(input: Duration | string): number {
-  if (input !== lastRead.text) lastRead = { text: input, ms: unwrap(readDuration(input)) }
+/**
+ * Milliseconds of a duration. Throws a SluiceError (ERR_SLUICE_ARGUMENT) that says what was expected,
+ * and for what: `name`.
+ */
+export function parseDuration(input: Duration | string, name?: string): number {
+  if (input !== lastRead.text) lastRead = { text: input, ms: unwrap(readDuration(input), name) }
   return lastRead.ms
 }
 
@@ -125,10 +128,11 @@ function format(value: number, units: Record<string, number>, smallest: string):
   return fitting ? `${value / fitting[1]}${fitting[0]}` : `${value}${smallest}`
 }
 
-function unwrap(parsed: Parsed<number>): number {
+function unwrap(parsed: Parsed<number>, name?: string): number {
   if ('value' in parsed) return parsed.value
+  const place = name === undefined ? '' : `${name}: `
   const hint = parsed.suggestion ? ` Did you mean '${parsed.suggestion}'?` : ''
-  throw new SluiceError('ERR_SLUICE_ARGUMENT', parsed.message + hint)
+  throw new SluiceError('ERR_SLUICE_ARGUMENT', place + parsed.message + hint)
 }
 
 /** A value as an error message shows it. */

@@ -10,7 +10,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { AddressSet, type Cidr, CidrBlocks } from '../address/set.js'
 import { type Clock, systemClock } from '../base/clock.js'
 import { SluiceError } from '../base/errors.js'
-import { show } from '../base/units.js'
+import { type Duration, parseDuration, show } from '../base/units.js'
 
 /** Lines parsed in one turn of the event loop when a file is loaded again: one or two milliseconds. */
 const LINES_PER_TURN = 4096
@@ -58,10 +58,10 @@ export function cidrList(...cidrs: Cidr[]): CidrList {
 }
 
 export interface CidrFileOptions {
-  /** ms between two looks at the file; 0 never looks, `reload` is up to the caller. Default 1000. */
-  interval?: number
+  /** Between two looks at the file; '0s' never looks, `reload` is up to the caller. Default '1s'. */
+  interval?: Duration
   /** The file could not be read or has a bad line; the list stays as it was. */
-  onError?: (error: SluiceError) => void
+  onBadFile?: (error: SluiceError) => void
   /** The list has been replaced. */
   onReload?: (list: CidrFile) => void
   /** Default: the system's. */
@@ -94,7 +94,7 @@ export class CidrFile {
   constructor(path: string, options: CidrFileOptions = {}) {
     this.path = resolve(path)
     this.#clock = options.clock ?? systemClock
-    this.#interval = options.interval ?? 1000
+    this.#interval = parseDuration(options.interval ?? '1s', 'interval')
     this.#options = options
     const blocks = new CidrBlocks()
     try {
@@ -182,7 +182,7 @@ export class CidrFile {
   #fail(error: SluiceError): boolean {
     if (this.#closed) return false
     this.#lastError = error
-    this.#tell(() => this.#options.onError?.(error))
+    this.#tell(() => this.#options.onBadFile?.(error))
     return false
   }
 

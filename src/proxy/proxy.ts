@@ -176,9 +176,12 @@ export class SluiceProxy<
    */
   stop(options: StopOptions = {}): Promise<StopResult> {
     if (this.#stopped !== undefined) return this.#stopped
-    const { deadline = this.config.drainTimeout, grace = this.config.grace } = options
     try {
-      this.#stopped = this.#stop(milliseconds(grace, 'grace'), milliseconds(deadline, 'deadline'))
+      const { drainTimeout, grace } = this.config
+      this.#stopped = this.#stop(
+        milliseconds(options.grace, 'grace', grace),
+        milliseconds(options.deadline, 'deadline', drainTimeout),
+      )
     } catch (error) {
       return Promise.reject(error)
     }
@@ -462,10 +465,8 @@ export class SluiceProxy<
   }
 }
 
-function milliseconds(value: number | Duration, name: string): number {
-  const ms = typeof value === 'number' ? value : parseDuration(value)
-  if (ms >= 0) return ms
-  throw new SluiceError('ERR_SLUICE_ARGUMENT', `${name} is ${ms}, not a time of 0 ms or more`)
+function milliseconds(value: Duration | undefined, name: string, standard: number): number {
+  return value === undefined ? standard : parseDuration(value, name)
 }
 
 const NOTHING_TO_DO: StopResult = Object.freeze({ drained: true, closed: 0 })

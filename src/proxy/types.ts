@@ -26,13 +26,13 @@ export interface ProxyOptions {
 }
 
 export interface StopOptions {
-  /** How long sessions may take to end, in ms or as '30s'. Default: `global.drainTimeout`. */
-  deadline?: number | Duration
+  /** How long sessions may take to end: '30s'. Default: `global.drainTimeout`. */
+  deadline?: Duration
   /**
-   * How long connections are accepted before that, while health and monitor say no already, in
-   * ms or as '5s'. Default: `global.grace`.
+   * How long connections are accepted before that, while health and monitor say no already: '5s'.
+   * Default: `global.grace`.
    */
-  grace?: number | Duration
+  grace?: Duration
 }
 
 export interface StopResult {

@@ -1,6 +1,7 @@
 /** Time that stands still until it is told to go on. */
 
 import type { Clock } from '../base/clock.js'
+import { type Duration, parseDuration } from '../base/units.js'
 
 interface Timer {
   at: number
@@ -33,9 +34,9 @@ export class VirtualClock implements Clock {
     return this.#timers.size
   }
 
-  /** Lets `ms` pass; each timer that falls due sees the time it was set for. */
-  advance(ms: number): void {
-    const end = this.#now + ms
+  /** Lets time pass; each timer that falls due sees the time it was set for. */
+  advance(duration: Duration): void {
+    const end = this.#now + parseDuration(duration, 'advance')
     for (let next = this.#due(end); next !== undefined; next = this.#due(end)) {
       this.#timers.delete(next)
       this.#now = Math.max(this.#now, next.at)
@@ -45,8 +46,8 @@ export class VirtualClock implements Clock {
   }
 
   /** Like `advance`, but lets promises settle before and after each timer, by `between`. */
-  async advanceAsync(ms: number, between: () => Promise<void> = settle): Promise<void> {
-    const end = this.#now + ms
+  async advanceAsync(duration: Duration, between: () => Promise<void> = settle): Promise<void> {
+    const end = this.#now + parseDuration(duration, 'advance')
     await between()
     for (let next = this.#due(end); next !== undefined; next = this.#due(end)) {
       this.#timers.delete(next)

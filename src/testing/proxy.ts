@@ -74,8 +74,8 @@ export interface ConnectOptions<F extends string = string, N extends string = st
    * position, several, or 'every' for one byte at a time. Default: one arrival.
    */
   split?: Split
-  /** Virtual time between arrivals, in ms or as '1s'; `advance` brings the later ones. Default 0. */
-  delay?: number | Duration
+  /** Virtual time between arrivals; `advance` brings the later ones. Default '0s'. */
+  delay?: Duration
   /** The client sends its FIN behind the last byte. */
   fin?: boolean
   /** The client answers a FIN with its own only when told to. Default false. */
@@ -195,8 +195,8 @@ export class TestProxy<
     const content = Buffer.concat([tls?.records ?? EMPTY, Buffer.from(options.bytes ?? '')])
     const arrivals = arrivalsOf(content, options.proxy, options.split)
     const servers = this.#checked(options.servers)
-    const { delay = 0, fin = false, srcPort } = options
-    const pause = typeof delay === 'number' ? delay : parseDuration(delay)
+    const { fin = false, srcPort } = options
+    const pause = options.delay === undefined ? 0 : parseDuration(options.delay, 'delay')
     const trail = new Trail(servers)
     const accept = () => {
       const client = this.engine.accept({ listener, src, srcPort, dst, dstPort, tls }, (client) => {
@@ -219,12 +219,11 @@ export class TestProxy<
   }
 
   /**
-   * Lets virtual time pass, in ms or as '30s': deadlines and timers of engine and
+   * Lets virtual time pass, such as '30s': deadlines and timers of engine and
    * policy run in their order, each at its time, and promises settle in between.
    */
-  async advance(duration: number | Duration): Promise<void> {
-    const ms = typeof duration === 'number' ? duration : parseDuration(duration)
-    await this.clock.advanceAsync(ms, () => this.settle())
+  async advance(duration: Duration): Promise<void> {
+    await this.clock.advanceAsync(duration, () => this.settle())
   }
 
   /** What a server does from now on, with connections that do not say otherwise. */
@@ -245,7 +244,7 @@ export class TestProxy<
   /** Ends every connection and stops at once. */
   async [Symbol.asyncDispose](): Promise<void> {
     let stopped = false
-    const stopping = this.proxy.stop({ deadline: 0 }).finally(() => {
+    const stopping = this.proxy.stop({ deadline: '0s' }).finally(() => {
       stopped = true
     })
     // Where a drain is under way already, its deadline must pass.

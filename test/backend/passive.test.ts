@@ -46,7 +46,7 @@ describe('passive failure marking', () => {
     backend.succeeded(byName('a'))
     assert.equal(byName('a').wantsOutcome, false)
     fail('a', 3)
-    clock.advance(1000)
+    clock.advance('1s')
     assert.equal(byName('a').status, 'half-open')
     assert.equal(byName('a').wantsOutcome, true)
   })
@@ -54,9 +54,9 @@ describe('passive failure marking', () => {
   it('lets one trial through after the back-off, and all after its success', async () => {
     const { backend, byName, changes, clock, fail } = await world({}, {})
     fail('a', 3)
-    clock.advance(999)
+    clock.advance('999ms')
     assert.equal(byName('a').status, 'down')
-    clock.advance(1)
+    clock.advance('1ms')
     const names = [1, 2, 3, 4].map(() => choose(backend))
     assert.equal(names.filter((name) => name === 'a').length, 1)
     backend.succeeded(byName('a'))
@@ -70,9 +70,9 @@ describe('passive failure marking', () => {
     fail('a', 3)
     const trials = (code: number, backoffs: number[]) => {
       for (const backoff of backoffs) {
-        clock.advance(backoff - 1)
+        clock.advance(`${backoff - 1}ms`)
         assert.equal(byName('a').status, 'down')
-        clock.advance(1)
+        clock.advance('1ms')
         assert.equal(byName('a').status, 'half-open')
         assert.equal(choose(backend), 'a')
         fail('a', 1, code)
@@ -80,10 +80,10 @@ describe('passive failure marking', () => {
       }
     }
     trials(Code.CONNECT_TIMEOUT, [1000, 2000, 3000, 3000])
-    clock.advance(3000)
+    clock.advance('3s')
     backend.succeeded(byName('a'))
     fail('a', 3)
-    clock.advance(1000)
+    clock.advance('1s')
     assert.equal(byName('a').status, 'half-open')
   })
 
@@ -91,11 +91,11 @@ describe('passive failure marking', () => {
     const { backend, byName, clock, fail, lines, changes } = await world({}, {})
     fail('a', 3)
     for (let i = 0; i < 40; i++) {
-      clock.advance(1000)
+      clock.advance('1s')
       assert.ok([choose(backend), choose(backend)].includes('a'))
       fail('a', 1)
     }
-    clock.advance(1000)
+    clock.advance('1s')
     assert.equal(byName('a').status, 'half-open')
     assert.deepEqual(
       lines.filter(({ level }) => level >= 30).map(({ msg }) => msg),
@@ -107,9 +107,9 @@ describe('passive failure marking', () => {
   it('does not lengthen the back-off for failures that come late', async () => {
     const { byName, clock, fail } = await world({})
     fail('a', 3)
-    clock.advance(900)
+    clock.advance('900ms')
     fail('a', 10)
-    clock.advance(100)
+    clock.advance('100ms')
     assert.equal(byName('a').status, 'half-open')
   })
 
@@ -120,7 +120,7 @@ describe('passive failure marking', () => {
     assert.deepEqual(names(2), ['b', 'b'])
     fail('b', 3)
     assert.deepEqual(names(4), ['a', 'a', 'b', 'b'])
-    clock.advance(1000)
+    clock.advance('1s')
     assert.deepEqual(names(2), ['a', 'b'])
     // Both are on trial, and nobody waits for what comes of it.
     assert.deepEqual(names(2), ['a', 'b'])
@@ -135,7 +135,7 @@ describe('passive failure marking', () => {
       return picked.kind === 'server' ? picked.server.name : picked.kind
     }
     fail('b', 3)
-    clock.advance(10)
+    clock.advance('10ms')
     fail('a', 3)
     assert.equal(pick(), 'c')
     assert.equal(pick('c'), 'b')
@@ -157,7 +157,7 @@ describe('passive failure marking', () => {
     fail('a', 3)
     backend.release(byName('a'))
     assert.equal(givenTo(first), 'a')
-    clock.advance(1000)
+    clock.advance('1s')
     assert.equal(givenTo(second), undefined)
     backend.release(byName('a'))
     assert.equal(givenTo(second), 'a')
@@ -166,7 +166,7 @@ describe('passive failure marking', () => {
   it('tries again when the trial ends without an outcome', async () => {
     const { backend, byName, clock, fail } = await world({})
     fail('a', 3)
-    clock.advance(1000)
+    clock.advance('1s')
     assert.equal(choose(backend), 'a')
     backend.release(byName('a'))
     assert.equal(choose(backend), 'a')
@@ -177,13 +177,13 @@ describe('passive failure marking', () => {
     choose(backend)
     choose(backend)
     fail('a', 3)
-    clock.advance(1000)
+    clock.advance('1s')
     const names = [1, 2].map(() => choose(backend))
     assert.ok(names.includes('a'))
     backend.release(byName('a'))
     assert.equal(choose(backend), 'b')
     // Connect time-out and a second.
-    clock.advance(6000)
+    clock.advance('6s')
     assert.ok([1, 2].map(() => choose(backend)).includes('a'))
   })
 
@@ -194,7 +194,7 @@ describe('passive failure marking', () => {
     }
     assert.equal(byName('a').status, 'up')
     fail('a', 3)
-    clock.advance(1000)
+    clock.advance('1s')
     assert.equal(choose(backend), 'a')
     fail('a', 1, Code.FD_EXHAUSTED)
     assert.equal(byName('a').status, 'half-open')
@@ -214,7 +214,7 @@ describe('passive failure marking', () => {
     const { backend, byName, clock, fail } = await world({}, { backup: true })
     fail('a', 3)
     assert.equal(choose(backend), 'b')
-    clock.advance(1000)
+    clock.advance('1s')
     assert.equal(choose(backend), 'a')
     assert.equal(choose(backend), 'b')
     backend.succeeded(byName('a'))

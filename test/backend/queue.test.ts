@@ -64,7 +64,7 @@ describe('the wait queue', () => {
     queue.remove(b)
     assert.deepEqual(said, [true, false])
     queue.add(a, undefined)
-    clock.advance(1000)
+    clock.advance('1s')
     queue.add(b, undefined)
     queue.close()
     assert.deepEqual(said, [true, false, true, false, true, false])
@@ -75,15 +75,15 @@ describe('the wait queue', () => {
     for (let name = 0; name < 5; name++) {
       queue.add({ name, priority: -name }, name % 2 ? { name: 'a' } : undefined)
       assert.equal(clock.pending, 1)
-      clock.advance(100)
+      clock.advance('100ms')
     }
-    clock.advance(499)
+    clock.advance('499ms')
     assert.deepEqual(expired, [])
-    clock.advance(1)
+    clock.advance('1ms')
     assert.deepEqual(expired, [0])
-    clock.advance(250)
+    clock.advance('250ms')
     assert.deepEqual(expired, [0, 1, 2])
-    clock.advance(1000)
+    clock.advance('1s')
     assert.deepEqual(expired, [0, 1, 2, 3, 4])
     assert.equal(clock.pending, 0)
   })
@@ -92,12 +92,12 @@ describe('the wait queue', () => {
     const { clock, expired, queue } = make()
     const first = { name: 1, priority: 0 }
     queue.add(first, undefined)
-    clock.advance(600)
+    clock.advance('600ms')
     queue.add({ name: 2, priority: 0 }, undefined)
     queue.remove(first)
-    clock.advance(999)
+    clock.advance('999ms')
     assert.deepEqual(expired, [])
-    clock.advance(1)
+    clock.advance('1ms')
     assert.deepEqual(expired, [2])
   })
 
@@ -111,12 +111,12 @@ describe('the wait queue', () => {
     const { clock, expired, queue } = make()
     const a = { name: 'a' }
     queue.add({ name: 1, priority: 0 }, a)
-    clock.advance(10)
+    clock.advance('10ms')
     queue.add({ name: 2, priority: 0 }, undefined)
     queue.disown(a)
     assert.equal(queue.ownedBy(a), 0)
     assert.equal(queue.nextCommon()?.name, 1)
-    clock.advance(990)
+    clock.advance('990ms')
     assert.deepEqual(expired, [1])
   })
 
@@ -174,7 +174,7 @@ describe('the wait queue', () => {
             queue.disown(owners[step.to] as Owner)
             model = model.map((one) => (one.to === step.to ? { ...one, to: 0 } : one))
           } else {
-            clock.advance(step.ms)
+            clock.advance(`${step.ms}ms`)
             gone.push(
               ...model.filter(({ until }) => until <= clock.now()).map((one) => one.client.name),
             )

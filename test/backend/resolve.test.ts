@@ -32,7 +32,7 @@ async function start(answers: FakeResolver['answers'], options = {}) {
   await settle()
   const address = () => world.engine.routes.get(world.byName('a').route())?.address
   const tick = async (ms: number) => {
-    world.clock.advance(ms)
+    world.clock.advance(`${ms}ms`)
     await settle()
   }
   return { ...world, resolver, started, address, tick }
@@ -107,14 +107,14 @@ describe('host names of servers', () => {
     choose(backend)
     assert.equal(choose(backend), 'queued')
     resolver.answers = ['192.0.2.9']
-    clock.advance(1000)
+    clock.advance('1s')
     await settle()
     assert.equal(backend.queued, 0)
   })
 
   it('do not hold up the start beyond the deadline of a look-up', async () => {
     const { clock, started, lines } = await start(undefined)
-    clock.advance(5000)
+    clock.advance('5s')
     await started
     assert.match(JSON.stringify(lines[0]), /looking up db.example took over 5000 ms/)
   })
@@ -174,7 +174,7 @@ describe('host names of servers', () => {
     backend.failed(byName('a'), Code.REFUSED)
     assert.equal(byName('a').status, 'down')
     resolver.answers = ['192.0.2.2']
-    clock.advance(30_000)
+    clock.advance('30s')
     await settle()
     assert.equal(byName('a').status, 'up')
     assert.equal(choose(backend), 'a')
@@ -232,7 +232,7 @@ describe('several addresses of a name', () => {
     const fail = (route = a.route()) => world.backend.failed(a, Code.REFUSED, route)
     const resolve = async (ips: string[]) => {
       resolver.answers = ips
-      world.clock.advance(30_000)
+      world.clock.advance('30s')
       await settle()
     }
     return { ...world, a, ip, fail, resolve }

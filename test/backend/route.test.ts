@@ -117,7 +117,7 @@ describe('the route to a server with TLS', () => {
     assert.equal(routes.variant('one', undefined), one)
     // Connects that name it may be on their way.
     assert.ok(engine.routes.has(two) && routes.has(two))
-    clock.advance(5_000)
+    clock.advance('5s')
     assert.ok(!engine.routes.has(two) && !routes.has(two))
     assert.deepEqual([routes.has(one), routes.has(three), routes.has(-1)], [true, true, false])
     routes.close()
@@ -163,7 +163,7 @@ describe('the route to a server with TLS', () => {
       assert.ok(!old.includes(route))
       assert.equal(engine.routes.get(route)?.tls?.context, 8)
     }
-    clock.advance(5_000)
+    clock.advance('5s')
     assert.deepEqual([...engine.routes.keys()].sort(), fresh.sort())
   })
 

@@ -89,7 +89,7 @@ for (const [text, rest] of cases) {
     t.after(() => rmSync(folder, { recursive: true }))
     const file = join(folder, 'list')
     writeFileSync(file, `# a comment\n${text}\n`)
-    const load = () => cidrFile(file, { interval: 0 }).close()
+    const load = () => cidrFile(file, { interval: '0s' }).close()
     if (!rest) {
       cidrList(text)
       load()

@@ -123,7 +123,7 @@ for (const [inName, header] of Object.entries(incoming)) {
           assert.deepEqual(new Set(end.seen.map((seen) => seen.src)), new Set([src]))
         } finally {
           socks?.close()
-          await end.proxy.stop({ deadline: 0 })
+          await end.proxy.stop({ deadline: '0s' })
         }
       },
     )
@@ -212,7 +212,7 @@ for (const outTls of [false, true]) {
             }
           }
         } finally {
-          await end.proxy.stop({ deadline: 0 })
+          await end.proxy.stop({ deadline: '0s' })
         }
       },
     )
@@ -236,7 +236,7 @@ tlsTest(
       const told = clear.seen[0]?.ssl
       if (told) assert.equal(readSsl(told).client & 1, 0)
     } finally {
-      await clear.proxy.stop({ deadline: 0 })
+      await clear.proxy.stop({ deadline: '0s' })
     }
   },
 )

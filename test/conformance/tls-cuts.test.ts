@@ -111,7 +111,7 @@ tlsTest(
   async (stage) => {
     const { client, relay } = await relayed(stage)
     stage.site.stopped = true
-    await Promise.all([stage.site.proxy.stop({ deadline: 0 }), client.ending()])
+    await Promise.all([stage.site.proxy.stop({ deadline: '0s' }), client.ending()])
     assert.equal((await stage.end(0)).reason, 'proxy data shutdown')
     assert.equal(alerts(relay.bytes('down')), 0)
   },

@@ -166,7 +166,7 @@ for (const { name, prepare, pair } of layouts) {
   tlsTest(`${name}: the proxy stops`, prepare, async (stage) => {
     const { client, server } = await pair(stage)
     stage.site.stopped = true
-    const stopping = stage.site.proxy.stop({ deadline: 0 })
+    const stopping = stage.site.proxy.stop({ deadline: '0s' })
     await Promise.all([client.ending(), server.ending()])
     assert.equal((await stopping).closed, 1)
     assert.equal((await stage.end(0)).reason, 'proxy data shutdown')

@@ -119,7 +119,7 @@ class Reloading {
   async stop(): Promise<void> {
     for (const peer of this.#peers) peer.destroy()
     this.upstream.close()
-    const { drained } = await this.proxy.stop({ deadline: PATIENCE })
+    const { drained } = await this.proxy.stop({ deadline: `${PATIENCE}ms` })
     assert.equal(drained, true)
     const { engine } = this.proxy.stats()
     assert.equal(engine?.connections, 0)

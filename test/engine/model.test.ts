@@ -76,18 +76,18 @@ test('a silent side ends, one that is not awaited starts anew, a shared activity
     () => shared,
   )
   inactivity.check()
-  clock.advance(60)
+  clock.advance('60ms')
   left.side.activity = clock.now()
-  clock.advance(90)
+  clock.advance('90ms')
   // Nobody waited for it until now.
   awaited.right = true
   shared = true
   right.side.activity = clock.now()
   inactivity.check()
   assert.equal(left.side.activity, 150)
-  clock.advance(49)
+  clock.advance('49ms')
   assert.deepEqual(told, [])
-  clock.advance(1)
+  clock.advance('1ms')
   assert.deepEqual(told, ['right at 200'])
   inactivity.stop()
   inactivity.check()

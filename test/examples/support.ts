@@ -64,7 +64,7 @@ export async function runExample(
   const clients: Peer[] = []
   t.after(async () => {
     for (const client of clients) client.destroy()
-    assert.deepEqual(await proxy.stop({ deadline: PATIENCE }), { drained: true, closed: 0 })
+    assert.deepEqual(await proxy.stop({ deadline: `${PATIENCE}ms` }), { drained: true, closed: 0 })
   })
   return {
     proxy,

@@ -104,7 +104,7 @@ faultTest('races: the proxy stops in the middle of everything', {}, async (site)
     if (n % 3 === 0) client.reset()
     if (n % 3 === 1) server.fin()
   }
-  await site.proxy.stop({ deadline: 0 })
+  await site.proxy.stop({ deadline: '0s' })
   site.stopped = true
   assert.equal(site.proxy.stats().connections, 0)
   assert.equal(site.records.length, 10)

@@ -143,7 +143,7 @@ export class Site {
     for (const client of this.#clients) client.destroy()
     for (const server of this.upstream.all) server.destroy()
     const { proxy } = this
-    const outcome = await proxy.stop({ deadline: PATIENCE })
+    const outcome = await proxy.stop({ deadline: `${PATIENCE}ms` })
     if (!this.stopped) assert.deepEqual(outcome, { drained: true, closed: 0 })
     const { engine, connections, frontends, backends } = proxy.stats()
     assert.equal(connections, 0)
@@ -200,7 +200,7 @@ async function runSite(
     await site.settle()
     if (!failing) assert.deepEqual(site.errors(), [])
   } finally {
-    await site.proxy.stop({ deadline: 0 })
+    await site.proxy.stop({ deadline: '0s' })
     site.upstream.close()
   }
 }

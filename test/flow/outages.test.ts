@@ -66,7 +66,7 @@ async function run({ servers, backend, outcome, duration, every = 20 }: Outage):
       open.set(engine.accept(), seen)
     }
     look()
-    clock.advance(every)
+    clock.advance(`${every}ms`)
     look()
   }
   assert.deepEqual(

@@ -120,13 +120,13 @@ describe('admission of handshakes', () => {
     const { admission, clock, arrive, leave, admitted, expired } = world({ concurrent: 1 })
     arrive(1)
     arrive(2)
-    clock.advance(600)
+    clock.advance('600ms')
     arrive(3)
-    clock.advance(400)
+    clock.advance('400ms')
     assert.deepEqual(expired, [2])
     leave(1)
     assert.deepEqual(admitted, [3])
-    clock.advance(10_000)
+    clock.advance('10s')
     assert.deepEqual(expired, [2])
     assert.equal(clock.pending, 0)
     leave(3)
@@ -191,7 +191,7 @@ it('counts stay within the limits and return to 0, whatever happens', () => {
           if (answer === Admission.GO) running.add(number)
           else if (answer === Admission.WAIT) waiting.add(number)
         } else if (kind === 'wait') {
-          clock.advance(at)
+          clock.advance(`${at}ms`)
         } else {
           const there = [...running, ...waiting]
           const number = there[at % Math.max(there.length, 1)]

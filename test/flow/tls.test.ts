@@ -551,7 +551,7 @@ describe('the bound on handshakes', () => {
     proxy.engine.onHandshake = () => 'pending'
     const results = [await proxy.connect({ tls: hello }), await proxy.connect({ tls: hello })]
     const clients = [...proxy.engine.clients.values()]
-    const stopping = proxy.stop({ deadline: 0 })
+    const stopping = proxy.stop({ deadline: '0s' })
     await proxy.advance('2s')
     await stopping
     assert.equal(clients[1]?.context, -1)

@@ -79,5 +79,5 @@ test('every policy is given the same object, which has the members of a Connecti
   assert.equal(conn.src, '192.0.2.1')
   assert.equal(conn.srcPort > 0, true)
   assert.equal(conn.bytesIn, 1)
-  await proxy.stop({ deadline: 0 })
+  await proxy.stop({ deadline: '0s' })
 })

@@ -102,7 +102,7 @@ async function floods(config: Parameters<typeof harness>[0], what: RegExp): Prom
   assert.equal(failed.length, 5, JSON.stringify(lines.slice(0, 3)))
   assert.equal(proxy.stats().frontends.web?.connections, 100)
   assert.ok(sessions().every(({ code }) => code === 'policy-error'))
-  await proxy.stop({ deadline: 0 })
+  await proxy.stop({ deadline: '0s' })
   assert.equal(sessions().length, 100)
   const last = lines.filter(({ msg }) => what.test(msg)).at(-1)
   assert.equal(last?.suppressed, 95)

@@ -123,9 +123,9 @@ test('a plugin that fails to stop, or never does, holds up nobody', async () => 
   void stopping.then(() => {
     stopped = true
   })
-  await clock.advanceAsync(4_999, turn)
+  await clock.advanceAsync('4999ms', turn)
   assert.equal(stopped, false)
-  await clock.advanceAsync(1, turn)
+  await clock.advanceAsync('1ms', turn)
   await stopping
   assert.ok(told.includes('well stop'))
   const failed = lines.filter(({ msg }) => msg === 'a plugin did not stop well')

@@ -137,7 +137,7 @@ function folder(t: TestContext): string {
 test('a file has one block a line, with comments', (t) => {
   const path = join(folder(t), 'list.txt')
   writeFileSync(path, '\uFEFF# blocked\r\n10.0.0.0/8  # office\r\n\r\n\t::1\r\n192.0.2.1')
-  using list = cidrFile(path, { interval: 0 })
+  using list = cidrFile(path, { interval: '0s' })
   assert.equal(list.size, 3)
   assert.deepEqual(
     ['10.9.9.9', '::1', '192.0.2.1', '192.0.2.2'].map((a) => list.has(a)),
@@ -160,7 +160,7 @@ test('reload takes a good file and keeps the list for a broken one', async (t) =
   const path = join(folder(t), 'list.txt')
   const errors: SluiceError[] = []
   writeFileSync(path, '10.0.0.0/8\n')
-  using list = cidrFile(path, { interval: 0, onError: (error) => errors.push(error) })
+  using list = cidrFile(path, { interval: '0s', onBadFile: (error) => errors.push(error) })
   writeFileSync(path, '11.0.0.0/8\n12.0.0.0/8\n')
   assert.equal(await list.reload(), true)
   assert.deepEqual([list.has('10.0.0.1'), list.has('12.0.0.1'), list.size], [false, true, 2])
@@ -184,7 +184,7 @@ test('a reload of many lines reports the line, and the last of several reloads s
   const many = (last: string) =>
     `${Array.from({ length: 10_000 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24`).join('\n')}\n${last}\n`
   writeFileSync(path, '10.0.0.0/8\n')
-  using list = cidrFile(path, { interval: 0 })
+  using list = cidrFile(path, { interval: '0s' })
   writeFileSync(path, many('oops'))
   assert.equal(await list.reload(), false)
   assert.match(list.lastError?.message ?? '', /:10001: .*'oops'/)
@@ -198,7 +198,7 @@ test('a throwing callback is a warning', async (t) => {
   const path = join(folder(t), 'list.txt')
   writeFileSync(path, '10.0.0.0/8\n')
   using list = cidrFile(path, {
-    interval: 0,
+    interval: '0s',
     onReload: () => {
       throw new Error('callback failed')
     },
@@ -223,7 +223,7 @@ test('a changed file is loaded once it was left alone for an interval', async (t
   using list = cidrFile(path, {
     clock,
     onReload: () => reloads++,
-    onError: (error) => errors.push(error.message),
+    onBadFile: (error) => errors.push(error.message),
   })
   for (let i = 0; i < 3; i++) await interval(clock)
   assert.equal(reloads, 0)

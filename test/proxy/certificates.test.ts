@@ -113,7 +113,7 @@ for (const kind of engineKinds) {
       await echo(other, 'still there')
       for (const socket of [old, fresh, other]) socket.destroy()
     } finally {
-      await proxy.stop({ deadline: 0 })
+      await proxy.stop({ deadline: '0s' })
     }
     await assert.rejects(proxy.reloadCertificates(), { code: 'ERR_SLUICE_STATE' })
   })

@@ -219,7 +219,7 @@ for (const kind of engineKinds) {
       assert.equal(await nextText(socket), 'echo')
       socket.destroy()
     }
-    await proxy.stop({ deadline: 0 })
+    await proxy.stop({ deadline: '0s' })
     await server.close()
   })
 
@@ -306,7 +306,7 @@ for (const kind of engineKinds) {
     const closed = new Promise<void>((resolve) => client.on('close', () => resolve()))
     client.on('end', () => client.end())
     client.resume()
-    const stopping = proxy.stop({ deadline: 50 })
+    const stopping = proxy.stop({ deadline: '50ms' })
     assert.equal((await stopping).drained, false)
     const { by, code } = await record(0)
     assert.deepEqual({ by, code }, { by: 'proxy', code: 'shutdown' })

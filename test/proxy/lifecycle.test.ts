@@ -67,12 +67,12 @@ test('stop drains: accepting ends, sessions go on until they are done', async ()
   const { proxy, engine, clock } = await harness({})
   const client = engine.accept()
   const stopping = proxy.stop({ deadline: '10s' })
-  await clock.advanceAsync(5_000)
+  await clock.advanceAsync('5s')
   assert.equal(engine.listeners.size, 0)
   assert.equal(client.ended, false)
   client.fin()
   client.serverFin()
-  await clock.advanceAsync(20)
+  await clock.advanceAsync('20ms')
   assert.deepEqual(await stopping, { drained: true, closed: 0 })
   assert.equal(engine.stopped, true)
   assert.equal(clock.pending, 0)
@@ -86,9 +86,9 @@ test('at the deadline the rest is closed as shutdown, by phase', async () => {
   const queued = engine.accept()
   const stopped: unknown[] = []
   proxy.on('stopped', (result) => stopped.push(result))
-  const stopping = proxy.stop({ deadline: 1_000 })
+  const stopping = proxy.stop({ deadline: '1s' })
   assert.equal(proxy.stop(), stopping)
-  await clock.advanceAsync(1_000)
+  await clock.advanceAsync('1s')
   assert.deepEqual(await stopping, { drained: false, closed: 2 })
   assert.deepEqual(stopped, [{ drained: false, closed: 2 }])
   assert.deepEqual(served.end, { by: 'proxy', phase: 'data', code: 'shutdown' })
@@ -187,7 +187,7 @@ test('options of stop that make no sense are refused, and the proxy goes on', as
     await assert.rejects(proxy.stop({ grace: value }), { code: 'ERR_SLUICE_ARGUMENT' })
   }
   assert.equal(proxy.running, true)
-  assert.deepEqual(await proxy.stop({ deadline: '1s', grace: 0 }), { drained: true, closed: 0 })
+  assert.deepEqual(await proxy.stop({ deadline: '1s', grace: '0s' }), { drained: true, closed: 0 })
 })
 
 test('during the grace clients are served, and health and monitor say no', async () => {
@@ -211,15 +211,15 @@ test('during the grace clients are served, and health and monitor say no', async
   assert.deepEqual(watched.end, { by: 'proxy', phase: 'monitor-in', code: 'shutdown' })
   const client = engine.accept({ src: '192.0.2.9' })
   client.send('ping')
-  clock.advance(4_999)
+  clock.advance('4999ms')
   await settle()
   assert.equal(engine.listeners.size, 1)
-  clock.advance(1)
+  clock.advance('1ms')
   await settle()
   assert.equal(engine.listeners.size, 0)
   client.fin()
   client.serverFin()
-  clock.advance(100)
+  clock.advance('100ms')
   assert.deepEqual(await stopped, { drained: true, closed: 0 })
 })
 
@@ -295,3 +295,19 @@ for (const kind of engineKinds) {
 async function settle(): Promise<void> {
   for (let i = 0; i < 20; i++) await Promise.resolve()
 }
+
+test('times of stop() have a unit, and say what to write otherwise', async () => {
+  const proxy = createProxy(config, { engine: new TestEngine(new VirtualClock()) })
+  await proxy.start()
+  // @ts-expect-error: a number has no unit
+  await assert.rejects(proxy.stop({ deadline: 30 }), {
+    code: 'ERR_SLUICE_ARGUMENT',
+    message: /^deadline: expected a duration such as .*, got 30 without a unit\.$/,
+  })
+  await assert.rejects(proxy.stop({ grace: '5 s' as '5s' }), {
+    code: 'ERR_SLUICE_ARGUMENT',
+    message: /^grace: .* Did you mean '5s'\?$/,
+  })
+  assert.equal(proxy.running, true)
+  await proxy.stop({ deadline: '0s' })
+})

@@ -63,7 +63,7 @@ for (const kind of engineKinds) {
       assert.ok(Buffer.from(parseTlvs(all.subarray(28)).get(0xea) ?? []).equals(value))
       socket.destroy()
     }
-    await proxy.stop({ deadline: 0 })
+    await proxy.stop({ deadline: '0s' })
     await server.close()
   })
 }

@@ -160,7 +160,7 @@ async function once(
       await site.settle().finally(() => clearInterval(sweeping))
       if (!failing) assert.deepEqual(site.errors(), [])
     } finally {
-      await site.proxy.stop({ deadline: 0 })
+      await site.proxy.stop({ deadline: '0s' })
       site.upstream.close()
     }
   } finally {

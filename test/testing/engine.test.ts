@@ -172,7 +172,7 @@ test('inspection: arrivals, limit, delay, FIN, and the answer that is due then',
   const client = engine.accept()
   engine.inspect(...at(client), 4, 500, 0)
   client.send('ab')
-  clock.advance(500)
+  clock.advance('500ms')
   client.send('cde')
   client.fin()
   assert.deepEqual(next(), [
@@ -182,9 +182,9 @@ test('inspection: arrivals, limit, delay, FIN, and the answer that is due then',
     `bytes abcd ${BytesFlag.FULL}`,
     `bytes abcd ${BytesFlag.FULL | BytesFlag.EOF}`,
   ])
-  clock.advance(999)
+  clock.advance('999ms')
   assert.equal(client.ended, false)
-  clock.advance(1)
+  clock.advance('1ms')
   assert.deepEqual(next(), [
     `late ${ACCEPT_SESSION} false`,
     'closed timeout/content/verdict-timeout -1',
@@ -195,18 +195,18 @@ test('a client that is asked for bytes may not be silent for ever', async () => 
   const { engine, clock, next } = await setup({ handshakes: CUSTOM, ask: CUSTOM })
   const client = engine.accept()
   engine.inspect(...at(client), 100, 0, 0)
-  clock.advance(29_999)
+  clock.advance('29999ms')
   client.send('a')
-  clock.advance(29_999)
+  clock.advance('29999ms')
   assert.equal(client.ended, false)
-  clock.advance(1)
+  clock.advance('1ms')
   assert.deepEqual(next().at(-1), 'closed timeout/custom/client-timeout -1')
 })
 
 test('a late verdict closes, or opens past every handler that policy would be asked about', async () => {
   const closing = await setup({ handshakes: TCP_RULES | CUSTOM, ask: TCP_RULES | CUSTOM })
   closing.engine.accept()
-  closing.clock.advance(1_000)
+  closing.clock.advance('1s')
   assert.deepEqual(closing.next(), [
     `handshake ${TCP_RULES}`,
     `late ${TCP_RULES} false`,
@@ -216,7 +216,7 @@ test('a late verdict closes, or opens past every handler that policy would be as
   const ask = MONITOR_IN | TCP_RULES
   const opening = await setup({ handshakes: ask | ACCEPT_PROXY, ask, fallbackRoute: 0 })
   const client = opening.engine.accept()
-  opening.clock.advance(1_000)
+  opening.clock.advance('1s')
   assert.deepEqual(opening.next(), [`handshake ${MONITOR_IN}`, `late ${MONITOR_IN} true`])
   // The PROXY header is the engine's, and still awaited.
   client.send('PROXY UNKNOWN\r\nhello')
@@ -231,7 +231,7 @@ test('without an answer to wait for there is no deadline: the queue', async () =
   const { engine, clock, route, next } = await setup()
   const client = engine.accept()
   engine.proceed(...at(client), ACCEPT_SESSION, 0, 0)
-  clock.advance(1_000_000)
+  clock.advance('1000s')
   assert.equal(client.mode, 'session')
   engine.connect(...at(client), route, ConnectFlag.WANT_CONNECTED, 0)
   assert.deepEqual(next(), [`handshake ${ACCEPT_SESSION}`, 'connected 0'])
@@ -242,12 +242,12 @@ test('connects: pending, failing, timing out, and again', async () => {
   engine.onConnect = () => 'pending'
   const client = engine.accept()
   engine.connect(...at(client), route, 0, 0)
-  clock.advance(10)
+  clock.advance('10ms')
   client.connectFail(Code.REFUSED, 111)
   engine.connect(...at(client), route, 0, 0)
-  clock.advance(4_000)
+  clock.advance('4s')
   engine.connect(...at(client), route, ConnectFlag.WANT_CONNECTED, 0)
-  clock.advance(20)
+  clock.advance('20ms')
   client.connectOk()
   client.reset()
   assert.deepEqual(next(), [
@@ -295,9 +295,9 @@ test('close, reset, tarpit and reply; the generation ends with the connection', 
   engine.close(...at(held), rejected, CloseMode.TARPIT, 700)
   engine.reply(...at(held), Buffer.from('second thoughts'), rejected)
   assert.equal(engine.stats().staleHandles, 1)
-  clock.advance(699)
+  clock.advance('699ms')
   assert.equal(held.ended, false)
-  clock.advance(1)
+  clock.advance('1ms')
   assert.equal(held.ended, true)
   const replied = engine.accept()
   engine.reply(...at(replied), Buffer.from('bye'), rejected)
@@ -407,7 +407,7 @@ test('TLS is waited for until its deadline, cut anywhere, and goes on behind the
   assert.deepEqual(next(), ['bytes payload 0'])
   // Policy never heard of a client that says nothing.
   const silent = engine.accept()
-  clock.advance(3000)
+  clock.advance('3s')
   assert.deepEqual(silent.end, { by: 'timeout', phase: 'tls', code: 'handshake-timeout' })
   assert.deepEqual(next(), [])
   const stops = engine.accept({ tls: {} })

@@ -310,7 +310,7 @@ async function onEngine(kind: EngineKind, scenario: Scenario): Promise<Outcome> 
     client.destroy()
     return outcome(record, client.rest().toString(), ending === 'reset', sent)
   } finally {
-    await proxy.stop({ deadline: 0 })
+    await proxy.stop({ deadline: '0s' })
     await upstream.close()
   }
 }

@@ -271,7 +271,7 @@ test('arrivals with a delay come as the clock advances', async () => {
     backends: app,
   })
   const fast = await proxy.connect({ bytes: 'abc\n', split: 'every', delay: '900ms', fin: true })
-  const slow = await proxy.connect({ bytes: 'abc\n', split: [2, 1, 3], delay: 1001 })
+  const slow = await proxy.connect({ bytes: 'abc\n', split: [2, 1, 3], delay: '1001ms' })
   assert.equal(fast.verdict, 'pending')
   assert.equal(fast.steps.length, 1)
   await proxy.advance('1800ms')
@@ -371,7 +371,7 @@ test('bad, cut and missing PROXY headers close with their reasons', async () => 
   const slow = await proxy.connect({ bytes: 'PROXY TCP4 1.2' })
   await proxy.advance('2999ms')
   assert.equal(slow.verdict, 'pending')
-  await proxy.advance(1)
+  await proxy.advance('1ms')
   assert.deepEqual(slow.reason, { by: 'timeout', phase: 'accept-proxy', code: 'handshake-timeout' })
 })
 

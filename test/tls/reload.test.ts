@@ -20,7 +20,7 @@ const aRsa = issue('a.example', 'rsa')
 const pem = ({ chain, key }: typeof a1) => chain + key
 
 /** Longer than what answers and routes may still need. */
-const LATER = 60_000
+const LATER = '1m'
 
 interface Loaded extends World {
   bind: DownstreamContexts
@@ -366,7 +366,7 @@ test('the watcher looks by itself, at its interval, until the store is closed', 
   const isNew = () => serial(one.bind.choose('a.example'), one) === serialOf(a2)
   // A look takes a few turns of the loop, and the next one is set behind it.
   for (let i = 0; i < 10_000 && !isNew(); i++) {
-    one.clock.advance(1000)
+    one.clock.advance('1s')
     await sleep(1)
   }
   assert.ok(isNew())

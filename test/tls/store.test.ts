@@ -265,7 +265,7 @@ test('certificates that expire are warned of at the start and every day', async 
   const pass = async (days: number) => {
     one.lines.length = 0
     shift += days * day
-    await one.clock.advanceAsync(day)
+    await one.clock.advanceAsync(`${day}ms`)
     return [messages(one.lines, 40), messages(one.lines, 50)]
   }
   assert.deepEqual(await pass(2), [[`${soon.pemFile}: expires in 12 days`], []])
@@ -292,7 +292,7 @@ test('a revocation list that expires is an error in the log, once a day', async 
   assert.deepEqual(messages(one.lines, 50), [])
   for (const expected of [0, 1, 2]) {
     shift += day
-    await one.clock.advanceAsync(day)
+    await one.clock.advanceAsync(`${day}ms`)
     const found = messages(one.lines, 50)
     assert.equal(found.length, expected)
     assert.ok(

@@ -75,7 +75,7 @@ process.on('message', (message) => {
     // The log lines of what was counted are not a leak.
     if (lines.length > 1000) lines.splice(0)
   } else if (message === 'stop') {
-    void proxy.stop({ deadline: 0 }).then(() => process.exit(0))
+    void proxy.stop({ deadline: '0s' }).then(() => process.exit(0))
   }
 })
 process.send?.(proxy.addresses.web?.[0]?.port)

@@ -61,7 +61,7 @@ test('a handle is the configuration of its table, and counts a connection until 
     gpc0: 3,
   })
   assert.equal(sources.get('192.0.2.8'), undefined)
-  await proxy.stop({ deadline: 0 })
+  await proxy.stop({ deadline: '0s' })
 })
 
 test('a connection tracks as many handles as it likes, beside sc0; the first track wins', async () => {
@@ -130,7 +130,7 @@ test('what does not fit is not tracked: it reads 0 and ignores writes, and the n
     [...names.entries()].map(({ key }) => key),
     ['192.0.2.1'],
   )
-  await proxy.stop({ deadline: 0 })
+  await proxy.stop({ deadline: '0s' })
 })
 
 test('a full table tracks nothing more, and says so', async () => {
@@ -145,7 +145,7 @@ test('a full table tracks nothing more, and says so', async () => {
   engine.accept({ src: '192.0.2.1' })
   engine.accept({ src: '192.0.2.2' })
   assert.deepEqual(tracked, [true, false])
-  await proxy.stop({ deadline: 0 })
+  await proxy.stop({ deadline: '0s' })
 })
 
 test('behind the end nothing is counted or pinned; the entry is read and written', async () => {
@@ -204,9 +204,9 @@ test('several proxies have one handle: each connection counts in the table of it
   assert.throws(() => sources.set('192.0.2.1', {}), ambiguous)
   assert.throws(() => sources.delete('192.0.2.1'), ambiguous)
   assert.throws(() => sources.entries(), ambiguous)
-  await one.proxy.stop({ deadline: 0 })
+  await one.proxy.stop({ deadline: '0s' })
   assert.equal(sources.get('192.0.2.1')?.connCnt, 2)
-  await two.proxy.stop({ deadline: 0 })
+  await two.proxy.stop({ deadline: '0s' })
   assert.throws(() => sources.get('192.0.2.1'), code(STATE, /no proxy that runs/))
 })
 
@@ -225,7 +225,7 @@ test('a handle that the configuration has not is a failure of the rule, and says
     message,
     /has no table with this handle \(key 'ip', size 5\): name the handle in 'tables'/,
   )
-  await proxy.stop({ deadline: 0 })
+  await proxy.stop({ deadline: '0s' })
 })
 
 test('what is no connection, and what is no key, is told', async () => {
@@ -246,7 +246,7 @@ test('what is no connection, and what is no key, is told', async () => {
     message,
     /table 'sources': a key is a string, a number or a Uint8Array, got an object/,
   )
-  await proxy.stop({ deadline: 0 })
+  await proxy.stop({ deadline: '0s' })
 })
 
 test('a proxy that does not start leaves its handle free', async () => {

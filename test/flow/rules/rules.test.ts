@@ -120,9 +120,9 @@ test('tarpit holds, reply sends, and both end the connection', async () => {
   const told = engine.accept({ src: '192.0.2.2' })
   assert.equal(told.text, 'go away\n')
   assert.deepEqual(told.end, { by: 'policy', phase: 'accept-session', code: 'replied' })
-  clock.advance(1999)
+  clock.advance('1999ms')
   assert.equal(held.ended, false)
-  clock.advance(1)
+  clock.advance('1ms')
   assert.deepEqual(held.end, { by: 'policy', phase: 'tcp-rules', code: 'tarpit' })
 })
 
@@ -334,9 +334,9 @@ test('a rule that never answers takes the default at its deadline; its late answ
     }),
   })
   const client = engine.accept()
-  await clock.advanceAsync(999)
+  await clock.advanceAsync('999ms')
   assert.equal(client.ended, false)
-  await clock.advanceAsync(1)
+  await clock.advanceAsync('1ms')
   assert.deepEqual(client.end, { by: 'timeout', phase: 'tcp-rules', code: 'verdict-timeout' })
   assert.ok(lines.some(({ rule, msg }) => rule === 'asleep' && /in time/.test(msg)))
   const calls = engine.calls.length
@@ -366,10 +366,10 @@ test('rules of one answer share the verdict time-out; an explicit deadline comes
     }),
   })
   const client = h.engine.accept()
-  await h.clock.advanceAsync(2600)
+  await h.clock.advanceAsync('2600ms')
   assert.ok(first)
   assert.equal(client.ended, false)
-  await h.clock.advanceAsync(1400)
+  await h.clock.advanceAsync('1400ms')
   // 600 + 2000 + 600 = 3200, within 1000 + 3000.
   assert.equal(client.mode, 'forward')
 })
@@ -557,7 +557,7 @@ test('a tracked entry is read and written behind the end of its connection', asy
   assert.deepEqual([first.sc0.key, first.sc0.gpt0], [undefined, 0])
   first.sc0.gpt0 = 8
   assert.deepEqual(['192.0.2.1', '192.0.2.2', '192.0.2.3'].map(tag), [8, undefined, 0])
-  clock.advance(60_000)
+  clock.advance('1m')
   assert.equal(first.sc0.gpt0, 0)
   first.sc0.gpt0 = 9
   assert.equal(tag('192.0.2.1'), 9)

@@ -114,9 +114,9 @@ test('an end by a verdict, a failure, a deadline', async () => {
 
   const slow = world([{ name: 'slow', run: () => new Promise(() => {}) }])
   slow.runner.run(slow.thing)
-  slow.clock.advance(99)
+  slow.clock.advance('99ms')
   assert.deepEqual(slow.thing.told, [])
-  slow.clock.advance(1)
+  slow.clock.advance('1ms')
   assert.deepEqual(slow.thing.told, ['rule slow did not answer in time', 'late'])
   assert.equal(slow.thing.counts.lateVerdicts, 1)
 })
@@ -130,7 +130,7 @@ test('a promise that is awaited no more has no say, also where the next rule awa
     { name: 'first', run: () => promise, onError: 'open' },
   ])
   runner.run(thing)
-  clock.advance(100)
+  clock.advance('100ms')
   assert.deepEqual(resumed, [Outcome.PASS])
   runner.run(thing)
   answer(undefined)

@@ -70,7 +70,7 @@ export class Running {
   }
 
   async stop(): Promise<void> {
-    await this.proxy.stop({ deadline: 0 })
+    await this.proxy.stop({ deadline: '0s' })
   }
 }
 
