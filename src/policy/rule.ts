@@ -1,9 +1,10 @@
 /** Rules, and the verdicts that they answer. */
 
 import type { Duration } from '../base/units.js'
-import type { Names, NamesBackend, NamesTable } from './names.js'
+import type { Names } from './names.js'
 import type { Connection } from './types.js'
 import { type Kind, madeBy } from './verdict.js'
+import type { Track, UseBackend } from './verdicts.js'
 import * as constructors from './verdicts.js'
 
 type Made<F> = F extends (...args: never) => infer V ? Extract<V, { readonly kind: string }> : never
@@ -26,10 +27,11 @@ export const verdictKinds: ReadonlyMap<unknown, Kind> = new Map(
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a function without a return statement is an answer
 export type Sync<T> = T | undefined | void
-/** A verdict that means no other names than these. */
-type VerdictAmong<N extends Names> = Verdict &
-  NamesBackend<NoInfer<N['backend']>> &
-  NamesTable<NoInfer<N['table']>>
+/** A verdict that names nothing else than these. */
+export type VerdictAmong<N extends Names> =
+  | Exclude<Verdict, UseBackend | Track>
+  | UseBackend<NoInfer<N['backend']>>
+  | Track<NoInfer<N['table']>>
 
 /** A rule may answer with one verdict, several, or none; at once or by promise. */
 export type RuleAnswer<N extends Names = Names> = Sync<VerdictAmong<N> | readonly VerdictAmong<N>[]>

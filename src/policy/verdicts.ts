@@ -18,6 +18,7 @@ import {
   optional,
   variable,
 } from './fields.js'
+import type { NamesBackend, NamesTable } from './names.js'
 import { type TrackedBy, trackedBy } from './tracked.js'
 import type { ClientCertDemand, Connection, CounterName, Key } from './types.js'
 import type { Variable, Variables } from './vars.js'
@@ -74,14 +75,22 @@ const trackFields = {
   by: optional(oneOf(...(Object.keys(trackedBy) as TrackedBy[]))),
   table: name,
 }
-type Track = Shape<'track', typeof trackFields>
 
-function makeTrack(
+/** What `track` makes. `Table`: the table that it names, where the compiler knows. */
+export interface Track<Table extends string = string>
+  extends Shape<'track', typeof trackFields>,
+    NamesTable<Table> {}
+
+function makeTrack<const Table extends string>(
   counter: CounterName,
   key: (conn: Connection) => Key,
-  table: string,
-): (conn: Connection) => Track | undefined
-function makeTrack(counter: CounterName, key: Key | { by: TrackedBy }, table: string): Track
+  table: Table,
+): (conn: Connection) => Track<Table> | undefined
+function makeTrack<const Table extends string>(
+  counter: CounterName,
+  key: Key | { by: TrackedBy },
+  table: Table,
+): Track<Table>
 function makeTrack(
   counter: CounterName,
   key: Key | { by: TrackedBy } | ((conn: Connection) => Key),
@@ -130,13 +139,20 @@ export const setVar = declare({
   value: Variables[N] & Variable,
 ) => Shape<'setVar', typeof setVarFields>
 
+const useBackendFields = { backend: name }
+
+/** What `useBackend` makes. `Backend`: the backend that it names, where the compiler knows. */
+export interface UseBackend<Backend extends string = string>
+  extends Shape<'useBackend', typeof useBackendFields>,
+    NamesBackend<Backend> {}
+
 /** Chooses the backend. The last one chosen is used. */
 export const useBackend = declare({
   kind: 'useBackend',
   call: "useBackend('name')",
-  fields: { backend: name },
+  fields: useBackendFields,
   make: (backend: string) => ({ kind: 'useBackend', backend }) as const,
-})
+}) as <const Backend extends string>(backend: Backend) => UseBackend<Backend>
 
 /** Connection rules: a PROXY header is awaited before the session. */
 export const expectProxy = declare({

@@ -1,0 +1,109 @@
+/** Names in what rules answer: those that the configuration has not are errors where it is at hand. */
+
+import {
+  type Connection,
+  createProxy,
+  defineConfig,
+  type Rule,
+  type Verdict,
+} from '#sluice/index.js'
+import { type RuleFunction, reject, track, useBackend } from '#sluice/policy.js'
+
+const tables = { seen: { key: 'ip', size: 1000 } } as const
+const backends = { app: { servers: { a: '127.0.0.1:1' } }, api: { servers: { b: '127.0.0.1:2' } } }
+
+function typo() {
+  return useBackend('typo')
+}
+function sometimes(conn: Connection) {
+  return conn.src === '' ? useBackend('app') : useBackend('typo')
+}
+async function later() {
+  return useBackend('typo')
+}
+const right = (conn: Connection) => (conn.src === '' ? useBackend('api') : undefined)
+// Whose names are known to nobody.
+const rule: Rule = () => useBackend('typo')
+const run: RuleFunction = (conn) => [track('sc0', conn.src, 'typo'), useBackend('typo')]
+const verdict: Verdict = useBackend('typo')
+const computed = (conn: Connection) => useBackend(conn.frontend)
+
+defineConfig({
+  tables,
+  backends,
+  frontends: {
+    web: {
+      bind: ':0',
+      backend: 'app',
+      rules: {
+        connection: [
+          right,
+          rule,
+          run,
+          verdict,
+          computed,
+          reject(),
+          useBackend('app'),
+          track('sc0', 'everybody', 'seen'),
+          track('sc0', (conn) => conn.src, 'seen'),
+          (conn) => (conn.src === '' && reject() ? useBackend('app') : undefined),
+          async (conn) => [track('sc1', conn.src, 'seen'), useBackend('api')],
+          { name: 'named', run: (conn) => (conn.srcPort > 0 ? useBackend('api') : reject()) },
+          (conn) => {
+            conn.vars.seen = true
+          },
+        ],
+      },
+    },
+  },
+})
+
+defineConfig({
+  tables,
+  backends,
+  frontends: {
+    web: {
+      bind: ':0',
+      rules: {
+        connection: [
+          // @ts-expect-error: no such backend
+          (_conn) => useBackend('typo'),
+          // @ts-expect-error: no such backend
+          () => {
+            return useBackend('typo')
+          },
+          // @ts-expect-error: no such backend
+          typo,
+          // @ts-expect-error: no such backend
+          sometimes,
+          // @ts-expect-error: no such backend
+          later,
+          // @ts-expect-error: no such backend
+          useBackend('typo'),
+          // @ts-expect-error: no such backend
+          (conn) => [track('sc0', conn.src, 'seen'), useBackend('typo')],
+          // @ts-expect-error: no such table
+          (conn) => track('sc0', conn.src, 'typo'),
+          // @ts-expect-error: no such table
+          track('sc0', (conn) => conn.src, 'typo'),
+          // @ts-expect-error: no such table
+          track('sc0', 'everybody', 'typo'),
+          {
+            name: 'named',
+            // @ts-expect-error: no such backend
+            run: () => useBackend('typo'),
+          },
+        ],
+      },
+    },
+  },
+})
+
+// Where a name is a `string`, the compiler knows nothing of names: `sluice check` does.
+const named: string = process.argv[2] ?? 'app'
+createProxy({
+  backends,
+  frontends: {
+    web: { bind: ':0', backend: named, rules: { session: [() => useBackend('typo')] } },
+  },
+})
