@@ -16,6 +16,15 @@ import { ConnectionView } from './view.js'
 
 const EMPTY = new Uint8Array(0)
 
+/** Bits of `facts` behind those of KnownClient. */
+const ANSWERED = 1 << 2
+const PHASE_SHIFT = 3
+const PHASE_MASK = 0xff
+/** To the end of the word: one more than the position. */
+const STAGE_SHIFT = 11
+/** What a step from stage to stage leaves as it is. */
+const OWN = (1 << PHASE_SHIFT) - 1
+
 /** What only some connections need: made on the first use, so that an idle session does not carry it. */
 class Work {
   priority = 0
@@ -25,16 +34,37 @@ class Work {
 }
 
 export class ClientConnection extends KnownClient<ClientConnection> implements SessionClient {
-  /** Position of the stage under way; -1 before the first. */
-  stage = -1
-  phase: number = Phase.ACCEPT
+  protected facts = Phase.ACCEPT << PHASE_SHIFT
   decided = 0
-  answered = false
   rule: string | undefined = undefined
   backend: Backend | undefined = undefined
   session: Session | undefined = undefined
   #view: ConnectionView | undefined = undefined
   #work: Work | undefined = undefined
+
+  // --- small facts, in one word with those of KnownClient ---
+
+  /** Position of the stage under way; -1 before the first. */
+  get stage(): number {
+    return (this.facts >> STAGE_SHIFT) - 1
+  }
+
+  /** What policy is doing now: a value of `Phase`. */
+  get phase(): number {
+    return (this.facts >> PHASE_SHIFT) & PHASE_MASK
+  }
+
+  set phase(phase: number) {
+    this.facts = (this.facts & ~(PHASE_MASK << PHASE_SHIFT)) | (phase << PHASE_SHIFT)
+  }
+
+  get answered(): boolean {
+    return (this.facts & ANSWERED) !== 0
+  }
+
+  set answered(answered: boolean) {
+    this.facts = answered ? this.facts | ANSWERED : this.facts & ~ANSWERED
+  }
 
   /** The connection as policies hold it. */
   get subject(): ConnectionView {
@@ -65,7 +95,7 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
   }
 
   get recorded(): boolean {
-    return this.context.records.wants(this.listener.frontend)
+    return this.context.records.wants(this.listener.frontend.config.log.sample)
   }
 
   get priority(): number {
@@ -73,7 +103,7 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
   }
 
   set priority(value: number) {
-    this.#needWork().priority = value
+    this.needWork().priority = value
   }
 
   /** A connection rule asked for a PROXY header. */
@@ -82,7 +112,7 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
   }
 
   set expectsProxy(expects: boolean) {
-    this.#needWork().expectsProxy = expects
+    this.needWork().expectsProxy = expects
   }
 
   get wait(): Wait | undefined {
@@ -90,7 +120,7 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
   }
 
   set wait(wait: Wait | undefined) {
-    this.#needWork().wait = wait
+    this.needWork().wait = wait
   }
 
   /** What is shown of its first bytes; undefined where nothing is. */
@@ -100,13 +130,13 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
 
   set inspection(inspection: Inspection | undefined) {
     if (this.#work !== undefined || inspection !== undefined) {
-      this.#needWork().inspection = inspection
+      this.needWork().inspection = inspection
     }
   }
 
   /** The same, made where there is none yet. */
   inspect(): Inspection {
-    const work = this.#needWork()
+    const work = this.needWork()
     work.inspection ??= new Inspection()
     return work.inspection
   }
@@ -128,8 +158,7 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
     let shown = bytes
     for (let i = at; i < stages.length; i++) {
       const stage = stages[i] as (typeof stages)[number]
-      this.stage = i
-      this.phase = stage.phase
+      this.facts = (this.facts & OWN) | (stage.phase << PHASE_SHIFT) | ((i + 1) << STAGE_SHIFT)
       if (!stage.enter(this, shown, hello)) return
       shown = EMPTY
     }
@@ -209,7 +238,7 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
     super.end()
   }
 
-  #needWork(): Work {
+  private needWork(): Work {
     this.#work ??= new Work()
     return this.#work
   }

@@ -122,6 +122,7 @@ export class Core implements EngineEvents {
   addFrontend(frontend: Frontend): void {
     this.#limits.addFrontend(frontend)
     for (const listener of frontend.listeners) {
+      listener.context = this.#context
       listener.stages = stagesOf(frontend, listener, this.#context, this.#reporter)
     }
   }
@@ -227,11 +228,12 @@ export class Core implements EngineEvents {
     if (conn?.decided === 0) conn.session?.connected()
   }
 
-  connectFailed({ conn: slot, generation, reason, errno }: ConnectFailedEvent): void {
+  connectFailed(event: ConnectFailedEvent): void {
+    const { conn: slot, generation, reason, errno, elapsed } = event
     const conn = this.#find(slot, generation)
     if (conn?.session === undefined || conn.decided !== 0) return
     try {
-      conn.session.connectFailed(reason, errno)
+      conn.session.connectFailed(reason, errno, elapsed)
     } catch (error) {
       conn.defect(error)
     }
@@ -283,7 +285,7 @@ export class Core implements EngineEvents {
       this.#engine.close(slot, generation, reason, CloseMode.CLOSE, 0)
       return undefined
     }
-    const conn = new ClientConnection(slot, generation, listener, this.#context, ++this.#sequence)
+    const conn = new ClientConnection(slot, generation, listener, ++this.#sequence)
     this.#connections.set(slot, conn)
     this.#current++
     const { frontend } = listener

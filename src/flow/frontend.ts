@@ -14,6 +14,7 @@ import type { Rule } from '../policy/rule.js'
 import type { DownstreamContexts } from '../tls/contexts.js'
 import { formatReason } from '../wire/reason.js'
 import { Handshake } from '../wire/wire.js'
+import type { FlowContext } from './context.js'
 import {
   type CompiledHandler,
   compileHandler,
@@ -45,6 +46,8 @@ export class Listener<C = unknown> {
   #stages: readonly Stage<C>[] = []
   /** Position of the first stage of each handshake, by the number of its bit. */
   #entries: readonly number[] = []
+  /** What its connections share with all others. Set before it listens. */
+  declare context: FlowContext
   /** Certificates; undefined where TLS is not terminated. */
   tls: DownstreamContexts | undefined = undefined
 

@@ -4,12 +4,14 @@
  */
 
 import type { Logger } from 'pino'
+import { formatIpv4 } from '../address/text.js'
 import { parseTlvs } from '../codec/proxy.js'
 import type { ClientHello } from '../codec/tls.js'
 import type { FailureFields } from '../log/failures.js'
 import type { CounterName, TlsInfo, TrackedCounter } from '../policy/types.js'
 import type { Variables } from '../policy/vars.js'
 import type { StickTable, TableKey } from '../tables/stick-table.js'
+import { Family, Field } from '../wire/wire.js'
 import type { FlowContext } from './context.js'
 import type { Listener } from './frontend.js'
 import { Counter } from './rules/counters.js'
@@ -30,22 +32,24 @@ class Extra {
   dstPort = 0
 }
 
+/** Bits of `facts`. */
+const ENDED = 1 << 0
+const KEPT = 1 << 1
+
 /** `C`: the connections of its listener. */
 export abstract class KnownClient<C> implements Seen {
   /** Of the connection in the engine. */
   readonly slot: number
   readonly generation: number
   readonly listener: Listener<C>
-  readonly context: FlowContext
   readonly #sequence: number
-  /** It is gone: the record in the connection table may be another one's. */
-  ended = false
-  /** Somebody may look at it behind its end. */
-  kept = false
+  /** Small facts, in one word: ENDED and KEPT; from bit 2 on they are the subclass's. */
+  protected abstract facts: number
 
   #extra: Extra | undefined = undefined
   #secure: DownstreamTls | undefined = undefined
-  #src: string | undefined = undefined
+  /** A number, which takes no memory of its own, where it is an IPv4 address that was read once. */
+  #src: string | number | undefined = undefined
   #dst: string | undefined = undefined
   #bytesIn = 0
   #bytesOut = 0
@@ -53,21 +57,32 @@ export abstract class KnownClient<C> implements Seen {
   #counters: Counter | undefined = undefined
   #vars: Variables | undefined = undefined
 
-  constructor(
-    slot: number,
-    generation: number,
-    listener: Listener<C>,
-    context: FlowContext,
-    sequence: number,
-  ) {
+  constructor(slot: number, generation: number, listener: Listener<C>, sequence: number) {
     this.slot = slot
     this.generation = generation
     this.listener = listener
-    this.context = context
     this.#sequence = sequence
   }
 
   abstract readonly payload: Uint8Array
+
+  get context(): FlowContext {
+    return this.listener.context
+  }
+
+  /** It is gone: the record in the connection table may be another one's. */
+  get ended(): boolean {
+    return (this.facts & ENDED) !== 0
+  }
+
+  /** Somebody may look at it behind its end. */
+  get kept(): boolean {
+    return (this.facts & KEPT) !== 0
+  }
+
+  set kept(kept: boolean) {
+    this.facts = kept ? this.facts | KEPT : this.facts & ~KEPT
+  }
 
   get id(): string {
     return this.context.idPrefix + this.#sequence.toString(16).padStart(8, '0')
@@ -78,6 +93,7 @@ export abstract class KnownClient<C> implements Seen {
   }
 
   get src(): string {
+    if (typeof this.#src === 'number') return formatIpv4(this.#src)
     // Behind the end the record may be another connection's.
     this.#src ??= this.ended ? '' : this.context.table.src(this.slot)
     return this.#src
@@ -128,15 +144,15 @@ export abstract class KnownClient<C> implements Seen {
   }
 
   get sc0(): TrackedCounter {
-    return this.#counter('sc0')
+    return this.counter('sc0')
   }
 
   get sc1(): TrackedCounter {
-    return this.#counter('sc1')
+    return this.counter('sc1')
   }
 
   get sc2(): TrackedCounter {
-    return this.#counter('sc2')
+    return this.counter('sc2')
   }
 
   get vars(): Variables {
@@ -146,7 +162,7 @@ export abstract class KnownClient<C> implements Seen {
   }
 
   get log(): Logger {
-    const extra = this.#needExtra()
+    const extra = this.needExtra()
     if (extra.log === undefined) {
       this.kept = true
       const { id, frontend, src, srcPort } = this
@@ -156,7 +172,7 @@ export abstract class KnownClient<C> implements Seen {
   }
 
   get signal(): AbortSignal {
-    const extra = this.#needExtra()
+    const extra = this.needExtra()
     if (extra.abort === undefined) {
       this.kept = true
       extra.abort = new AbortController()
@@ -186,7 +202,7 @@ export abstract class KnownClient<C> implements Seen {
 
   /** Tracks `key` unless the counter tracks something already, or the key does not fit. */
   track(name: CounterName, table: StickTable, key: string | number | Uint8Array): void {
-    const counter = this.#counter(name)
+    const counter = this.counter(name)
     if (counter.tracked) return
     const entry = table.track(key)
     if (entry !== undefined) counter.attach(table, entry, key)
@@ -224,13 +240,13 @@ export abstract class KnownClient<C> implements Seen {
 
   /** A PROXY header is going to replace the addresses: keeps the socket's peer. */
   keepPeer(): void {
-    this.#needExtra().peer ??= this.src
+    this.needExtra().peer ??= this.src
     this.#src = undefined
     this.#dst = undefined
   }
 
   setTlvs(bytes: Uint8Array): void {
-    const extra = this.#needExtra()
+    const extra = this.needExtra()
     extra.tlvBytes = bytes.slice()
     extra.tlvs = undefined
   }
@@ -240,33 +256,40 @@ export abstract class KnownClient<C> implements Seen {
     failures.report(logger, () => this.log, level, fields, message)
   }
 
+  /** It may be idle from here on, for long: what can be made anew is given up. */
+  settle(): void {
+    const { table } = this.context
+    if (typeof this.#src !== 'string' || table.get(this.slot, Field.FAMILY) !== Family.INET) return
+    this.#src = table.get(this.slot, Field.SRC)
+  }
+
   /** It ended. Precondition: the table record is still that of this connection. */
   end(): void {
     this.#bytesIn = this.bytesIn
     this.#bytesOut = this.bytesOut
-    if (this.kept) this.#keep()
-    this.ended = true
+    if (this.kept) this.keep()
+    this.facts |= ENDED
     Counter.detach(this.#counters, this.#bytesIn, this.#bytesOut)
     this.#extra?.abort?.abort()
   }
 
   /** Somebody may look behind the end. */
-  #keep(): void {
-    const extra = this.#needExtra()
+  private keep(): void {
+    const extra = this.needExtra()
     extra.srcPort = this.srcPort
     extra.dstPort = this.dstPort
     this.#src = this.src
     this.#dst = this.dst
   }
 
-  #counter(name: CounterName): Counter {
+  private counter(name: CounterName): Counter {
     const known = Counter.named(this.#counters, name)
     if (known !== undefined) return known
     this.#counters = new Counter(this.#counters, name, undefined)
     return this.#counters
   }
 
-  #needExtra(): Extra {
+  private needExtra(): Extra {
     this.#extra ??= new Extra()
     return this.#extra
   }

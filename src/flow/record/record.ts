@@ -107,7 +107,7 @@ export function buildRecord(
     server: session?.server?.name,
     serverAddress: session?.endpoint,
     localPort: localPort || undefined,
-    timers: { queue: Math.round(session?.queueTime ?? 0), connect: connectTime, total },
+    timers: { queue: Math.round(session?.queuedFor ?? 0), connect: connectTime, total },
     bytesIn: conn.bytesIn,
     bytesOut: conn.bytesOut,
     by,
@@ -117,7 +117,7 @@ export function buildRecord(
     tls: conn.secure && tlsRecord(conn.secure),
     serverTls: conn.serverTls && serverTlsRecord(conn.serverTls),
     rule: conn.rule,
-    retries: Math.max((session?.attempts ?? 0) - 1, 0),
+    retries: session?.retries?.begun ?? 0,
     attempts: session?.retries?.failed.map(attemptRecord),
     opened: session?.opened ? true : undefined,
   }

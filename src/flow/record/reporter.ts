@@ -37,9 +37,9 @@ export class Reporter {
     this.#events = events
   }
 
-  /** Whether an ordinary session of the frontend may be written, or is told. */
-  wants(frontend: Frontend): boolean {
-    return this.#events.wantsSessions() || this.#mayLog(frontend)
+  /** Whether an ordinary session of which one in `sample` is logged may be written, or is told of. */
+  wants(sample: number): boolean {
+    return this.#events.wantsSessions() || this.#mayLog(sample)
   }
 
   /** A connection ended after `total` ms. Precondition: its table record is still there. */
@@ -101,15 +101,16 @@ export class Reporter {
   /** Trouble is always logged, the rest as the frontend's sampling says. */
   #isLogged(frontend: Frontend, reason: number): boolean {
     if (isTrouble(reason)) return this.#logger.isLevelEnabled('warn')
-    if (!this.#mayLog(frontend)) return false
+    const { sample } = frontend.config.log
+    if (!this.#mayLog(sample)) return false
     frontend.logTurn++
-    if (frontend.logTurn < frontend.config.log.sample) return false
+    if (frontend.logTurn < sample) return false
     frontend.logTurn = 0
     return true
   }
 
-  #mayLog(frontend: Frontend): boolean {
-    return frontend.config.log.sample > 0 && this.#logger.isLevelEnabled('info')
+  #mayLog(sample: number): boolean {
+    return sample > 0 && this.#logger.isLevelEnabled('info')
   }
 
   /** Of a session that goes on, where it was asked for. */

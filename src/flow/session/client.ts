@@ -25,6 +25,8 @@ export interface SessionClient extends Scope<Connection>, SessionOwner {
   /** TLVs of the PROXY v2 header that came: encoded, and by type. */
   readonly tlvBytes: Uint8Array | undefined
   readonly proxyTlvs: ReadonlyMap<number, Uint8Array>
+  /** It may be idle from here on, for long: what can be made anew is given up. */
+  settle(): void
   /** Ends it with a reason word. `mode`: CloseMode. */
   close(reason: number, mode?: number): void
 }

@@ -38,6 +38,10 @@ export class Retries {
   errno = 0
   /** Failures on the server of now since it was chosen. */
   failures = 0
+  /** Connects that followed them. */
+  begun = 0
+  /** A pause is under way. */
+  cancelPause: (() => void) | undefined = undefined
   /** Another server is to be tried where there is one. */
   leaves = false
   /** Servers that failed since the last pause, and the routes to them. */
@@ -91,6 +95,12 @@ export class Retries {
       return Next.PAUSE
     }
     return Next.FAIL
+  }
+
+  /** Nothing follows the pause that is under way, where one is. */
+  leavePause(): void {
+    this.cancelPause?.()
+    this.cancelPause = undefined
   }
 
   /** A pause is over that followed a failure on `server` by `route`. */

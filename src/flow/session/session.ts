@@ -17,6 +17,10 @@ import { holdsSlot, Side, SiState, SiStateNames } from './state.js'
 
 const { SERVER } = Side
 
+/**
+ * There is one for each client that is connected, most of them idle. So what few sessions need is
+ * elsewhere, and methods are `private`, not `#`: a class with such methods marks every object.
+ */
 export class Session extends Sides implements BackendClient, Asker {
   readonly client: SessionClient
   backend: Backend | undefined = undefined
@@ -25,23 +29,16 @@ export class Session extends Sides implements BackendClient, Asker {
   applet: AppletRuntime | undefined = undefined
   /** What failed; undefined while nothing did. */
   retries: Retries | undefined = undefined
-  /** Connect attempts. */
-  attempts = 0
   /** Engine route of the last attempt. */
   route = -1
   /** Where the last attempt went; undefined for an applet. */
   endpoint: string | undefined = undefined
   /** Opened by the engine, past policy, because the verdict was late. */
   opened = false
-  /** ms spent in queues. */
-  queueTime = 0
   /** The line of a long session is to come. */
   cancelOpenLine: (() => void) | undefined = undefined
-  /** Clock at which it was queued. */
-  #queuedAt = 0
-  /** Clock at which the last attempt began. */
-  #attemptedAt = 0
-  #cancelPause: (() => void) | undefined = undefined
+  /** ms spent in queues; while it is in one, the clock less what was spent before. */
+  #waited = 0
 
   constructor(client: SessionClient) {
     super()
@@ -63,8 +60,8 @@ export class Session extends Sides implements BackendClient, Asker {
 
   /** ms spent in queues until now. */
   get queuedFor(): number {
-    if (this.serverState !== SiState.QUE) return this.queueTime
-    return this.queueTime + this.client.context.clock.now() - this.#queuedAt
+    if (this.serverState !== SiState.QUE) return this.#waited
+    return this.client.context.clock.now() - this.#waited
   }
 
   /** Chooses a server and goes on from there. Precondition: the server's side is in INI. */
@@ -74,23 +71,17 @@ export class Session extends Sides implements BackendClient, Asker {
     if (this.backend === undefined) {
       client.close(packReason(By.PROXY, Phase.ACCEPT_SESSION, Code.NO_BACKEND))
     } else if (this.transition(SERVER, SiState.REQ)) {
-      this.#request(this.backend)
+      this.request(this.backend)
     }
   }
 
   /** A slot came free; it is taken already. */
   dequeued(server: Server): void {
-    this.client.guard(() => {
-      this.queueTime = this.queuedFor
-      this.#take(server)
-    })
+    this.client.guard(() => this.take(server))
   }
 
   queueExpired(): void {
-    this.client.guard(() => {
-      this.queueTime = this.queuedFor
-      this.#fail(packReason(By.TIMEOUT, Phase.QUEUE, Code.QUEUE_TIMEOUT))
-    })
+    this.client.guard(() => this.fail(packReason(By.TIMEOUT, Phase.QUEUE, Code.QUEUE_TIMEOUT)))
   }
 
   /** The end is decided: nobody serves it any more. */
@@ -129,42 +120,44 @@ export class Session extends Sides implements BackendClient, Asker {
     this.server?.backend.succeeded(this.server, this.route)
   }
 
-  /** An attempt failed with `reason` and `errno`, or 0; the client is still there. */
-  connectFailed(reason: number, errno: number): void {
+  /**
+   * An attempt failed with `reason` and `errno`, or 0, after `elapsed` ms; the client is still
+   * there.
+   */
+  connectFailed(reason: number, errno: number, elapsed: number): void {
     if (!this.transition(SERVER, SiState.CER)) return
     const { backend, server, endpoint } = this
     this.retries ??= new Retries()
     this.retries.note({ server: server?.name, endpoint, reason, errno })
     if (server === undefined || backend === undefined) {
-      this.#fail(reason)
+      this.fail(reason)
       return
     }
     backend.failed(server, this.retries.code, this.route)
     switch (this.retries.next(backend, server, this.route)) {
       case Next.ADDRESS:
-        if (this.transition(SERVER, SiState.ASS)) this.#connect(server)
+        if (this.transition(SERVER, SiState.ASS)) this.connect(server)
         return
       case Next.LEAVE:
-        this.#leave(backend, this.retries)
+        this.leave(backend, this.retries)
         return
       case Next.PAUSE:
-        this.#pause(backend, server, this.retries)
+        this.pause(backend, server, this.retries, elapsed)
         return
       default:
-        this.#fail(reason)
+        this.fail(reason)
     }
   }
 
   /** The connection ended. `connectTime`: ms, or -1 where it never connected. */
   ended(connectTime: number): void {
     if (this.serverState === SiState.CON && connectTime >= 0) this.transition(SERVER, SiState.EST)
-    this.queueTime = this.queuedFor
     this.finish()
     this.cancelOpenLine?.()
   }
 
   protected moved(side: 0 | 1, from: number, to: number): void {
-    if (side === SERVER) this.#giveBack(from, to)
+    if (side === SERVER) this.giveBack(from, to)
     const { onTransition } = this.client.context.observer
     if (onTransition !== undefined) onTransition(this, side, from, to)
   }
@@ -178,10 +171,10 @@ export class Session extends Sides implements BackendClient, Asker {
     client.close(packReason(By.PROXY, client.phase, Code.INTERNAL))
   }
 
-  #giveBack(from: number, to: number): void {
-    if (this.#cancelPause !== undefined && from === SiState.TAR) {
-      this.#cancelPause()
-      this.#cancelPause = undefined
+  private giveBack(from: number, to: number): void {
+    if (from === SiState.TAR) this.retries?.leavePause()
+    if (from === SiState.QUE || to === SiState.QUE) {
+      this.#waited = this.client.context.clock.now() - this.#waited
     }
     if (from === SiState.QUE && to === SiState.CLO) this.backend?.cancel(this)
     if (holdsSlot(from) && !holdsSlot(to)) {
@@ -191,59 +184,56 @@ export class Session extends Sides implements BackendClient, Asker {
   }
 
   /** `avoid`: servers that are not wanted where there are others. */
-  #request(backend: Backend, avoid?: readonly Server[]): void {
+  private request(backend: Backend, avoid?: readonly Server[]): void {
     const choice = backend.pick(this, avoid)
     const { onPick } = this.client.context.observer
     if (onPick !== undefined) onPick(this, choice)
     switch (choice.kind) {
       case 'server':
-        this.#take(choice.server)
+        this.take(choice.server)
         return
       case 'queued':
-        this.#queued(backend)
+        this.queued(backend)
         return
       case 'full':
-        this.#fail(packReason(By.PROXY, Phase.QUEUE, Code.QUEUE_FULL))
+        this.fail(packReason(By.PROXY, Phase.QUEUE, Code.QUEUE_FULL))
         return
       case 'none':
-        this.#fail(this.lastFailure || packReason(By.PROXY, Phase.ACCEPT_SESSION, Code.NO_SERVER))
+        this.fail(this.lastFailure || packReason(By.PROXY, Phase.ACCEPT_SESSION, Code.NO_SERVER))
     }
   }
 
-  #queued(backend: Backend): void {
+  private queued(backend: Backend): void {
     if (!this.transition(SERVER, SiState.QUE)) {
       backend.cancel(this)
       return
     }
     const { client } = this
-    const { clock, engine } = client.context
-    this.#queuedAt = clock.now()
     client.phase = Phase.QUEUE
     if (client.answered) return
     client.answered = true
     // The session is made: the engine waits without a verdict deadline now.
     const made = Handshake.TCP_RULES | Handshake.ACCEPT_SESSION
-    engine.proceed(client.slot, client.generation, made, 0, 0)
+    client.context.engine.proceed(client.slot, client.generation, made, 0, 0)
   }
 
   /** Precondition: a slot of `server` is taken for the session. */
-  #take(server: Server): void {
+  private take(server: Server): void {
     if (this.server !== server) {
       this.server = server
       if (this.retries !== undefined) this.retries.failures = 0
     }
-    if (this.transition(SERVER, SiState.ASS)) this.#connect(server)
+    if (this.transition(SERVER, SiState.ASS)) this.connect(server)
     else server.backend.release(server)
   }
 
-  #connect(server: Server): void {
+  private connect(server: Server): void {
     const { client } = this
-    const { clock, engine } = client.context
+    const { engine } = client.context
     client.phase = Phase.CONNECT
     client.answered = true
-    this.attempts++
+    if (this.retries !== undefined) this.retries.begun++
     this.endpoint = server.endpointFor(this)
-    this.#attemptedAt = clock.now()
     if (server.applet !== undefined) {
       if (!this.transition(SERVER, SiState.EST)) return
       client.phase = Phase.DATA
@@ -252,10 +242,10 @@ export class Session extends Sides implements BackendClient, Asker {
       this.applet.start()
       return
     }
-    const route = this.#routeTo(server)
+    const route = this.routeTo(server)
     if (route === undefined) return
     if (route < 0) {
-      this.connectFailed(packReason(By.PROXY, Phase.CONNECT, Code.RESOLVE), 0)
+      this.connectFailed(packReason(By.PROXY, Phase.CONNECT, Code.RESOLVE), 0, 0)
       return
     }
     if (!this.transition(SERVER, SiState.CON)) return
@@ -263,11 +253,12 @@ export class Session extends Sides implements BackendClient, Asker {
     const outcome = server.wantsOutcome ? ConnectFlag.WANT_CONNECTED : 0
     const watched = client.context.observer.onTransition !== undefined || client.recorded
     const flags = outcome | (watched ? ConnectFlag.WANT_SOURCE : 0)
+    client.settle()
     engine.connect(client.slot, client.generation, route, flags, 0, tlvsFor(client, server))
   }
 
   /** Undefined where policy failed to choose a TLS server name, or the server has no such port: the session ends. */
-  #routeTo(server: Server): number | undefined {
+  private routeTo(server: Server): number | undefined {
     const { client } = this
     // That of an earlier attempt is not this one's.
     client.serverTls = undefined
@@ -276,38 +267,38 @@ export class Session extends Sides implements BackendClient, Asker {
     } catch (err) {
       client.counts.policyErrors++
       client.failed('error', { err, server: server.name }, 'no route to the server')
-      this.#fail(packReason(By.POLICY, Phase.CONNECT, Code.POLICY_ERROR))
+      this.fail(packReason(By.POLICY, Phase.CONNECT, Code.POLICY_ERROR))
       return undefined
     }
   }
 
   /** Gives the slot back, by leaving its states for REQ, and asks for another server. */
-  #leave(backend: Backend, retries: Retries): void {
-    if (this.transition(SERVER, SiState.REQ)) this.#request(backend, retries.servers)
+  private leave(backend: Backend, retries: Retries): void {
+    if (this.transition(SERVER, SiState.REQ)) this.request(backend, retries.servers)
   }
 
   /**
    * Waits in TAR, the slot in hand. Attempts begin `retryDelay` after each other at least: one
-   * that took longer, to its time-out, is followed by the next at once.
+   * that took longer, to its time-out, is followed by the next at once. `elapsed`: ms since the
+   * last one began.
    */
-  #pause(backend: Backend, server: Server, retries: Retries): void {
+  private pause(backend: Backend, server: Server, retries: Retries, elapsed: number): void {
     if (!this.transition(SERVER, SiState.TAR)) return
     const { client } = this
     const { clock } = client.context
-    const passed = clock.now() - this.#attemptedAt
-    const delay = Math.max(backend.config.retryDelay - passed, 0)
+    const delay = Math.max(backend.config.retryDelay - elapsed, 0)
     const over = () => {
-      this.#cancelPause = undefined
+      retries.cancelPause = undefined
       if (this.serverState !== SiState.TAR) return
       retries.paused(server, this.route)
-      if (retries.leaves) this.#leave(backend, retries)
-      else if (this.transition(SERVER, SiState.ASS)) this.#connect(server)
+      if (retries.leaves) this.leave(backend, retries)
+      else if (this.transition(SERVER, SiState.ASS)) this.connect(server)
     }
-    this.#cancelPause = clock.after(delay, () => client.guard(over))
+    retries.cancelPause = clock.after(delay, () => client.guard(over))
   }
 
   /** No server: CLO gives back what is held. */
-  #fail(reason: number): void {
+  private fail(reason: number): void {
     if (this.transition(SERVER, SiState.CLO)) this.client.close(reason)
   }
 }

@@ -17,9 +17,12 @@ export interface SessionOwner {
   readonly decided: number
 }
 
+const STATE_MASK = 0xf
+const SERVER_SHIFT = 4
+
 export abstract class Sides {
-  #clientState: number = SiState.INI
-  #serverState: number = SiState.INI
+  /** Of the client's side in bits 0 to 3, of the server's in bits 4 to 7: one word for both. */
+  #states: number = SiState.INI | (SiState.INI << SERVER_SHIFT)
 
   abstract readonly client: SessionOwner
   /** The backend whose server is wanted. */
@@ -31,23 +34,23 @@ export abstract class Sides {
 
   /** State of the client's side. */
   get clientState(): number {
-    return this.#clientState
+    return this.#states & STATE_MASK
   }
 
   /** State of the server's side. */
   get serverState(): number {
-    return this.#serverState
+    return this.#states >> SERVER_SHIFT
   }
 
   /** False where the transition is illegal; `illegal` was called then. */
   transition(side: 0 | 1, to: number): boolean {
-    const from = side === Side.CLIENT ? this.#clientState : this.#serverState
+    const from = side === Side.CLIENT ? this.clientState : this.serverState
     if (!mayFollow(side, from, to)) {
       this.illegal(side, from, to)
       return false
     }
-    if (side === Side.CLIENT) this.#clientState = to
-    else this.#serverState = to
+    if (side === Side.CLIENT) this.#states = (this.#states & ~STATE_MASK) | to
+    else this.#states = (this.#states & STATE_MASK) | (to << SERVER_SHIFT)
     this.moved(side, from, to)
     return true
   }
@@ -55,7 +58,7 @@ export abstract class Sides {
   /** Walks both sides to CLO by legal steps, from wherever they are. */
   finish(): void {
     for (const side of BOTH) {
-      const state = side === Side.CLIENT ? this.#clientState : this.#serverState
+      const state = side === Side.CLIENT ? this.clientState : this.serverState
       if (state === SiState.EST) this.transition(side, SiState.DIS)
       if (state !== SiState.CLO) this.transition(side, SiState.CLO)
     }
