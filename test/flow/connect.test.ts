@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseTlvs } from '#sluice/codec/proxy/tlv.js'
 import type { SessionRecord } from '#sluice/flow/record/record.js'
+import type { Connection } from '#sluice/policy/types.js'
 import type { TestEngine } from '#sluice/testing/engine.js'
 import { Code, ConnectFlag, Handshake } from '#sluice/wire/wire.js'
 import { harness, web } from '../support/harness.js'
@@ -178,6 +179,38 @@ test('queue time-out, full queue, and a client that leaves the queue', async () 
     ],
   )
   assert.deepEqual(sessions()[2]?.timers, { queue: 3000, connect: -1, total: 3000 })
+})
+
+test('a wait in the queue that the proxy ends is in the line', async () => {
+  const { engine, proxy, clock, sessions } = await harness({
+    backends: { app: { servers: { a: { address: '127.0.0.1:9001', maxconn: 1 } } } },
+  })
+  engine.accept()
+  engine.accept()
+  clock.advance('700ms')
+  await proxy.stop({ deadline: '0ms' })
+  const queued = sessions().filter(({ phase }) => phase === 'queue')
+  assert.deepEqual(
+    queued.map(({ timers }) => timers),
+    [{ queue: 700, connect: -1, total: 700 }],
+  )
+})
+
+test('who keeps a connection reads the same source before, during and behind its session', async () => {
+  for (const src of ['192.0.2.7', '2001:db8::7']) {
+    let kept: Connection | undefined
+    const keep = (conn: Connection) => {
+      kept ??= conn
+      assert.notEqual(conn.src, '')
+    }
+    const { engine } = await harness({ frontends: web({ rules: { connection: [keep] } }) })
+    const client = engine.accept({ src })
+    client.send('ping')
+    assert.equal(kept?.src, src)
+    client.reset()
+    engine.accept({ src: '198.51.100.1' }).reset()
+    assert.deepEqual([kept?.src, kept?.bytesIn], [src, 4])
+  }
 })
 
 test('redispatch after as many failures as retries: the same server in TAR, then another', async () => {
