@@ -10,7 +10,7 @@ use super::{Connection, NONE};
 use crate::memory::Words;
 
 const WORDS: usize = layout::CONNECTION_WORDS as usize;
-/// Slots are added in steps, so that growing never doubles the memory.
+/// Slots are made in steps: pages are used where connections are.
 const STEP: usize = 512;
 
 /// Connections by slot.
@@ -32,8 +32,12 @@ impl Slots {
     /// `limit` slots whose records start at word `first_word` of `table`.
     #[must_use]
     pub fn new(table: Words, first_word: usize, limit: usize) -> Self {
+        // Address space for all of them at once: growing would copy them, and leave as much
+        // memory behind as it takes. Where there is not enough of it, it grows all the same.
+        let mut connections = Vec::new();
+        let _ = connections.try_reserve_exact(limit);
         Self {
-            connections: Vec::new(),
+            connections,
             free: Vec::new(),
             quarantine: VecDeque::new(),
             table,
