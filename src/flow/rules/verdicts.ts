@@ -174,6 +174,9 @@ function check(row: Row, verdict: object, stage: RuleStage): void {
     return
   }
   const wrong = wrongIn(kind, verdict)
-  const told = wrong.map(({ path, message }) => `${[kind.kind, ...path].join(' ')}: ${message}`)
+  const told = wrong.map(({ path, message, suggestion }) => {
+    const hint = suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`
+    return `${[kind.kind, ...path].join(' ')}: ${message}${hint}`
+  })
   throw new TypeError(told.join(' '))
 }
