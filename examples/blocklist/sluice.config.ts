@@ -7,24 +7,16 @@
  */
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'sluice'
-import { type Connection, cidrFile, reject } from 'sluice/policy'
+import { blocklist } from 'sluice/plugins/blocklist'
 
-const blocklist = cidrFile(fileURLToPath(new URL('blocked.txt', import.meta.url)), {
-  interval: '500ms',
-  onReload: ({ path, size }) => process.stderr.write(`${path}: ${size} blocks\n`),
-  onBadFile: ({ message }) => process.stderr.write(`${message} The old list stays.\n`),
-})
-
-function blocked({ src }: Connection) {
-  if (blocklist.has(src)) return reject()
-}
+const file = fileURLToPath(new URL('blocked.txt', import.meta.url))
 
 export default defineConfig({
   frontends: {
     web: {
       bind: '127.0.0.1:8080',
       backend: 'app',
-      rules: { connection: [blocked] },
+      use: [blocklist({ file, interval: '500ms' })],
     },
   },
   backends: { app: { servers: { a: '127.0.0.1:9001' } } },

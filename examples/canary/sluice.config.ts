@@ -6,22 +6,16 @@
  *   CANARY=25 sluice run -c examples/canary/sluice.config.ts
  */
 import { defineConfig } from 'sluice'
-import { type Connection, cidrList, useBackend } from 'sluice/policy'
-import { isAmong } from './canary.js'
+import { canary } from 'sluice/plugins/canary'
 
 const percent = Number(process.env.CANARY ?? 5)
-const staff = cidrList('10.20.0.0/16')
-
-function canary({ src }: Connection) {
-  if (staff.has(src) || isAmong(src, percent)) return useBackend('next')
-}
 
 export default defineConfig({
   frontends: {
     web: {
       bind: '127.0.0.1:8080',
       backend: 'stable',
-      rules: { session: [canary] },
+      use: [canary({ backend: 'next', percent, always: ['10.20.0.0/16'] })],
     },
   },
   backends: {

@@ -54,7 +54,9 @@ export function metaOf(schema: z.ZodType): Meta {
   return (schema.meta() ?? {}) as Meta
 }
 
-/** A schema without its being optional. */
+/** A schema of what is written: without its being optional, and without what becomes of it. */
 export function unwrap(schema: z.ZodType): z.ZodType {
-  return schema instanceof z.ZodOptional ? unwrap(schema.unwrap() as z.ZodType) : schema
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault)
+    return unwrap(schema.unwrap() as z.ZodType)
+  return schema instanceof z.ZodPipe ? unwrap(schema.in as z.ZodType) : schema
 }

@@ -98,7 +98,7 @@ for (const kind of engineKinds) {
     }
     assert.deepEqual(asked, ['127.0.0.1', '127.0.0.2'])
     const { code, rule } = await running.record(1)
-    assert.deepEqual([code, rule], ['rejected', 'authorize'])
+    assert.deepEqual([code, rule], ['rejected', 'authorization/authorize'])
   })
 
   test(`${kind}: authorization lets in when the service is silent, and says so`, async (t) => {
@@ -108,7 +108,11 @@ for (const kind of engineKinds) {
     assert.match(await request(running), /^app:/)
     assert.equal(asked.length, 1)
     assert.equal(running.proxy.stats().frontends.web?.lateVerdicts, 1)
-    assert.ok(running.lines.some(({ msg }) => msg === 'rule authorize did not answer in time'))
+    assert.ok(
+      running.lines.some(
+        ({ msg }) => msg === 'rule authorization/authorize did not answer in time',
+      ),
+    )
   })
 
   test(`${kind}: authorization lets in when the service fails`, async (t) => {
@@ -120,6 +124,6 @@ for (const kind of engineKinds) {
     const running = await runExample(t, kind, 'authorization', { servers })
     assert.match(await request(running), /^app:/)
     assert.equal(running.proxy.stats().frontends.web?.policyErrors, 1)
-    assert.ok(running.lines.some(({ msg }) => msg === 'rule authorize failed'))
+    assert.ok(running.lines.some(({ msg }) => msg === 'rule authorization/authorize failed'))
   })
 }

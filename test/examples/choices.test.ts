@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isAmong, share } from '../../examples/canary/canary.js'
+import { isAmong } from '#sluice/plugins/share.js'
 import { engineKinds } from '../support/engines.js'
 import { PeerServer } from '../support/peer.js'
 import { serveNamed } from './servers.js'
@@ -14,19 +14,6 @@ async function visit({ connect }: RunningExample, from: string): Promise<string>
   client.fin()
   return (await client.readToEnd()).toString().replace(':', '')
 }
-
-test('the share of a canary is as asked, and grows by adding clients', () => {
-  const sources = Array.from({ length: 20_000 }, (_, i) => `10.${i >> 8}.${i & 255}.7`)
-  for (const percent of [1, 5, 25, 50]) {
-    const chosen = sources.filter((source) => isAmong(source, percent)).length / 200
-    assert.ok(Math.abs(chosen - percent) < 1, `${chosen} of ${percent} percent`)
-  }
-  for (const source of sources) {
-    assert.ok(share(source) >= 0 && share(source) < 1)
-    assert.ok(!isAmong(source, 5) || isAmong(source, 10))
-  }
-  assert.ok(sources.every((source) => !isAmong(source, 0) && isAmong(source, 100)))
-})
 
 for (const kind of engineKinds) {
   test(`${kind}: canary sends the same clients to the new version every time`, async (t) => {

@@ -7,7 +7,7 @@ import { basename, join } from 'node:path'
 import { test } from 'node:test'
 import * as sluice from 'sluice'
 import * as policy from 'sluice/policy'
-import * as testing from 'sluice/testing'
+import { modules } from '#sluice/cli/modules.js'
 import { loadConfig } from '#sluice/config/load.js'
 import { root } from './support.js'
 
@@ -85,12 +85,8 @@ for (const { name, code } of configs) {
     writeFileSync(file, code)
     // Files that a page names need not be on this machine.
     const cidrFile = () => policy.cidrList('192.0.2.0/24')
-    const modules = {
-      sluice,
-      'sluice/policy': { ...policy, cidrFile },
-      'sluice/testing': testing,
-    }
-    const { config } = await loadConfig(file, { modules })
+    const own = { ...modules, 'sluice/policy': { ...policy, cidrFile } }
+    const { config } = await loadConfig(file, { modules: own })
     const resolved = sluice.resolveConfig(config, { file: name })
     assert.ok(resolved.frontends.length > 0)
     rmSync(file)

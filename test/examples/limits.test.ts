@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, type TestContext, test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { limits } from '../../examples/rate-limit/sluice.config.js'
 import { engineKinds } from '../support/engines.js'
 import { serveNamed } from './servers.js'
@@ -18,11 +18,6 @@ async function visit({ connect }: RunningExample, from: string): Promise<string>
   return ending === 'reset' ? ending : client.rest().toString()
 }
 
-const folders: string[] = []
-after(() => {
-  for (const folder of folders) rmSync(folder, { recursive: true })
-})
-
 async function withServer(t: TestContext) {
   return { 'app/a': await serveNamed(t, 'app') }
 }
@@ -30,14 +25,15 @@ async function withServer(t: TestContext) {
 for (const kind of engineKinds) {
   test(`${kind}: rate-limit refuses a source above its rate, and no other`, async (t) => {
     const running = await runExample(t, kind, 'rate-limit', { servers: await withServer(t) })
-    for (let i = 0; i < limits.rate; i++) assert.equal(await visit(running, '127.0.0.1'), 'app:')
+    for (let i = 0; i < limits.limit; i++) assert.equal(await visit(running, '127.0.0.1'), 'app:')
     assert.equal(await visit(running, '127.0.0.1'), 'reset')
     assert.equal(await visit(running, '127.0.0.2'), 'app:')
-    const { code, rule } = await running.record(limits.rate)
-    assert.deepEqual([code, rule], ['rejected', 'tooMany'])
-    for (let i = 1; i < limits.refusals; i++) await visit(running, '127.0.0.1')
+    const { code, rule } = await running.record(limits.limit)
+    assert.deepEqual([code, rule], ['rejected', 'rate-limit/tooFast'])
+    for (let i = 1; i < limits.ban; i++) await visit(running, '127.0.0.1')
     assert.equal(await visit(running, '127.0.0.1'), 'reset')
-    assert.equal((await running.record(limits.rate + limits.refusals + 1)).rule, 'abuser')
+    const last = await running.record(limits.limit + limits.ban + 1)
+    assert.equal(last.rule, 'rate-limit/banned')
   })
 
   test(`${kind}: rate-limit refuses too many open connections of one source`, async (t) => {
@@ -53,25 +49,25 @@ for (const kind of engineKinds) {
 
   test(`${kind}: blocklist follows its file, and keeps the list when a line is bad`, async (t) => {
     const folder = mkdtempSync(join(root, 'build/blocklist-'))
-    // Not when the test ends: the list looks for its file as long as the process lives.
-    folders.push(folder)
+    t.after(() => rmSync(folder, { recursive: true }))
     cpSync(join(root, 'examples/blocklist'), folder, { recursive: true })
-    const told: string[] = []
-    t.mock.method(process.stderr, 'write', (text: string) => told.push(text) > 0)
     const running = await runExample(t, kind, 'blocklist', {
       file: join(folder, 'sluice.config.ts'),
       servers: await withServer(t),
     })
     const list = join(folder, 'blocked.txt')
+    const lines = (text: string) => running.lines.filter(({ msg }) => msg.includes(text))
     assert.equal(await visit(running, '127.0.0.2'), 'app:')
     writeFileSync(list, '127.0.0.2\n')
-    await eventually('a reload', () => told.length === 1)
-    assert.match(told[0] ?? '', /blocked\.txt: 1 blocks/)
+    await eventually('a reload', () => lines('was read again').length === 1)
+    assert.equal(lines('was read again')[0]?.size, 1)
     assert.equal(await visit(running, '127.0.0.2'), '')
+    assert.equal((await running.record(1)).rule, 'blocklist/blockedSource')
     assert.equal(await visit(running, '127.0.0.1'), 'app:')
     writeFileSync(list, '127.0.0.1\nnonsense\n')
-    await eventually('a complaint', () => told.length === 2)
-    assert.match(told[1] ?? '', /blocked\.txt:2: .*got 'nonsense'\. The old list stays\./)
+    await eventually('a complaint', () => lines('the old one stays').length === 1)
+    const [bad = assert.fail()] = lines('the old one stays')
+    assert.match((bad.err as Error).message, /blocked\.txt:2: .*got 'nonsense'/)
     assert.equal(await visit(running, '127.0.0.1'), 'app:')
     assert.equal(await visit(running, '127.0.0.2'), '')
   })

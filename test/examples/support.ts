@@ -6,7 +6,7 @@ import { connect } from 'node:net'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import * as sluice from 'sluice'
-import * as policy from 'sluice/policy'
+import { modules } from '#sluice/cli/modules.js'
 import { loadConfig } from '#sluice/config/load.js'
 import type { Config } from '#sluice/config/types.js'
 import type { EngineKind } from '#sluice/engine/engine.js'
@@ -19,7 +19,6 @@ export const root = fileURLToPath(new URL('../../../', import.meta.url))
 
 /** The real loader, with the modules that the command line gives it. */
 export async function loadExample(file: string): Promise<Config> {
-  const modules = { sluice, 'sluice/policy': policy }
   return (await loadConfig(file, { cwd: root, modules })).config
 }
 

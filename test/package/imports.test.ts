@@ -31,7 +31,7 @@ const layers = [
   // The faces of the package are files.
   'index.ts',
   'policy.ts',
-  'plugin.ts',
+  'plugins',
   'testing',
   'cli',
 ]

@@ -30,6 +30,7 @@ function check(what, condition, detail = '') {
 
 const USE = `
 import { createProxy, defineConfig, type SessionRecord } from 'sluice'
+import { blocklist } from 'sluice/plugins/blocklist'
 import { type Connection, reject, staticReply } from 'sluice/policy'
 import { createTestProxy } from 'sluice/testing'
 
@@ -39,6 +40,7 @@ const config = defineConfig({
     web: {
       bind: '127.0.0.1:0',
       backend: 'app',
+      use: [blocklist({ networks: ['192.0.2.0/24'] })],
       rules: { connection: [(conn: Connection) => (conn.srcPort === 1 ? reject() : undefined)] },
     },
   },

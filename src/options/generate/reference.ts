@@ -50,9 +50,6 @@ export function renderReference(): string {
 }
 
 function renderSection({ path, description, object, also }: Place): string {
-  const rows = Object.entries(object.shape).map(([key, field]) =>
-    renderRow(key, field as z.ZodType),
-  )
   const title = path === '' ? 'Top level' : `\`${path}\``
   return [
     `## ${title}`,
@@ -62,11 +59,17 @@ function renderSection({ path, description, object, also }: Place): string {
       ? ['', `The same at ${also.map((other) => `\`${other}\``).join(' and ')}.`]
       : []),
     '',
-    '| key | type | default | meaning |',
-    '|---|---|---|---|',
-    ...rows,
+    renderOptions(object),
     '',
   ].join('\n')
+}
+
+/** The options of an object as a table. */
+export function renderOptions(object: z.ZodObject): string {
+  const rows = Object.entries(object.shape).map(([key, field]) =>
+    renderRow(key, field as z.ZodType),
+  )
+  return ['| key | type | default | meaning |', '|---|---|---|---|', ...rows].join('\n')
 }
 
 function renderRow(key: string, field: z.ZodType): string {
