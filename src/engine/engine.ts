@@ -335,6 +335,11 @@ export interface Engine {
    * (ERR_SLUICE_ARGUMENT) for more than a megabyte (half of Layout.COMMAND_SLAB_BYTES).
    */
   reply(conn: number, generation: number, bytes: Uint8Array, reason: number): void
+  /**
+   * A time-out of this connection alone, from now on. `which`: Timeout. `ms`: 0 for none, -1 for
+   * what is configured.
+   */
+  setTimeout(conn: number, generation: number, which: number, ms: number): void
   /** Close. `mode`: CloseMode. `hold`: ms, for TARPIT. */
   close(conn: number, generation: number, reason: number, mode: number, hold: number): void
 

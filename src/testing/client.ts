@@ -5,6 +5,7 @@ import type { ListenSpec } from '../engine/engine.js'
 import {
   type Exchange,
   type Inactivity,
+  type OwnTimeouts,
   PendingHandshakes,
   phaseOfHandshake,
   type Watched,
@@ -142,6 +143,8 @@ export class TestClient {
   localPort = 0
   /** Once payload may flow, to a server or an applet. */
   exchange: Exchange | undefined = undefined
+  /** Policy gave it time-outs of its own. */
+  own: OwnTimeouts | undefined = undefined
   readonly side: WatchedSide = {
     by: By.CLIENT,
     side: { activity: 0 },
@@ -360,6 +363,11 @@ export class TestClient {
     this.arm(0, () => {})
     this.cancelDelay?.()
     this.cancelDelay = undefined
+  }
+
+  /** A time-out in ms: its own, or what is configured. */
+  timeout(which: number, configured: number): number {
+    return this.own?.pick(which, configured) ?? configured
   }
 
   #speaks(by: number): void {

@@ -23,6 +23,7 @@ import type {
 } from '../engine/engine.js'
 import { EngineEvent } from '../engine/event.js'
 import { listenError } from '../engine/listen-error.js'
+import { OwnTimeouts } from '../engine/model.js'
 import { packReason } from '../wire/reason.js'
 import { ConnectionTable } from '../wire/table.js'
 import {
@@ -317,6 +318,16 @@ export class TestEngine implements Engine, ClientHost, Parts {
       }
       if (mode === CloseMode.RESET) client.resetReceived = true
       this.#closeNow(client)
+    })
+  }
+
+  setTimeout(conn: number, generation: number, which: number, ms: number): void {
+    this.#command('setTimeout', conn, generation, [which, ms], isOpen, (client) => {
+      client.own ??= new OwnTimeouts()
+      client.own.set(which, ms)
+      if (client.exchange === undefined) return
+      client.exchange.own = client.own
+      client.inactivity?.check()
     })
   }
 

@@ -7,7 +7,7 @@ import { parseIp } from '../address/parse.js'
 import { buildProxyV2, parseProxyHeader } from '../codec/proxy.js'
 import { Runner, recordProxied } from '../engine/model.js'
 import { packReason } from '../wire/reason.js'
-import { By, BytesFlag, Code, Field, Handshake, Phase } from '../wire/wire.js'
+import { By, BytesFlag, Code, Field, Handshake, Phase, Timeout } from '../wire/wire.js'
 import { concat, type TestClient, type TestProxyHeader } from './client.js'
 import type { Parts } from './parts.js'
 import type { Sessions } from './sessions.js'
@@ -115,7 +115,7 @@ export class Handshakes {
   /** A client that is asked for bytes must not be silent for ever. */
   awaitBytes(client: TestClient): void {
     const engine = this.#engine
-    client.arm(client.spec.clientTimeout, () =>
+    client.arm(client.timeout(Timeout.CLIENT, client.spec.clientTimeout), () =>
       engine.end(client, packReason(By.TIMEOUT, client.phase, Code.CLIENT_TIMEOUT), 0),
     )
   }

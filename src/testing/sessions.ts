@@ -4,7 +4,17 @@ import { buildProxyV1, buildProxyV2 } from '../codec/proxy.js'
 import type { RouteSpec } from '../engine/engine.js'
 import { addressesOf, Exchange, Inactivity } from '../engine/model.js'
 import { packReason } from '../wire/reason.js'
-import { By, BytesFlag, Code, ConnectFlag, ConnState, Field, Layout, Phase } from '../wire/wire.js'
+import {
+  By,
+  BytesFlag,
+  Code,
+  ConnectFlag,
+  ConnState,
+  Field,
+  Layout,
+  Phase,
+  Timeout,
+} from '../wire/wire.js'
 import { concat, type TestClient } from './client.js'
 import type { Parts } from './parts.js'
 import type { TlsHandshakes } from './tls-handshake.js'
@@ -29,7 +39,8 @@ export class Sessions {
     client.routes.push(route)
     client.connectAt = this.#engine.now()
     client.connectFlags = flags
-    const limit = this.#engine.routes.get(route)?.connectTimeout ?? 0
+    const configured = this.#engine.routes.get(route)?.connectTimeout ?? 0
+    const limit = client.timeout(Timeout.CONNECT, configured)
     client.arm(limit, () => this.connectFail(client, Code.CONNECT_TIMEOUT, 0))
     const outcome = this.#engine.onConnect(client, route)
     if (outcome === 'pending') return
@@ -161,7 +172,7 @@ export class Sessions {
 
   /** Holds a session that flows to its inactivity time-outs. `route`: undefined for an applet. */
   #watch(client: TestClient, route: RouteSpec | undefined): void {
-    const exchange = new Exchange(client.spec, route)
+    const exchange = new Exchange(client.spec, route, client.own)
     if (client.eof) exchange.ends(By.CLIENT)
     client.exchange = exchange
     const sides = route === undefined ? [client.side] : [client.side, client.serverSide]

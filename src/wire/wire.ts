@@ -1,7 +1,7 @@
 // Generated from crates/wire by `npm run generate`. Do not edit: a difference fails CI.
 
 /** Hash of every name and value below; the addon must have the same. */
-export const WIRE_VERSION = 539142457
+export const WIRE_VERSION = 743114106
 
 /**
  * Connection flags. `SHR`, `SHW` and `ERR` are all that policy needs; the
@@ -337,6 +337,8 @@ export const Command = {
   REPLY: 7,
   /** Close. a: reason word, b: CloseMode, c: hold time in ms for TARPIT. */
   CLOSE: 8,
+  /** A time-out of this connection alone. a: Timeout, b: ms (0: none, -1: as configured). */
+  SET_TIMEOUT: 9,
 } as const
 
 /** Options of a PROCEED command. */
@@ -370,6 +372,22 @@ export const CloseMode = {
 export const SendFlag = {
   /** Shut the write side after these bytes. */
   FIN: 1,
+} as const
+
+/** Which time-out a SET_TIMEOUT command is about. */
+export const Timeout = {
+  /** Client inactivity. */
+  CLIENT: 0,
+  /** Client inactivity once either side is shut. */
+  CLIENT_FIN: 1,
+  /** Server inactivity. */
+  SERVER: 2,
+  /** Server inactivity once either side is shut. */
+  SERVER_FIN: 3,
+  /** Inactivity once both sides have sent payload. */
+  TUNNEL: 4,
+  /** From the next CONNECT command to the end of the outgoing handshakes. */
+  CONNECT: 5,
 } as const
 
 /** Who ended the connection. */

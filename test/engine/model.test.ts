@@ -2,9 +2,15 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Exchange, Inactivity, PendingHandshakes, Runner } from '#sluice/engine/model.js'
+import {
+  Exchange,
+  Inactivity,
+  OwnTimeouts,
+  PendingHandshakes,
+  Runner,
+} from '#sluice/engine/model.js'
 import { VirtualClock } from '#sluice/testing/index.js'
-import { By, Code, Handshake, Phase } from '#sluice/wire/wire.js'
+import { By, Code, Handshake, Phase, Timeout } from '#sluice/wire/wire.js'
 
 const { HEALTH, MONITOR_IN, ACCEPT_PROXY, TCP_RULES, TLS, CUSTOM, ACCEPT_SESSION } = Handshake
 
@@ -40,6 +46,29 @@ test('which time-out holds: from the first byte to the half-closed session', () 
   assert.deepEqual(limitsOf(exchange), [
     [10, Code.CLIENT_FIN_TIMEOUT],
     [20, Code.SERVER_FIN_TIMEOUT],
+  ])
+})
+
+test('what policy gave the connection holds, and is taken back', () => {
+  const own = new OwnTimeouts()
+  const exchange = new Exchange(client, server, own)
+  own.set(Timeout.CLIENT, 1)
+  own.set(Timeout.SERVER, 0)
+  assert.deepEqual([exchange.limit(By.CLIENT), exchange.limit(By.SERVER)], [1, 0])
+  own.set(Timeout.CLIENT, -1)
+  assert.deepEqual([exchange.limit(By.CLIENT), exchange.limit(By.SERVER)], [100, 0])
+  exchange.speaks(By.CLIENT)
+  exchange.speaks(By.SERVER)
+  own.set(Timeout.TUNNEL, 0)
+  assert.equal(exchange.tunnel, false)
+  own.set(Timeout.TUNNEL, 2)
+  assert.deepEqual([exchange.tunnel, exchange.limit(By.SERVER)], [true, 2])
+  exchange.ends(By.CLIENT)
+  own.set(Timeout.CLIENT_FIN, 0)
+  own.set(Timeout.SERVER_FIN, 3)
+  assert.deepEqual(limitsOf(exchange), [
+    [100, Code.CLIENT_TIMEOUT],
+    [3, Code.SERVER_FIN_TIMEOUT],
   ])
 })
 

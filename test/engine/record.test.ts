@@ -12,6 +12,7 @@ import {
   HelloStatus,
   Layout,
   SendFlag,
+  Timeout,
   TlsFlag,
 } from '#sluice/wire/wire.js'
 
@@ -42,6 +43,7 @@ test('each command is one record, with the slot of its worker and the epoch of i
   to.reply(103, 5, bytes, 77)
   to.close(103, 5, 77, 1, 2)
   to.close(104, 5, 77, 1, 2)
+  to.setTimeout(104, 5, Timeout.CONNECT, -1)
   assert.deepEqual(written, [
     [Command.PROCEED, 3, 5, 1, 2, 3, 4, 6],
     [Command.INSPECT, 3, 5, 10, 20, 30, 2],
@@ -54,6 +56,7 @@ test('each command is one record, with the slot of its worker and the epoch of i
     [Command.REPLY, 3, 5, 0, 0, 77, 0, 0, '3: 7,8,9'],
     [Command.CLOSE, 3, 5, 77, 1, 2, 10],
     [Command.CLOSE, 4, 5, 77, 1, 2, 1],
+    [Command.SET_TIMEOUT, 4, 5, Timeout.CONNECT, -1, 0, 0],
   ])
   const kinds = new Set(written.map(([kind]) => kind))
   assert.deepEqual(kinds, new Set(Object.values(Command)))
@@ -150,6 +153,7 @@ test('what was shown before the last command is dropped; bytes are no view of th
   const { encoder: to } = encoder(epochs)
   const { told, tell } = decoder(slab, epochs)
   to.inspect(103, 5, 10, 0, 0)
+  to.setTimeout(103, 5, Timeout.CLIENT, 1)
   tell(Event.BYTES, 3, 5, 0, 3, 0, 0, 0)
   assert.equal(told.length, 0)
   tell(Event.BYTES, 3, 5, 0, 3, 0, 1, 0)

@@ -26,6 +26,26 @@ constants! {
         REPLY = 7;
         /// Close. a: reason word, b: CloseMode, c: hold time in ms for TARPIT.
         CLOSE = 8;
+        /// A time-out of this connection alone. a: Timeout, b: ms (0: none, -1: as configured).
+        SET_TIMEOUT = 9;
+    }
+}
+
+constants! {
+    /// Which time-out a SET_TIMEOUT command is about.
+    timeout => "Timeout" {
+        /// Client inactivity.
+        CLIENT = 0;
+        /// Client inactivity once either side is shut.
+        CLIENT_FIN = 1;
+        /// Server inactivity.
+        SERVER = 2;
+        /// Server inactivity once either side is shut.
+        SERVER_FIN = 3;
+        /// Inactivity once both sides have sent payload.
+        TUNNEL = 4;
+        /// From the next CONNECT command to the end of the outgoing handshakes.
+        CONNECT = 5;
     }
 }
 

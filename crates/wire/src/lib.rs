@@ -38,6 +38,7 @@ pub const GROUPS: &[&Group] = &[
     &commands::connect_flag::GROUP,
     &commands::close_mode::GROUP,
     &commands::send_flag::GROUP,
+    &commands::timeout::GROUP,
     &errors::by::GROUP,
     &errors::phase::GROUP,
     &errors::code::GROUP,

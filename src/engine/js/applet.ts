@@ -5,6 +5,7 @@ import { By, BytesFlag, Code, Layout, Phase } from '../../wire/wire.js'
 import type { ListenSpec } from '../engine.js'
 import { Exchange } from '../model/exchange.js'
 import { Inactivity } from '../model/inactivity.js'
+import type { OwnTimeouts } from '../model/own-timeouts.js'
 import type { Chunks } from './chunks.js'
 import { streamFailure } from './reason.js'
 import type { Shared } from './shared.js'
@@ -37,13 +38,14 @@ export class AppletStream implements SideHandler {
     side: Side,
     input: Chunks,
     listen: ListenSpec,
+    own: OwnTimeouts | undefined,
     credit: number,
   ) {
     this.#shared = shared
     this.#owner = owner
     this.#side = side
     this.#input = input
-    this.#exchange = new Exchange(listen, undefined)
+    this.#exchange = new Exchange(listen, undefined, own)
     this.#credit = credit
     // An applet that takes nothing is itself the one that is slow.
     const limit = () => this.#exchange.limit(By.CLIENT)
@@ -55,6 +57,16 @@ export class AppletStream implements SideHandler {
 
   get phase(): number {
     return this.#exchange.phase
+  }
+
+  /** The connection has time-outs of its own now. */
+  use(own: OwnTimeouts): void {
+    this.#exchange.own = own
+  }
+
+  /** Some of them may be other ones now. */
+  retime(): void {
+    this.#inactivity.check()
   }
 
   start(): void {

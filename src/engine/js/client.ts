@@ -18,8 +18,10 @@ import {
   Field,
   Handshake,
   Phase,
+  Timeout,
 } from '../../wire/wire.js'
 import type { EngineEvent } from '../event.js'
+import { OwnTimeouts } from '../model/own-timeouts.js'
 import { recordSource } from './addresses.js'
 import { type AppletOwner, AppletStream } from './applet.js'
 import { Closing } from './close.js'
@@ -49,6 +51,8 @@ export class Client implements IncomingOwner, OutgoingOwner, ForwardOwner, Apple
   #outgoing: Outgoing | undefined
   /** ConnectFlag bits of the last connect. */
   #connectFlags = 0
+  /** Policy gave it time-outs of its own. */
+  #own: OwnTimeouts | undefined
   #forward: Forward | undefined
   #applet: AppletStream | undefined
   #reason = 0
@@ -104,6 +108,7 @@ export class Client implements IncomingOwner, OutgoingOwner, ForwardOwner, Apple
       this.side,
       this.#incoming.input,
       spec,
+      this.#own,
       credit,
     )
     this.#applet.start()
@@ -149,6 +154,23 @@ export class Client implements IncomingOwner, OutgoingOwner, ForwardOwner, Apple
       // A session that policy ends in its midst is not complete.
       closing.flush(undefined, this.#patience, !forwarding)
     }
+    return true
+  }
+
+  setTimeout(which: number, ms: number): boolean {
+    if (this.#own === undefined) {
+      const own = new OwnTimeouts()
+      this.#own = own
+      this.#incoming.own = own
+      this.#forward?.use(own)
+      this.#applet?.use(own)
+    }
+    this.#own.set(which, ms)
+    // What a command causes comes after it.
+    queueMicrotask(() => {
+      this.#forward?.retime()
+      this.#applet?.retime()
+    })
     return true
   }
 
@@ -199,7 +221,8 @@ export class Client implements IncomingOwner, OutgoingOwner, ForwardOwner, Apple
     server.established(now)
     if (this.#connectFlags & ConnectFlag.WANT_SOURCE) recordSource(table, server.slot, server.raw)
     const { spec } = this.#origin
-    this.#forward = new Forward(this.#shared, this, this.side, server, spec, outgoing.route)
+    const { route } = outgoing
+    this.#forward = new Forward(this.#shared, this, this.side, server, spec, route, this.#own)
     const { input } = this.#incoming
     const request = input.view()
     input.clear()
@@ -257,7 +280,9 @@ export class Client implements IncomingOwner, OutgoingOwner, ForwardOwner, Apple
       })
       return
     }
-    this.#outgoing = new Outgoing(this.#shared, this, slot, route, tlvs && Uint8Array.from(tlvs))
+    const copy = tlvs && Uint8Array.from(tlvs)
+    const timeout = this.#pick(Timeout.CONNECT, route.connectTimeout)
+    this.#outgoing = new Outgoing(this.#shared, this, slot, route, timeout, copy)
     this.#outgoing.start()
     this.#recordPeer(this.#outgoing.side?.slot ?? -1)
   }
@@ -317,7 +342,13 @@ export class Client implements IncomingOwner, OutgoingOwner, ForwardOwner, Apple
   /** Longest wait for the client to take the next of the last bytes, ms; 0 where nothing is configured. */
   get #patience(): number {
     const { clientFinTimeout, clientTimeout } = this.#origin.spec
-    return clientFinTimeout || clientTimeout
+    return (
+      this.#pick(Timeout.CLIENT_FIN, clientFinTimeout) || this.#pick(Timeout.CLIENT, clientTimeout)
+    )
+  }
+
+  #pick(which: number, configured: number): number {
+    return this.#own?.pick(which, configured) ?? configured
   }
 
   /** Both descriptors are closed: tells policy, then gives everything back. */

@@ -170,6 +170,10 @@ class JsEngine implements Engine, Shared {
     this.#count(this.#find(conn, generation)?.close(reason, mode, hold))
   }
 
+  setTimeout(conn: number, generation: number, which: number, ms: number): void {
+    this.#count(this.#find(conn, generation)?.setTimeout(which, ms))
+  }
+
   eager(): void {
     // Ends are told when they happen.
   }

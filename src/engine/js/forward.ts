@@ -5,6 +5,7 @@ import { By, Code, Phase } from '../../wire/wire.js'
 import type { ListenSpec, RouteSpec } from '../engine.js'
 import { Exchange } from '../model/exchange.js'
 import { Inactivity } from '../model/inactivity.js'
+import type { OwnTimeouts } from '../model/own-timeouts.js'
 import { streamFailure } from './reason.js'
 import type { Shared } from './shared.js'
 import type { Side, SideHandler } from './side.js'
@@ -37,12 +38,13 @@ export class Forward implements SideHandler {
     server: Side,
     listen: ListenSpec,
     route: RouteSpec,
+    own: OwnTimeouts | undefined,
   ) {
     this.#shared = shared
     this.#owner = owner
     this.#client = client
     this.#server = server
-    const exchange = new Exchange(listen, route)
+    const exchange = new Exchange(listen, route, own)
     this.#exchange = exchange
     this.#inactivity = new Inactivity(
       shared,
@@ -59,6 +61,16 @@ export class Forward implements SideHandler {
   /** Phase for a reason: closing once either side is shut. */
   get phase(): number {
     return this.#exchange.phase
+  }
+
+  /** The connection has time-outs of its own now. */
+  use(own: OwnTimeouts): void {
+    this.#exchange.own = own
+  }
+
+  /** Some of them may be other ones now. */
+  retime(): void {
+    this.#inactivity.check()
   }
 
   /** Starts with what the client has sent so far, and what the server sent behind its handshakes. */

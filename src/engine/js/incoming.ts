@@ -18,9 +18,11 @@ import {
   Handshake,
   HelloStatus,
   Phase,
+  Timeout,
 } from '../../wire/wire.js'
 import type { EngineEvent } from '../event.js'
 import { recordProxied } from '../model/addresses.js'
+import type { OwnTimeouts } from '../model/own-timeouts.js'
 import { PendingHandshakes, Runner } from '../model/pending.js'
 import { phaseOfHandshake } from '../model/phase.js'
 import { Chunks } from './chunks.js'
@@ -69,6 +71,8 @@ export class Incoming implements SideHandler, DownstreamOwner {
   readonly side: Side
   /** What the client has sent and nobody has taken. */
   readonly input = new Chunks()
+  /** Policy gave the connection time-outs of its own. */
+  own: OwnTimeouts | undefined
   readonly #shared: Shared
   readonly #origin: Origin
   readonly #owner: IncomingOwner
@@ -177,7 +181,7 @@ export class Incoming implements SideHandler, DownstreamOwner {
     this.#limit = Math.max(1, limit)
     this.#readAhead()
     this.#delay = timer(delay, () => this.#show(BytesFlag.EXPIRED))
-    this.#arm(this.#origin.spec.clientTimeout, () => this.#silent())
+    this.#awaitBytes()
     if (this.input.length > 0 || this.side.eof) {
       queueMicrotask(() => {
         if (this.#mode === Mode.INSPECT) this.#show(0)
@@ -361,13 +365,20 @@ export class Incoming implements SideHandler, DownstreamOwner {
   /** Bytes or a FIN came while policy has the connection. */
   #arrived(): void {
     if (this.#mode === Mode.INSPECT) {
-      this.#arm(this.#origin.spec.clientTimeout, () => this.#silent())
+      this.#awaitBytes()
       this.#show(0)
     } else if (this.#mode === Mode.HANDSHAKE && this.#pending.runner === Runner.ENGINE) {
       if (this.#pending.first === Handshake.ACCEPT_PROXY) this.#acceptProxy()
     } else if (this.#mode === Mode.HANDSHAKE && this.#pending.first === Handshake.TLS) {
       if (this.#pending.asking === 0 && !this.#hello) this.advance()
     }
+  }
+
+  /** A client that is asked for bytes must not be silent for ever. */
+  #awaitBytes(): void {
+    const { clientTimeout } = this.#origin.spec
+    const ms = this.own?.pick(Timeout.CLIENT, clientTimeout) ?? clientTimeout
+    this.#arm(ms, () => this.#silent())
   }
 
   #show(extra: number): void {

@@ -57,6 +57,8 @@ export class Outgoing implements SideHandler, TlsHandshakeOwner {
   /** Slot of the client, whose addresses the PROXY header carries. */
   readonly #client: number
   readonly #tlvs: Uint8Array | undefined
+  /** From the command to the end of the handshakes, ms. */
+  readonly #timeout: number
   readonly #startedAt: number
   #phase: number = Phase.CONNECT
   #timer: NodeJS.Timeout | undefined
@@ -73,12 +75,14 @@ export class Outgoing implements SideHandler, TlsHandshakeOwner {
     owner: OutgoingOwner,
     client: number,
     route: RouteSpec,
+    timeout: number,
     tlvs: Uint8Array | undefined,
   ) {
     this.#shared = shared
     this.#owner = owner
     this.#client = client
     this.route = route
+    this.#timeout = timeout
     this.#tlvs = tlvs
     this.#startedAt = shared.now()
   }
@@ -112,9 +116,7 @@ export class Outgoing implements SideHandler, TlsHandshakeOwner {
     if (address.kind === 'unix') recordDestination(table, slot, '', 0)
     else recordDestination(table, slot, address.ip, address.port)
     table.set(slot, Field.HANDSHAKES, this.#wantedHandshakes())
-    this.#timer = timer(this.route.connectTimeout, () =>
-      this.#fail(By.TIMEOUT, Code.CONNECT_TIMEOUT, 0),
-    )
+    this.#timer = timer(this.#timeout, () => this.#fail(By.TIMEOUT, Code.CONNECT_TIMEOUT, 0))
   }
 
   #opened(slot: number, socket: Socket): void {

@@ -3,8 +3,9 @@
  * follows of it, the phase and the time-out that a side is held to. No I/O.
  */
 
-import { By, Code, Phase } from '../../wire/wire.js'
+import { By, Code, Phase, Timeout } from '../../wire/wire.js'
 import type { ListenSpec, RouteSpec } from '../engine.js'
+import type { OwnTimeouts } from './own-timeouts.js'
 
 const CLIENT_SPOKE = 1
 const SERVER_SPOKE = 2
@@ -18,12 +19,15 @@ const APPLET: ServerTimeouts = { serverTimeout: 0, serverFinTimeout: 0, tunnelTi
 export class Exchange {
   /** By of the side whose FIN came first, POLICY for an applet's; 0 while neither came. */
   firstFin = 0
+  /** Policy gave the connection time-outs of its own. */
+  own: OwnTimeouts | undefined
   readonly #client: ClientTimeouts
   readonly #server: ServerTimeouts
   #spoke = 0
 
   /** `server`: undefined for an applet, which has no time-outs. */
-  constructor(client: ClientTimeouts, server: ServerTimeouts | undefined) {
+  constructor(client: ClientTimeouts, server: ServerTimeouts | undefined, own?: OwnTimeouts) {
+    this.own = own
     this.#client = client
     this.#server = server ?? APPLET
   }
@@ -40,7 +44,7 @@ export class Exchange {
 
   /** One time-out holds for both sides: it is idle only while both are. */
   get tunnel(): boolean {
-    return this.mutual && this.firstFin === 0 && this.#server.tunnelTimeout > 0
+    return this.mutual && this.firstFin === 0 && this.#tunnelTimeout > 0
   }
 
   /** `by` (CLIENT or SERVER) has sent payload. */
@@ -55,9 +59,8 @@ export class Exchange {
 
   /** Longest silence of `by` (CLIENT or SERVER), ms; 0: no limit. */
   limit(by: number): number {
-    if (this.tunnel) return this.#server.tunnelTimeout
-    const whole = by === By.CLIENT ? this.#client.clientTimeout : this.#server.serverTimeout
-    return (this.firstFin !== 0 && this.#half(by)) || whole
+    if (this.tunnel) return this.#tunnelTimeout
+    return (this.firstFin !== 0 && this.#half(by)) || this.#whole(by)
   }
 
   /** The Code of an end by that silence. */
@@ -68,8 +71,24 @@ export class Exchange {
     return shorter ? Code.SERVER_FIN_TIMEOUT : Code.SERVER_TIMEOUT
   }
 
+  get #tunnelTimeout(): number {
+    return this.#pick(Timeout.TUNNEL, this.#server.tunnelTimeout)
+  }
+
+  #whole(by: number): number {
+    return by === By.CLIENT
+      ? this.#pick(Timeout.CLIENT, this.#client.clientTimeout)
+      : this.#pick(Timeout.SERVER, this.#server.serverTimeout)
+  }
+
   /** The limit once one way is shut, ms; 0: as before. */
   #half(by: number): number {
-    return by === By.CLIENT ? this.#client.clientFinTimeout : this.#server.serverFinTimeout
+    return by === By.CLIENT
+      ? this.#pick(Timeout.CLIENT_FIN, this.#client.clientFinTimeout)
+      : this.#pick(Timeout.SERVER_FIN, this.#server.serverFinTimeout)
+  }
+
+  #pick(which: number, configured: number): number {
+    return this.own === undefined ? configured : this.own.pick(which, configured)
   }
 }

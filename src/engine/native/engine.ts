@@ -227,6 +227,10 @@ export class NativeEngine implements Engine {
     this.#to(conn)?.close(conn, generation, reason, mode, hold)
   }
 
+  setTimeout(conn: number, generation: number, which: number, ms: number): void {
+    this.#to(conn)?.setTimeout(conn, generation, which, ms)
+  }
+
   eager(wanted: boolean): void {
     this.#eager += wanted ? 1 : -1
     for (const memory of this.#memories) Atomics.store(memory, Control.EAGER, this.#eager)

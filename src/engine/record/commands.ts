@@ -104,6 +104,12 @@ export class CommandEncoder {
     this.#numbers(Command.CLOSE, conn, generation, reason, mode, hold)
   }
 
+  /** Changes nothing about what is shown of the connection: it counts no epoch. */
+  setTimeout(conn: number, generation: number, which: number, ms: number): void {
+    const slot = conn - this.#firstConn
+    this.#sink.write(Command.SET_TIMEOUT, slot, generation, which, ms, 0, 0)
+  }
+
   /** Operand `d` is the epoch. */
   #numbers(kind: number, conn: number, generation: number, a: number, b: number, c: number): void {
     const epoch = this.#count(conn)

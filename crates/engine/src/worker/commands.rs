@@ -52,6 +52,7 @@ impl Worker {
             command::SEND => self.send(slot, a, b, c & send_flag::FIN != 0),
             command::CREDIT => self.applet_credit(slot, a.max(0) as usize),
             command::REPLY => self.reply(slot, a, b, c),
+            command::SET_TIMEOUT => self.set_timeout(slot, a, b),
             _ => self.obey_close(slot, a, b, c.max(0) as u64),
         }
     }
@@ -139,7 +140,7 @@ fn takes(mode: Mode, kind: i32, send_flags: i32) -> bool {
         command::SEND => mode == Mode::Applet || undecided && send_flags & send_flag::FIN == 0,
         command::CREDIT => mode == Mode::Applet,
         command::REPLY => undecided || mode == Mode::Connecting,
-        command::CLOSE => true,
+        command::CLOSE | command::SET_TIMEOUT => true,
         _ => false,
     }
 }

@@ -36,6 +36,7 @@ use crate::tls::contexts::Contexts;
 
 pub use control::{Control, Limits, Mailbox};
 use listeners::LocalListener;
+use session::own_timeouts::OwnTimeouts;
 pub use turn::Led;
 
 /// Token bit of listeners.
@@ -61,6 +62,7 @@ pub struct Worker {
     commands: Commands,
     slots: Slots,
     timers: Timers,
+    own_timeouts: OwnTimeouts,
     mover: Mover,
     listeners: BTreeMap<u32, LocalListener>,
     /// Specifications by listener; they outlive the sockets, as connections do.
@@ -159,6 +161,7 @@ impl Worker {
             commands: Commands::new(parts.memory),
             slots: Slots::new(parts.table, parts.first_word, parts.slots),
             timers: Timers::new(0),
+            own_timeouts: OwnTimeouts::default(),
             mover: Mover::new(parts.pipes),
             listeners: BTreeMap::new(),
             specs: BTreeMap::new(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
+use sluice_wire::commands::timeout;
 use sluice_wire::errors::{by, code, phase, reason};
 use sluice_wire::flags::{conn_flag, step};
 use sluice_wire::handshakes::handshake;
@@ -46,7 +47,8 @@ impl Worker {
             return self.connect_refused(client, by::PROXY, code::TABLE_FULL, 0);
         };
         let local = route.is_local();
-        let timeout = route.connect_timeout;
+        let own = &self.own_timeouts;
+        let timeout = own.pick(client, timeout::CONNECT, route.connect_timeout);
         let connection = self.slots.get_mut(server);
         connection.opened_at = self.now;
         connection.last_io = self.now;

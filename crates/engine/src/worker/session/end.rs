@@ -31,6 +31,7 @@ impl Worker {
         debug_assert_ne!(reason, 0, "every close explains itself");
         connection.close(&mut self.mover);
         self.timers.cancel(Kind::Session, client);
+        self.own_timeouts.forget(client);
         self.slots.mirror(client);
         if let Some(listener) = listener {
             listener.open.fetch_sub(1, Ordering::Relaxed);

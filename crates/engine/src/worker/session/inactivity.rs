@@ -1,9 +1,11 @@
 //! Inactivity: which side is expected to act, and when its time is over.
 
+use sluice_wire::commands::timeout;
 use sluice_wire::errors::{by, code, phase, reason};
 
 use crate::connection::extra::{Extra, Step};
 use crate::connection::{Connection, Deadline, Mode, NONE};
+use crate::route::Route;
 use crate::timer::Kind;
 use crate::worker::Worker;
 use crate::worker::incoming::last_chunk::LAST_CHUNK_TIMEOUT;
@@ -18,12 +20,55 @@ impl Worker {
         }
     }
 
+    /// Policy gave this connection a time-out of its own.
+    pub(in crate::worker) fn set_timeout(&mut self, client: u32, which: i32, ms: i32) {
+        self.own_timeouts.set(client, which, ms);
+        if self.slots.get(client).deadline_kind == Deadline::Idle {
+            self.set_idle_deadline(client);
+        }
+    }
+
+    /// The time-outs of a client's connection: normally, and once either side is shut.
+    fn client_timeouts(&self, client: u32) -> Option<(u64, u64)> {
+        let spec = &self.listener_of(client)?.spec;
+        let own = &self.own_timeouts;
+        Some((
+            own.pick(client, timeout::CLIENT, spec.client_timeout),
+            own.pick(client, timeout::CLIENT_FIN, spec.client_fin_timeout),
+        ))
+    }
+
+    /// The same of its server's.
+    fn server_timeouts(&self, client: u32, route: &Route) -> (u64, u64) {
+        let own = &self.own_timeouts;
+        (
+            own.pick(client, timeout::SERVER, route.server_timeout),
+            own.pick(client, timeout::SERVER_FIN, route.server_fin_timeout),
+        )
+    }
+
+    fn tunnel_timeout(&self, client: u32, route: &Route) -> u64 {
+        self.own_timeouts
+            .pick(client, timeout::TUNNEL, route.tunnel_timeout)
+    }
+
+    /// True once the tunnel time-out holds: both sides have sent payload.
+    pub(in crate::worker) fn is_tunnel(&self, client: u32, server: u32) -> bool {
+        let target = self.slots.get(server);
+        self.slots.get(client).bytes_in > 0
+            && target.bytes_in > 0
+            && target
+                .route
+                .as_ref()
+                .is_some_and(|route| self.tunnel_timeout(client, route) > 0)
+    }
+
     /// When inactivity ends the session, and which time-out that is. A side is
     /// held responsible only while it is expected to act: while it is read from
     /// and has not sent its FIN, or while bytes wait for it.
     fn idle_deadline(&self, client: u32) -> Option<(u64, i32)> {
         let connection = self.slots.get(client);
-        let spec = &self.listener_of(client)?.spec;
+        let (client_timeout, client_fin) = self.client_timeouts(client)?;
         let server = (connection.peer != NONE).then(|| self.slots.get(connection.peer));
         let half_closed =
             connection.is_half_closed() || server.is_some_and(Connection::is_half_closed);
@@ -43,24 +88,22 @@ impl Worker {
         };
         let route = server.and_then(|server| server.route.as_ref());
         if let (Some(server), Some(route)) = (server, route)
-            && route.tunnel_timeout > 0
             && !half_closed
-            && connection.bytes_in > 0
-            && server.bytes_in > 0
+            && self.is_tunnel(client, connection.peer)
         {
             let last_io = connection.last_io.max(server.last_io);
-            consider(route.tunnel_timeout, last_io, code::TUNNEL_TIMEOUT);
+            let tunnel = self.tunnel_timeout(client, route);
+            consider(tunnel, last_io, code::TUNNEL_TIMEOUT);
             return found;
         }
         let sends = |side: &Connection, held: bool| !side.input.ended() && !held;
         let for_client =
             connection.unsent() || server.is_some_and(|server| connection.holds_back(server));
         if for_client || sends(connection, self.is_held_back(client)) {
-            let fin = spec.client_fin_timeout;
             consider(
-                pick(spec.client_timeout, fin),
+                pick(client_timeout, client_fin),
                 connection.last_io,
-                code(fin, code::CLIENT_TIMEOUT, code::CLIENT_FIN_TIMEOUT),
+                code(client_fin, code::CLIENT_TIMEOUT, code::CLIENT_FIN_TIMEOUT),
             );
         }
         if let (Some(server), Some(route)) = (server, route)
@@ -68,9 +111,9 @@ impl Worker {
                 || server.holds_back(connection)
                 || sends(server, connection.holds_back(server)))
         {
-            let fin = route.server_fin_timeout;
+            let (normal, fin) = self.server_timeouts(client, route);
             consider(
-                pick(route.server_timeout, fin),
+                pick(normal, fin),
                 server.last_io,
                 code(fin, code::SERVER_TIMEOUT, code::SERVER_FIN_TIMEOUT),
             );
@@ -99,14 +142,14 @@ impl Worker {
 
     /// The shortest time-out of inactivity that a session has, in milliseconds.
     fn shortest_timeout(&self, client: u32) -> Option<u64> {
-        let spec = &self.listener_of(client)?.spec;
-        let mut all = vec![spec.client_timeout, spec.client_fin_timeout];
+        let (normal, fin) = self.client_timeouts(client)?;
+        let mut all = vec![normal, fin];
         let server = self.slots.get(client).peer;
         if server != NONE
             && let Some(route) = &self.slots.get(server).route
         {
-            all.extend([route.server_timeout, route.server_fin_timeout]);
-            all.push(route.tunnel_timeout);
+            let (normal, fin) = self.server_timeouts(client, route);
+            all.extend([normal, fin, self.tunnel_timeout(client, route)]);
         }
         all.into_iter().filter(|&timeout| timeout > 0).min()
     }
@@ -115,10 +158,8 @@ impl Worker {
     /// milliseconds.
     pub(in crate::worker) fn patience_with(&self, client: u32, side: u32) -> u64 {
         let (normal, fin) = match &self.slots.get(side).route {
-            Some(route) => (route.server_timeout, route.server_fin_timeout),
-            None => self.listener_of(client).map_or((0, 0), |it| {
-                (it.spec.client_timeout, it.spec.client_fin_timeout)
-            }),
+            Some(route) => self.server_timeouts(client, route),
+            None => self.client_timeouts(client).unwrap_or_default(),
         };
         match (normal, fin) {
             (0, 0) => LAST_CHUNK_TIMEOUT,

@@ -3,14 +3,12 @@
 mod cut;
 mod end;
 mod inactivity;
-
-use std::sync::Arc;
+pub mod own_timeouts;
 
 use sluice_wire::errors::{by, code, phase, reason, reason_code};
 
 use super::Worker;
 use crate::connection::{Connection, NONE, Side, Watch, data};
-use crate::route::Route;
 use crate::stream::buffer::BufferPool;
 use crate::stream::forward::{Flow, Mover, forward};
 use cut::{is_cut, note_reset};
@@ -68,7 +66,7 @@ impl Worker {
         Standing {
             flags: (source.flags, target.flags),
             held: (target.holds_back(source), source.holds_back(target)),
-            tunnel: is_tunnel(source, target),
+            tunnel: self.is_tunnel(client, server),
         }
     }
 
@@ -229,10 +227,4 @@ fn watch_of(connection: &Connection, flow: Flow) -> Watch {
     } else {
         Watch::ReadWrite
     }
-}
-
-/// True once the tunnel time-out holds: both sides have sent payload.
-fn is_tunnel(client: &Connection, server: &Connection) -> bool {
-    let wanted = |route: &Arc<Route>| route.tunnel_timeout > 0;
-    client.bytes_in > 0 && server.bytes_in > 0 && server.route.as_ref().is_some_and(wanted)
 }
