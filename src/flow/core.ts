@@ -6,7 +6,7 @@
  */
 
 import type { Logger } from 'pino'
-import type { Backend } from '../backend/backend.js'
+import type { Backend, Server } from '../backend/backend.js'
 import { BySlot } from '../base/by-slot.js'
 import type { Clock } from '../base/clock.js'
 import type { Engine, EngineEvents } from '../engine/engine.js'
@@ -24,9 +24,10 @@ import type {
   VerdictTimeoutEvent,
 } from '../engine/event.js'
 import { FailureLog } from '../log/failures.js'
+import type { SessionFilter, SessionView } from '../policy/live.js'
 import type { StickTable } from '../tables/stick-table.js'
-import { packReason, reasonPhase, withPhase } from '../wire/reason.js'
-import { By, CloseMode, Code, Field, Handshake, Layout, Phase } from '../wire/wire.js'
+import { packReason, reasonCode, reasonPhase, withPhase } from '../wire/reason.js'
+import { By, CloseMode, Code, Field, Handshake, Phase } from '../wire/wire.js'
 import { ClientConnection } from './connection.js'
 import type { FlowContext } from './context.js'
 import type { Frontend, Listener } from './frontend.js'
@@ -34,7 +35,8 @@ import { Limits } from './limits.js'
 import type { Observer } from './observer.js'
 import { Reporter, type ReporterEvents } from './record/reporter.js'
 import type { Sides } from './session/sides.js'
-import { SiState } from './session/state.js'
+import { holdsSlot, SiState } from './session/state.js'
+import { passed, phaseOf, viewSessions } from './session-view.js'
 import { secured } from './stage/secured.js'
 import { makeSession } from './stage/session.js'
 import { stagesOf } from './stages.js'
@@ -143,21 +145,33 @@ export class Core implements EngineEvents {
     this.#context.failures.tellRest(this.#logger)
   }
 
-  /** Closes every connection as `by proxy`, with `code`; returns how many. */
+  /** Closes every connection as `by proxy`, with `code`, and takes no more; returns how many. */
   closeAll(code: number): number {
     this.#stopping = true
-    let closed = 0
-    const open = [...this.#connections]
+    const open = [...this.#connections].filter(({ ended }) => !ended)
     // The queues first: a slot that another one gives back must not start a session now.
     open.sort((a, b) => Number(isQueued(b)) - Number(isQueued(a)))
-    for (const conn of open) {
-      if (conn.ended) continue
-      closed++
-      // Also those that are closing in their own time: a tarpit, a last chunk.
-      conn.decided = 0
-      conn.close(packReason(By.PROXY, this.#phaseOf(conn), code))
-    }
-    return closed
+    for (const conn of open) this.#close(conn, code)
+    return open.length
+  }
+
+  /** Open connections, in no order. */
+  sessions(filter: SessionFilter): IterableIterator<SessionView> {
+    return viewSessions(this.#connections, filter, (conn) => this.#kill(conn))
+  }
+
+  /** Kills the connection of this id; false where it has ended, or is none. */
+  kill(id: string): boolean {
+    for (const conn of this.#connections) if (conn.is(id)) return this.#kill(conn)
+    return false
+  }
+
+  /** Kills the sessions that hold a slot of a server; returns how many. */
+  shutdown(server: Server): number {
+    const held = [...this.#connections].filter(
+      ({ session }) => session?.server === server && holdsSlot(session.serverState),
+    )
+    return held.filter((conn) => this.#kill(conn)).length
   }
 
   // --- questions ---
@@ -316,10 +330,7 @@ export class Core implements EngineEvents {
     frontend.current--
     frontend.countEnd(reason)
     try {
-      // The clock of records has 31 bits; half of it and more is a rounding below 0.
-      const passed = (event.clock - openedAt) & Layout.POSITION_MASK
-      const total = passed > Layout.POSITION_MASK / 2 ? 0 : passed
-      this.#reporter.ended(conn, reason, event, total)
+      this.#reporter.ended(conn, reason, event, passed(openedAt, event.clock))
     } catch (error) {
       // Somebody else's code; the connection must be given up all the same.
       this.fault(error)
@@ -330,10 +341,16 @@ export class Core implements EngineEvents {
     session?.applet?.closed()
   }
 
-  /** Nobody tells policy when a connect succeeds, unless the outcome is wanted. */
-  #phaseOf(conn: ClientConnection): number {
-    if (conn.phase !== Phase.CONNECT) return conn.phase
-    return this.#engine.table.get(conn.slot, Field.ESTABLISHED_AT) === 0 ? conn.phase : Phase.DATA
+  #kill(conn: ClientConnection): boolean {
+    if (conn.ended || reasonCode(conn.decided) === Code.KILLED) return false
+    this.#close(conn, Code.KILLED)
+    return true
+  }
+
+  /** Closes a connection as `by proxy`; also one that is closing in its own time: a tarpit, a last chunk. */
+  #close(conn: ClientConnection, code: number): void {
+    conn.decided = 0
+    conn.close(packReason(By.PROXY, phaseOf(conn), code))
   }
 
   #find(slot: number, generation: number): ClientConnection | undefined {

@@ -88,6 +88,14 @@ export abstract class KnownClient<C> implements Seen {
     return this.context.idPrefix + this.#sequence.toString(16).padStart(8, '0')
   }
 
+  /** Whether this is its id. */
+  is(id: string): boolean {
+    const { idPrefix } = this.context
+    return (
+      id.startsWith(idPrefix) && Number.parseInt(id.slice(idPrefix.length), 16) === this.#sequence
+    )
+  }
+
   get frontend(): string {
     return this.listener.frontend.name
   }

@@ -3,6 +3,8 @@
  * may be changed about them. Live: each look reads what is so now.
  */
 
+import type { Cidr } from '../address/set.js'
+import type { PhaseLabel } from '../wire/wire.js'
 import type { ReadableIn, StoredIn, TableStore } from './counters.js'
 import type { BackendNames, ByName, ServerNames } from './names.js'
 
@@ -127,4 +129,63 @@ export interface BackendView<Servers extends string = string> {
   readonly sessions: number
   /** Sessions that wait for a slot: HAProxy's queue. */
   readonly queued: number
+}
+
+/** State of a side of a session; docs/architecture.md shows how they follow each other. */
+export type SideState =
+  | 'INI'
+  | 'REQ'
+  | 'QUE'
+  | 'TAR'
+  | 'ASS'
+  | 'CON'
+  | 'CER'
+  | 'EST'
+  | 'DIS'
+  | 'CLO'
+
+/** A connection that is open, or was. */
+export interface SessionView {
+  /** As in the log, and for `proxy.kill`. */
+  readonly id: string
+  readonly frontend: string
+  /** Address of the listener. */
+  readonly bind: string
+  readonly src: string
+  readonly srcPort: number
+  readonly dst: string
+  readonly dstPort: number
+  /** The name that its TLS asked for; '' for none, undefined where no hello came. */
+  readonly serverName: string | undefined
+  readonly backend: string | undefined
+  readonly server: string | undefined
+  /** Where the last connect went. */
+  readonly serverAddress: string | undefined
+  /** What it is at: 'tls', 'queue', 'connect', 'data' and the like. */
+  readonly phase: PhaseLabel
+  readonly clientState: SideState
+  readonly serverState: SideState
+  /** ms since it was accepted; 0 behind its end. */
+  readonly age: number
+  /** From the client, and to it. */
+  readonly bytesIn: number
+  readonly bytesOut: number
+  /** Rule or handler that decided last. */
+  readonly rule: string | undefined
+  /** It is gone. */
+  readonly ended: boolean
+  /** Closes it, as 'proxy/.../killed'. False where it has ended, or was killed before. */
+  kill(): boolean
+  /** One line for people, with the records of both connections in words. */
+  toString(): string
+}
+
+/** Which sessions: those that fit in everything that is named. */
+export interface SessionFilter {
+  frontend?: string
+  backend?: string
+  /** Name of the server, in any backend where none is named. */
+  server?: string
+  /** An address or a block: '192.0.2.7', '10.0.0.0/8'. */
+  src?: Cidr
 }

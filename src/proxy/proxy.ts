@@ -23,7 +23,7 @@ import { type Sides, type SiStateName, SiStateNames } from '../flow/flow.js'
 import { Frontend, Listener } from '../flow/frontend.js'
 import { Observer } from '../flow/observer.js'
 import { createLog, type LogOptions, type ProxyLog } from '../log/logger.js'
-import type { BackendViews, TableView } from '../policy/live.js'
+import type { BackendViews, SessionFilter, SessionView, TableView } from '../policy/live.js'
 import type { BackendNames, ByName } from '../policy/names.js'
 import { attachHandle, detachHandle } from '../tables/handle.js'
 import { StickTable } from '../tables/stick-table.js'
@@ -32,6 +32,7 @@ import type { CertificateStatus, ContextSupplier, ReloadReport } from '../tls/co
 import { TlsStore } from '../tls/store.js'
 import { drain } from './drain.js'
 import { fallbackRoute } from './fallback.js'
+import { checkFilter } from './filter.js'
 import { PluginRun } from './plugins.js'
 import { backendStats, frontendStats, type ProxyStats, pluginStats, tableStats } from './stats.js'
 import type {
@@ -217,6 +218,23 @@ export class SluiceProxy<
     await this.stop()
   }
 
+  /**
+   * Open connections, in no order, as views that stay live; all of them, or those that fit a
+   * filter. It goes through them as it is asked for the next: what comes or goes meanwhile may be
+   * missed, and thousands are looked at without a copy.
+   *
+   * @throws SluiceError (ERR_SLUICE_ARGUMENT) for a name that the configuration does not have.
+   */
+  sessions(filter: SessionFilter = {}): IterableIterator<SessionView> {
+    checkFilter(filter, this.config)
+    return this.#core?.sessions(filter) ?? [].values()
+  }
+
+  /** Closes the connection of this id, as 'proxy/.../killed'. False where it has ended, or there is none. */
+  kill(id: string): boolean {
+    return this.#core?.kill(id) ?? false
+  }
+
   stats(): ProxyStats {
     const core = this.#core
     return {
@@ -314,6 +332,7 @@ export class SluiceProxy<
       log: this.logger,
       table: config.stick ? this.#tables.get(config.stick.table) : undefined,
       resolveInterval: this.config.resolveInterval,
+      shutdown: (server) => this.#core?.shutdown(server) ?? 0,
       onServerState: (server, from, to) =>
         this.emit('serverState', { backend: config.name, server: server.name, from, to }),
     })

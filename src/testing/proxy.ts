@@ -5,8 +5,8 @@
 
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import { SluiceError } from '../base/errors.js'
-import { suggest } from '../base/suggest.js'
 import { parseDuration } from '../base/units.js'
+import { unknownName } from '../base/unknown-name.js'
 import { resolveConfig } from '../config/resolve.js'
 import type { Config, Duration } from '../config/types.js'
 import type { ClientConnection } from '../flow/connection.js'
@@ -436,12 +436,6 @@ function defaultDestination(bound: string | undefined, src: string | undefined):
   const isSpecific = bound !== undefined && bound !== '0.0.0.0' && bound !== '::'
   if (isSpecific && bound.includes(':') === isIpv6) return bound
   return isIpv6 ? '2001:db8::fe' : '192.0.2.254'
-}
-
-function unknownName(what: string, name: string, known: Iterable<string>): SluiceError {
-  const near = suggest(name, known)
-  const hint = near === undefined ? '' : ` Did you mean '${near}'?`
-  return new SluiceError('ERR_SLUICE_ARGUMENT', `There is no ${what} '${name}'.${hint}`)
 }
 
 /** Names resolve as told; each other one to an address of its own. */

@@ -14,6 +14,8 @@
  * a session that fails in TAR with a server slot in its hands returns it.
  */
 
+import type { SideState } from '../../policy/live.js'
+
 export const SiState = {
   /** Nothing asked yet. */
   INI: 0,
@@ -35,9 +37,9 @@ export const SiState = {
   DIS: 8,
   /** Closed. */
   CLO: 9,
-} as const
+} as const satisfies Record<SideState, number>
 
-export type SiStateName = keyof typeof SiState
+export type SiStateName = SideState
 
 export const SiStateNames: readonly SiStateName[] = [
   'INI',
