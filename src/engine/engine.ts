@@ -340,7 +340,10 @@ export interface Engine {
    * what is configured.
    */
   setTimeout(conn: number, generation: number, which: number, ms: number): void
-  /** Close. `mode`: CloseMode. `hold`: ms, for TARPIT. */
+  /**
+   * Close. `mode`: CloseMode. `hold`: ms, for TARPIT. One that is closing already, in a tarpit or
+   * behind a last chunk, is closed at once, for this reason.
+   */
   close(conn: number, generation: number, reason: number, mode: number, hold: number): void
 
   /**

@@ -307,18 +307,25 @@ export class TestEngine implements Engine, ClientHost, Parts {
   }
 
   close(conn: number, generation: number, reason: number, mode: number, hold: number): void {
-    this.#command('close', conn, generation, [reason, mode, hold], isOpen, (client) => {
-      client.disarm()
-      client.inactivity?.stop()
-      client.mode = 'closing'
-      client.reason = reason
-      if (mode === CloseMode.TARPIT && hold > 0 && !client.eof) {
-        client.arm(hold, () => this.#closeNow(client))
-        return
-      }
-      if (mode === CloseMode.RESET) client.resetReceived = true
-      this.#closeNow(client)
-    })
+    this.#command(
+      'close',
+      conn,
+      generation,
+      [reason, mode, hold],
+      () => true,
+      (client) => {
+        client.disarm()
+        client.inactivity?.stop()
+        client.mode = 'closing'
+        client.reason = reason
+        if (mode === CloseMode.TARPIT && hold > 0 && !client.eof) {
+          client.arm(hold, () => this.#closeNow(client))
+          return
+        }
+        if (mode === CloseMode.RESET) client.resetReceived = true
+        this.#closeNow(client)
+      },
+    )
   }
 
   setTimeout(conn: number, generation: number, which: number, ms: number): void {

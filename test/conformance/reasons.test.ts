@@ -279,6 +279,27 @@ engineTest('a tarpit holds the connection, then ends it', async (h) => {
   assert.equal((await h.next('closed')).reason, 'policy tcp-rules tarpit')
 })
 
+engineTest(
+  'one that is in a tarpit, or has its last chunk, is closed at once when asked again',
+  async (h) => {
+    const { port } = await h.listenPort({ handshakes: TCP_RULES, ask: TCP_RULES })
+    const word = reasonWord(By.POLICY, Phase.TCP_RULES, Code.TARPIT)
+    const killed = reasonWord(By.PROXY, Phase.TCP_RULES, Code.KILLED)
+    for (const first of ['tarpit', 'reply']) {
+      h.answers.handshake = ({ conn, generation }) => {
+        if (first === 'tarpit') h.engine.close(conn, generation, word, CloseMode.TARPIT, 60_000)
+        else h.engine.reply(conn, generation, Buffer.from('bye'), word)
+      }
+      const client = await h.dial({ port })
+      if (first === 'reply') await client.expect('bye')
+      const { conn, generation } = await h.next('handshake')
+      h.engine.close(conn, generation, killed, CloseMode.CLOSE, 0)
+      assert.equal((await h.next('closed')).reason, 'proxy tcp-rules killed')
+      await client.ending()
+    }
+  },
+)
+
 engineTest('a client that leaves the tarpit early', async (h) => {
   const { port } = await h.listenPort()
   const word = reasonWord(By.POLICY, Phase.TCP_RULES, Code.TARPIT)

@@ -140,7 +140,14 @@ export class Client implements IncomingOwner, OutgoingOwner, ForwardOwner, Apple
   }
 
   close(reason: number, mode: number, hold: number): boolean {
-    if (this.#mode >= Mode.CLOSING) return false
+    if (this.#mode === Mode.CLOSED) return false
+    if (this.#mode === Mode.CLOSING) {
+      // What it was still to be given, time or a last chunk, is over.
+      this.#reason = reason
+      this.#shared.slots.table.set(this.side.slot, Field.REASON, reason)
+      this.side.destroy()
+      return true
+    }
     const forwarding = this.#forward !== undefined
     const closing = this.#beginClose(
       reason,
