@@ -62,6 +62,35 @@ test('what is no value of a variable is refused, and so is what is no name', () 
   }
 })
 
+test('setVar with what is no value is a failure of its rule, and is told', async () => {
+  await using proxy = await createTestProxy({
+    frontends: {
+      web: {
+        bind: '127.0.0.1:0',
+        backend: 'app',
+        rules: {
+          session: [
+            function sets(conn) {
+              return setVar('odd', values[conn.srcPort] as never)
+            },
+          ],
+        },
+      },
+    },
+    backends: { app: { servers: { a: '127.0.0.1:1' } } },
+  })
+  const values = [0, null, {}, [1], () => 1, Symbol('s'), new Date(0)]
+  for (let srcPort = 1; srcPort < values.length; srcPort++) {
+    const result = await proxy.connect({ srcPort })
+    assert.equal(result.reason?.code, 'policy-error')
+    assert.deepEqual(result.vars, {})
+    const [line] = result.logs
+    assert.equal(line?.msg, 'rule sets failed')
+    const { message } = (line?.err ?? {}) as { message?: string }
+    assert.match(String(message), /value: expected a string, a number, true, false, a bigint or/)
+  }
+})
+
 const AUGMENTED = `import { type Connection, defineVar, setVar } from 'sluice/policy'
 import { createTestProxy } from 'sluice/testing'
 
