@@ -1,6 +1,8 @@
 /** Every field of every verdict is checked: in a configuration, in JSON, and in what functions answer. */
 
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { ConfigError } from '#sluice/base/errors.js'
 import { resolveConfig } from '#sluice/config/resolve.js'
@@ -8,7 +10,8 @@ import type { Config } from '#sluice/config/types.js'
 import { Outcome, type Scope } from '#sluice/flow/rules/scope.js'
 import { applyAnswer } from '#sluice/flow/rules/verdicts.js'
 import { type VerdictKind, verdictKinds } from '#sluice/policy/rule.js'
-import type { Kind, Stage } from '#sluice/policy/verdict.js'
+import { type Kind, type Stage, wrongIn } from '#sluice/policy/verdict.js'
+import { repository } from '../cli/spawn.js'
 
 type Fields = Record<string, unknown>
 
@@ -157,4 +160,20 @@ for (const kind of verdictKinds.values()) {
 test('a constant with a key of undefined tracks nothing', () => {
   const verdict = { kind: 'track', counter: 'sc0', key: undefined, table: 'ips' }
   assert.equal(complaint('connection', verdict), undefined)
+})
+
+test('the guide shows every kind in JSON, and shows it right', () => {
+  const guide = readFileSync(join(repository, 'docs/policy.md'), 'utf8')
+  const shown = [...guide.matchAll(/^\| `(\w+)\(.*\)` \| `(\{.*\})` \|$/gm)].map(
+    ([, maker, json]): [string, object] => [maker as string, JSON.parse(json as string) as object],
+  )
+  for (const [maker, verdict] of shown) {
+    const kind = verdictKinds.get(maker) as Kind
+    assert.equal((verdict as { kind?: unknown }).kind, kind.kind)
+    assert.deepEqual(wrongIn(kind, verdict), [])
+  }
+  assert.deepEqual(
+    [...new Set(shown.map(([maker]) => maker))].sort(),
+    [...verdictKinds.keys()].sort(),
+  )
 })
