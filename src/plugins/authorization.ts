@@ -38,7 +38,7 @@ export const authorization = definePlugin({
     })
     const asked = metrics.counter('asked_total', 'Questions to the service, by outcome.')
     const service = new Service({
-      url: url + (url.includes('?') ? '&' : '?'),
+      url,
       fetch: how.fetch ?? fetch,
       concurrent,
       clock,
@@ -84,7 +84,6 @@ function keyOf(question: string): string {
 }
 
 interface ServiceOptions {
-  /** To which the question is added. */
   readonly url: string
   readonly fetch: NonNullable<AuthorizationOptions['fetch']>
   /** Questions at once. */
@@ -130,7 +129,8 @@ class Service {
     const cancel = clock.after(GIVE_UP, late)
     let outcome: 'allowed' | 'refused' | 'failed' = 'failed'
     try {
-      const response = await fetch(url + question, { signal: abort.signal })
+      const asked = `${url}${url.includes('?') ? '&' : '?'}${question}`
+      const response = await fetch(asked, { signal: abort.signal })
       await response.body?.cancel()
       if (response.status !== 200 && response.status !== 403) {
         throw new Error(`${url} answered ${response.status}`)
