@@ -7,26 +7,27 @@ import { defineConfig } from '#sluice/index.js'
 import {
   clientCert,
   defineHandshake,
+  defineTable,
   more,
   reject,
   tarpit,
-  track,
   useBackend,
 } from '#sluice/policy.js'
 import { createTestProxy } from '#sluice/testing/index.js'
 
 // guide: policy
+const sources = defineTable({ key: 'ip', size: 100_000, expire: '10m', store: { connRate: '10s' } })
+
 const config = defineConfig({
-  tables: { perSource: { key: 'ip', size: 100_000, expire: '10m', store: { connRate: '10s' } } },
+  tables: { sources },
   frontends: {
     web: {
       bind: '127.0.0.1:8080',
       backend: 'app',
       rules: {
         connection: [
-          track('sc0', (conn) => conn.src, 'perSource'),
           function tooFast(conn) {
-            if (conn.sc0.connRate > 100) return reject()
+            if (sources.track(conn).connRate > 100) return reject()
           },
         ],
       },
@@ -66,23 +67,23 @@ test('one source may open 100 connections in 10 seconds', async () => {
 
   await proxy.advance('20s')
   assert.equal((await proxy.connect({ src: '198.51.100.7' })).verdict, 'accepted')
-  assert.equal(proxy.tables.perSource?.get('198.51.100.7')?.connRate, 1)
+  assert.equal(proxy.tables.sources?.get('198.51.100.7')?.connRate, 1)
 })
 // guide: end
 
 // guide: held
 test('at most two connections at once from one source', async () => {
+  const open = defineTable({ key: 'ip', size: 100, store: { connCur: true } })
   await using proxy = await createTestProxy({
-    tables: { perSource: { key: 'ip', size: 100, store: { connCur: true } } },
+    tables: { open },
     frontends: {
       web: {
         bind: ':8080',
         backend: 'app',
         rules: {
           connection: [
-            track('sc0', (conn) => conn.src, 'perSource'),
             function tooMany(conn) {
-              if (conn.sc0.connCur > 2) return reject({ reset: true })
+              if (open.track(conn).connCur > 2) return reject({ reset: true })
             },
           ],
         },
@@ -93,7 +94,7 @@ test('at most two connections at once from one source', async () => {
   const first = await proxy.connect()
   const second = await proxy.connect()
   assert.equal((await proxy.connect()).verdict, 'reset')
-  assert.equal(proxy.tables.perSource.get('192.0.2.1')?.connCur, 2)
+  assert.equal(open.get('192.0.2.1')?.connCur, 2)
 
   await first.connection.close()
   assert.equal((await proxy.connect()).verdict, 'accepted')
