@@ -10,7 +10,7 @@ export type { Engine, EngineKind, EngineStats, ListenResult } from './engine/eng
 export type { SessionRecord } from './flow/flow.js'
 export type { Applet, AppletStream } from './policy/applet.js'
 export { defineApplet } from './policy/applet.js'
-export type { TableStore } from './policy/counters.js'
+export type { DataType, ReadableIn, StoredIn, TableStore } from './policy/counters.js'
 export type { HandshakeAnswer, HandshakeHandler } from './policy/handler.js'
 export { defineHandshake } from './policy/handler.js'
 export type {

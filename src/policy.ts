@@ -10,7 +10,7 @@ export type { Applet, AppletStream } from './policy/applet.js'
 export { defineApplet } from './policy/applet.js'
 export type { CidrFile, CidrFileOptions, CidrList } from './policy/cidr.js'
 export { cidrFile, cidrList } from './policy/cidr.js'
-export type { TableStore } from './policy/counters.js'
+export type { Counts, DataType, ReadableIn, StoredIn, TableStore } from './policy/counters.js'
 export type { HandshakeAnswer, HandshakeHandler } from './policy/handler.js'
 export { defineHandshake } from './policy/handler.js'
 export type {
@@ -18,6 +18,7 @@ export type {
   TableChanges,
   TableData,
   TableKey,
+  TableKeyType,
   TableRow,
   TableView,
 } from './policy/live.js'

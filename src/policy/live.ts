@@ -11,10 +11,11 @@ import type { BackendNames, ByName, ServerNames } from './names.js'
 /** A key of a stick table; which of them fit is the table's type. */
 export type TableKey = string | number | Uint8Array
 
-type KeyType = 'ip' | 'ipv6' | 'integer' | 'string' | 'binary'
+/** Types of keys. */
+export type TableKeyType = 'ip' | 'ipv6' | 'integer' | 'string' | 'binary'
 
 /** A key of a table whose type of key is `K`. */
-export type KeyOf<K extends KeyType = KeyType> = {
+export type KeyOf<K extends TableKeyType = TableKeyType> = {
   ip: string | number | Uint8Array
   ipv6: string | Uint8Array
   integer: number | string
@@ -34,7 +35,7 @@ export type TableData<S = TableStore> = {
 export type TableChanges<S = TableStore> = { readonly [N in ReadableIn<S>]?: number }
 
 /** One entry of a stick table, as it was when it was reached. `K`: type of the keys. */
-export interface TableRow<K extends KeyType = KeyType, S = TableStore> {
+export interface TableRow<K extends TableKeyType = TableKeyType, S = TableStore> {
   /** As kept: an address as text, a number, text, or binary as hexadecimal digits. */
   readonly key: K extends 'integer' ? number : string
   /** Connections that track the entry now. */
@@ -45,7 +46,7 @@ export interface TableRow<K extends KeyType = KeyType, S = TableStore> {
 }
 
 /** A stick table. `K`: type of its keys; `S`: what it stores, as its configuration says. */
-export interface TableView<K extends KeyType = KeyType, S = TableStore> {
+export interface TableView<K extends TableKeyType = TableKeyType, S = TableStore> {
   readonly name: string
   /** Entries that have not expired. Takes out what has: after a long idle time the whole table. */
   readonly size: number

@@ -13,17 +13,16 @@ export type CounterName = 'sc0' | 'sc1' | 'sc2'
  * the counter is tracked, and writes are then ignored. What the table does not store throws a
  * SluiceError (ERR_SLUICE_ARGUMENT) that names table and counter.
  */
-export interface TrackedCounter extends Counts<DataType>, Tracked {}
-
-/** The same of a table whose handle is at hand: it has what the table stores, and nothing else. */
-export type TrackedEntry<S = TableStore> = Counts<ReadableIn<S>> & Tracked
-
-interface Tracked {
+export interface TrackedCounter extends Counts<DataType> {
   /** False until tracked. */
   readonly tracked: boolean
   /** As kept: an address as text, a number, text, or binary as hexadecimal digits. */
   readonly key: string | number | undefined
 }
+
+/** The same of a table whose handle is at hand: it has what the table stores, and nothing else. */
+export type TrackedEntry<S = TableStore> = Counts<ReadableIn<S>> &
+  Pick<TrackedCounter, 'tracked' | 'key'>
 
 /** A peer's certificate. Fields are decoded on first use. */
 export interface PeerCertificate {

@@ -19,18 +19,13 @@ export interface Vars {}
 /** Variables by name: those that `Vars` declares; any where it declares none. */
 export type Variables = keyof Vars extends never ? Record<string, Variable> : Vars
 
-/** What has variables. */
-interface Scope {
-  readonly vars: Variables
-}
-
 /** One variable by its handle. */
 export interface VarHandle<T extends Variable = Variable> {
   readonly name: string
   /** Undefined until it is set. */
-  get(conn: Scope): T | undefined
+  get(conn: { readonly vars: Variables }): T | undefined
   /** Undefined unsets it. */
-  set(conn: Scope, value: T | undefined): void
+  set(conn: { readonly vars: Variables }, value: T | undefined): void
 }
 
 /** Whether a value may be a variable's. */
@@ -55,10 +50,10 @@ export function defineVar<T extends Variable>(name: string): VarHandle<T> {
     const message = `defineVar: expected a name, a string that is not empty, got ${show(name)}.`
     throw new SluiceError('ERR_SLUICE_ARGUMENT', message)
   }
-  return Object.freeze({
+  return Object.freeze<VarHandle<T>>({
     name,
-    get: ({ vars }: Scope) => (vars as Record<string, Variable>)[name] as T | undefined,
-    set: ({ vars }: Scope, value: T | undefined) => {
+    get: ({ vars }) => (vars as Record<string, Variable>)[name] as T | undefined,
+    set: ({ vars }, value) => {
       if (!isVariable(value)) {
         const message = `variable '${name}': expected ${VARIABLE}, got ${show(value)}.`
         throw new SluiceError('ERR_SLUICE_ARGUMENT', message)

@@ -35,7 +35,11 @@ export interface TableHandle<K extends TableKeyType = TableKeyType, S = TableSto
    *
    * @throws SluiceError (ERR_SLUICE_STATE) where the connection's proxy has no such table.
    */
-  track(conn: Connection, ...key: TrackedKey<K>): TrackedEntry<S>
+  track(
+    conn: Connection,
+    // Addresses go by the connection's source, where nothing else is said.
+    ...key: K extends 'ip' | 'ipv6' ? [key?: KeyOf<K> | undefined] : [key: KeyOf<K> | undefined]
+  ): TrackedEntry<S>
   /**
    * The table of the proxy that this connection belongs to. Needed where several proxies with this
    * handle run; `get`, `set`, `delete` and `entries` of the handle are those of the one that does.
@@ -44,11 +48,6 @@ export interface TableHandle<K extends TableKeyType = TableKeyType, S = TableSto
    */
   of(conn: Connection): TableView<K, S>
 }
-
-/** Addresses go by the connection's source, where nothing else is said. */
-type TrackedKey<K extends TableKeyType> = K extends 'ip' | 'ipv6'
-  ? [key?: KeyOf<K> | undefined]
-  : [key: KeyOf<K> | undefined]
 
 /** Of what is tracked on: the table of a handle in its proxy. */
 export const TABLE = Symbol('sluice.table')
