@@ -7,7 +7,7 @@ import type { Config, LogConfig } from '../config/types.js'
 import { addonNotify } from '../engine/select.js'
 import { wantsColours } from '../log/format.js'
 import type { LogOptions } from '../log/logger.js'
-import { assembleProxy, type SluiceProxy } from '../proxy/proxy.js'
+import { assembleProxy, internalsOf, type SluiceProxy } from '../proxy/proxy.js'
 import { banner, statusLine } from './banner.js'
 import { describeError, ExitCode } from './exit.js'
 import { LiveMeter } from './live.js'
@@ -50,7 +50,7 @@ export async function run(options: RunOptions): Promise<void> {
     if (signals.stopping) return
     throw error
   }
-  const lines = banner(proxy, proxy.config, loaded.displayName, loaded.tryIt)
+  const lines = banner(proxy, internalsOf(proxy).config, loaded.displayName, loaded.tryIt)
   for (const line of lines) terminal.line(line)
   notifier.ready(statusLine(lines))
   showLive(proxy, terminal, options.live)

@@ -2,7 +2,7 @@
 
 import { isatty } from 'node:tty'
 import { formatDuration } from '../base/units.js'
-import type { SluiceProxy } from '../proxy/proxy.js'
+import { internalsOf, type SluiceProxy } from '../proxy/proxy.js'
 import { describeError, ExitCode, signalExitCode } from './exit.js'
 import type { Notifier } from './notify.js'
 import type { Terminal } from './terminal.js'
@@ -72,7 +72,7 @@ export class Signals {
       process.exit(ExitCode.OK)
     }
     terminal.line(`${signal}: ${stopText(proxy)}`)
-    const { grace, drainTimeout } = proxy.config
+    const { grace, drainTimeout } = internalsOf(proxy).config
     this.#notifier.stopping(grace + drainTimeout)
     proxy.stop().then(
       ({ closed }) => {
@@ -118,7 +118,7 @@ export class Signals {
     const proxy = this.#proxy
     const say = (text: string) => this.#terminal.line(`SIGUSR1: ${text}`)
     if (proxy === undefined) return
-    const { file } = proxy.config.log
+    const { file } = internalsOf(proxy).config.log
     if (file === undefined) {
       say('the log is on stdout: nothing to open anew')
       return
@@ -131,7 +131,7 @@ export class Signals {
 }
 
 function stopText(proxy: SluiceProxy): string {
-  const { grace, drainTimeout } = proxy.config
+  const { grace, drainTimeout } = internalsOf(proxy).config
   const open = proxy.stats().connections
   if (grace === 0 && open === 0) return 'stopping'
   const parts = [

@@ -118,10 +118,16 @@ export interface ListenSpec extends LivenessSpec {
   clientFinTimeout: number
 }
 
+/** Where somebody listens, with the real port; of a unix socket its path, and port 0. */
+export interface BoundAddress {
+  family: 'IPv4' | 'IPv6' | 'unix'
+  address: string
+  port: number
+}
+
 export interface ListenResult {
   listener: number
-  /** Actual address, with the real port. */
-  address: { family: 'IPv4' | 'IPv6' | 'unix'; address: string; port: number }
+  address: BoundAddress
 }
 
 export interface SocksSpec {

@@ -10,7 +10,8 @@ import { systemResolver } from '../backend/resolve.js'
 import { byName } from '../base/by-name.js'
 import { type Clock, systemClock } from '../base/clock.js'
 import { ConfigError, SluiceError } from '../base/errors.js'
-import { parseDuration } from '../base/units.js'
+import { suggest } from '../base/suggest.js'
+import { parseDuration, show } from '../base/units.js'
 import { findLoops } from '../config/loops.js'
 import { resolveConfig } from '../config/resolve.js'
 import type { ResolvedBackend, ResolvedConfig } from '../config/resolved.js'
@@ -39,6 +40,7 @@ import type {
   ListenAddresses,
   ProxyEvents,
   ProxyOptions,
+  ProxyParts,
   StopOptions,
   StopResult,
 } from './types.js'
@@ -61,9 +63,10 @@ export function createProxy<
 /** As `createProxy`. `chooseLogger` is asked with the options of the log, where no logger is given. */
 export function assembleProxy(
   config: Config,
-  options: ProxyOptions,
+  options: ProxyParts,
   chooseLogger?: (log: LogOptions) => Logger | undefined,
 ): SluiceProxy {
+  checkEngine(options.engine)
   let { logger } = options
   let log: ProxyLog | undefined
   // Plugins have a log before there is a proxy.
@@ -80,11 +83,29 @@ export function assembleProxy(
     for (const plugin of resolved.plugins) plugin.end()
     throw new ConfigError(loops)
   }
-  return new SluiceProxy(resolved, { ...options, logger: loggerFor(resolved.log) }, log)
+  return newProxy(resolved, { ...options, logger: loggerFor(resolved.log) }, log)
 }
+
+/** Before anything is made: a misspelt one would be told when the proxy starts. */
+function checkEngine(engine: unknown): void {
+  if (engine === undefined || (typeof engine === 'object' && engine !== null)) return
+  if (typeof engine === 'string' && ENGINES.includes(engine)) return
+  const near = typeof engine === 'string' ? suggest(engine, ENGINES) : undefined
+  const hint = near === undefined ? '' : ` Did you mean '${near}'?`
+  const message = `engine: expected ${ENGINES.map(show).join(', ')}, got ${show(engine)}.${hint}`
+  throw new SluiceError('ERR_SLUICE_ARGUMENT', message)
+}
+
+const ENGINES = ['native', 'js', 'auto']
+
+type Parts = ProxyParts & { logger: Logger }
+
+/** For the test proxy; others use `createProxy`. `log`: what is behind the logger, where that is the proxy's own. */
+export let newProxy: (config: ResolvedConfig, parts: Parts, log?: ProxyLog) => SluiceProxy
 
 /** What is behind the views of a proxy: for the test proxy and for tests, and on no face of the package. */
 export let internalsOf: (proxy: SluiceProxy) => {
+  readonly config: ResolvedConfig
   readonly tables: ReadonlyMap<string, StickTable>
   readonly backends: ReadonlyMap<string, Backend>
 }
@@ -95,16 +116,21 @@ export class SluiceProxy<
   Tables extends string = string,
 > extends EventEmitter<ProxyEvents> {
   static {
-    internalsOf = (proxy) => ({ tables: proxy.#tables, backends: proxy.#backends })
+    internalsOf = (proxy) => ({
+      config: proxy.#config,
+      tables: proxy.#tables,
+      backends: proxy.#backends,
+    })
+    newProxy = (config, parts, log) => new SluiceProxy(config, parts, log)
   }
 
-  readonly config: ResolvedConfig
   /** Stick tables by name. */
   readonly tables: ByName<Tables, TableView>
   /** Backends by name. */
   readonly backends: BackendViews<Backends>
   readonly logger: Logger
-  readonly #options: ProxyOptions
+  readonly #config: ResolvedConfig
+  readonly #options: ProxyParts
   readonly #observer: Observer
   readonly #clock: Clock
   readonly #log: ProxyLog | undefined
@@ -124,10 +150,9 @@ export class SluiceProxy<
   #stopped: Promise<StopResult> | undefined
   #released: Promise<void> | undefined
 
-  /** Use `createProxy`. `log`: what is behind the logger, where that is the proxy's own. */
-  constructor(config: ResolvedConfig, options: ProxyOptions & { logger: Logger }, log?: ProxyLog) {
+  private constructor(config: ResolvedConfig, options: Parts, log?: ProxyLog) {
     super()
-    this.config = config
+    this.#config = config
     this.#options = options
     this.#observer = options.observer ?? new Observer()
     this.#clock = options.clock ?? systemClock
@@ -178,7 +203,7 @@ export class SluiceProxy<
   stop(options: StopOptions = {}): Promise<StopResult> {
     if (this.#stopped !== undefined) return this.#stopped
     try {
-      const { drainTimeout, grace } = this.config
+      const { drainTimeout, grace } = this.#config
       this.#stopped = this.#stop(
         milliseconds(options.grace, 'grace', grace),
         milliseconds(options.deadline, 'deadline', drainTimeout),
@@ -226,7 +251,7 @@ export class SluiceProxy<
    * @throws SluiceError (ERR_SLUICE_ARGUMENT) for a name that the configuration does not have.
    */
   sessions(filter: SessionFilter = {}): IterableIterator<SessionView> {
-    checkFilter(filter, this.config)
+    checkFilter(filter, this.#config)
     return this.#core?.sessions(filter) ?? [].values()
   }
 
@@ -244,7 +269,7 @@ export class SluiceProxy<
       frontends: frontendStats(this.#frontends.values()),
       backends: backendStats(this.#backends.values()),
       tables: tableStats(this.#tables.values()),
-      plugins: pluginStats(this.config.plugins),
+      plugins: pluginStats(this.#config.plugins),
       logDropped: this.#log?.dropped() ?? 0,
     }
   }
@@ -256,7 +281,7 @@ export class SluiceProxy<
       signal?.addEventListener('abort', this.#onAbort, { once: true })
       this.#log?.open()
       for (const table of this.#tables.values()) attachHandle(table)
-      for (const { path, message } of this.config.warnings)
+      for (const { path, message } of this.#config.warnings)
         this.logger.warn({ path }, `${path}: ${message}`)
       const engine = await this.#makeEngine()
       this.#engine = engine
@@ -268,7 +293,7 @@ export class SluiceProxy<
       engine.start(core)
       await Promise.all([...this.#backends.values()].map((backend) => backend.start()))
       await this.#plugins.start()
-      for (const config of this.config.frontends) await this.#listen(engine, core, tls, config)
+      for (const config of this.#config.frontends) await this.#listen(engine, core, tls, config)
       if (this.#stopped !== undefined) {
         throw new SluiceError('ERR_SLUICE_STATE', 'The proxy was stopped while it started.')
       }
@@ -285,7 +310,7 @@ export class SluiceProxy<
   }
 
   #makeEngine(): Promise<Engine> {
-    const { config } = this
+    const config = this.#config
     const chosen = this.#options.engine ?? config.engine
     if (typeof chosen !== 'string') return Promise.resolve(chosen)
     const { workers, maxconn, maxpipes, busyPoll, lead } = config
@@ -296,7 +321,7 @@ export class SluiceProxy<
   /** Every certificate is right, or nothing starts. */
   async #loadCertificates(engine: Engine): Promise<ContextSupplier> {
     if (this.#options.certificates) return this.#options.certificates
-    const { frontends, backends, tlsReload } = this.config
+    const { frontends, backends, tlsReload } = this.#config
     const store =
       this.#options.certificates ??
       new TlsStore({
@@ -331,7 +356,7 @@ export class SluiceProxy<
       resolver: this.#options.resolver ?? systemResolver,
       log: this.logger,
       table: config.stick ? this.#tables.get(config.stick.table) : undefined,
-      resolveInterval: this.config.resolveInterval,
+      resolveInterval: this.#config.resolveInterval,
       shutdown: (server) => this.#core?.shutdown(server) ?? 0,
       onServerState: (server, from, to) =>
         this.emit('serverState', { backend: config.name, server: server.name, from, to }),
@@ -345,8 +370,8 @@ export class SluiceProxy<
       logger: this.logger,
       tables: this.#tables,
       backends: this.#backends,
-      maxconn: this.config.maxconn,
-      tlsHandshakes: this.config.tlsHandshakes,
+      maxconn: this.#config.maxconn,
+      tlsHandshakes: this.#config.tlsHandshakes,
       idPrefix: Math.floor(Date.now() / 1000).toString(16),
       observer: this.#observer,
       events: {
@@ -364,14 +389,14 @@ export class SluiceProxy<
     config: ResolvedConfig['frontends'][number],
   ): Promise<void> {
     const backend = config.backend === undefined ? undefined : this.#backends.get(config.backend)
-    const frontend = new Frontend(config, backend, this.config.verdictTimeout)
+    const frontend = new Frontend(config, backend, this.#config.verdictTimeout)
     this.#frontends.set(config.name, frontend)
     for (const bind of config.binds) frontend.listeners.push(new Listener(frontend, bind))
     core.addFrontend(frontend)
     const fallback = frontend.opens ? fallbackRoute(backend) : -1
     for (const listener of frontend.listeners) {
       if (listener.bind.tls) listener.tls = tls.forBind(listener.bind)
-      const spec = frontend.listenSpec(listener, fallback, this.config.maxconn)
+      const spec = frontend.listenSpec(listener, fallback, this.#config.maxconn)
       const result = await engine.listen(spec).catch((error: unknown) => {
         throw atBind(listener.bind.path, error)
       })

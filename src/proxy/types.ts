@@ -4,14 +4,16 @@ import type { Logger } from 'pino'
 import type { Resolver } from '../backend/resolve.js'
 import type { Clock } from '../base/clock.js'
 import type { Duration } from '../config/types.js'
-import type { Engine, ListenResult } from '../engine/engine.js'
+import type { BoundAddress, Engine, EngineKind } from '../engine/engine.js'
 import type { SessionRecord, SiStateName } from '../flow/flow.js'
 import type { Observer } from '../flow/observer.js'
 import type { ContextSupplier, ReloadReport } from '../tls/contexts.js'
 
+/** How a proxy is run. */
 export interface ProxyOptions {
-  /** An engine, or which one; default: the configuration's `global.engine`. */
-  engine?: Engine | 'native' | 'js' | 'auto'
+  /** Which engine moves the bytes. Default: the configuration's `global.engine`. */
+  engine?: EngineKind | 'auto'
+  /** Default: the system's. */
   clock?: Clock
   /** Default: pino as `config.log` says, written asynchronously. */
   logger?: Logger
@@ -19,9 +21,14 @@ export interface ProxyOptions {
   signal?: AbortSignal
   /** Look-ups of server host names. Default: the system's. */
   resolver?: Resolver
-  /** TLS contexts from elsewhere: no certificate of the configuration is read. For tests. */
+}
+
+/** What a proxy is put together of, in tests and below `sluice/testing`. */
+export interface ProxyParts extends Omit<ProxyOptions, 'engine'> {
+  engine?: Engine | EngineKind | 'auto'
+  /** TLS contexts from elsewhere: no certificate of the configuration is read. */
   certificates?: ContextSupplier
-  /** Told of policy at work. For tests. */
+  /** Told of policy at work. */
   observer?: Observer
 }
 
@@ -42,7 +49,8 @@ export interface StopResult {
   closed: number
 }
 
-export type ListenAddresses = Record<string, ListenResult['address'][]>
+/** Where each frontend listens, in the order of its binds. */
+export type ListenAddresses = Record<string, BoundAddress[]>
 
 export interface ServerStateChange {
   backend: string

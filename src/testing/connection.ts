@@ -9,16 +9,22 @@ export interface ConnectionHost {
   settle(): Promise<void>
 }
 
+/** For `TestProxy.connect`. */
+export let newTestConnection: (trail: Trail, host: ConnectionHost) => TestConnection
+
 /**
  * A live connection. Every method resolves once what it causes has happened, as
  * far as that takes no time; where the connection has ended it does nothing.
  */
 export class TestConnection {
+  static {
+    newTestConnection = (trail, host) => new TestConnection(trail, host)
+  }
+
   readonly #trail: Trail
   readonly #host: ConnectionHost
 
-  /** Made by `TestProxy.connect`. */
-  constructor(trail: Trail, host: ConnectionHost) {
+  private constructor(trail: Trail, host: ConnectionHost) {
     this.#trail = trail
     this.#host = host
   }

@@ -7,11 +7,8 @@ export type { CertificateNames, TestCertificateChoice } from './certificates.js'
 export type { TestMode, TestProxyHeader } from './client.js'
 export { settle, VirtualClock } from './clock.js'
 export type { TestConnection } from './connection.js'
-export type { AcceptOptions, EngineCall } from './engine.js'
-export { TestClient, TestEngine } from './engine.js'
 export { buildClientHello, type HelloOptions } from './hello.js'
 export type { LogRecord } from './log.js'
-export type { ConnectOutcome, HandshakeOutcome, TestContext } from './parts.js'
 export type {
   ConnectOptions,
   TestProxy,

@@ -15,18 +15,18 @@ import { Observer } from '../flow/observer.js'
 import type { TableView } from '../policy/live.js'
 import type { BackendNames, ServerPaths } from '../policy/names.js'
 import type { Plugin } from '../policy/plugin.js'
-import { internalsOf, SluiceProxy } from '../proxy/proxy.js'
+import { internalsOf, newProxy, type SluiceProxy } from '../proxy/proxy.js'
 import type { ProxyStats } from '../proxy/stats.js'
 import type { StopOptions, StopResult } from '../proxy/types.js'
 import { addressOf, arrivalsOf, type ProxyHeaderOptions, type Split } from './arrivals.js'
 import { type CertificateNames, TestCertificates } from './certificates.js'
 import type { TestClient } from './client.js'
 import { settle, VirtualClock } from './clock.js'
-import { TestConnection } from './connection.js'
+import { newTestConnection } from './connection.js'
 import { TestEngine } from './engine.js'
 import { type LogRecord, memoryLog } from './log.js'
 import type { ConnectOutcome } from './parts.js'
-import { type ResultHost, TestResult } from './result.js'
+import { newTestResult, type ResultHost, type TestResult } from './result.js'
 import { playServer, type ServerBehaviour, type Servers } from './servers.js'
 import { noteAnswer, type PolicyStep } from './steps.js'
 import { observeTable } from './tables.js'
@@ -112,6 +112,9 @@ export async function createTestProxy<
   return proxy
 }
 
+/** The engine below a test proxy: for Sluice's own tests, and on no face of the package. */
+export let engineOf: (proxy: TestProxy) => TestEngine
+
 /** Use `createTestProxy`. The compiler knows names that the configuration has. */
 export class TestProxy<
   Frontends extends string = string,
@@ -119,15 +122,19 @@ export class TestProxy<
   Tables extends string = string,
 > implements AsyncDisposable
 {
+  static {
+    engineOf = (proxy) => proxy.#engine
+  }
+
   /** Stick tables by name. */
   readonly tables: Readonly<Record<Tables, TableView>>
   /** Every log line so far. */
   readonly logs: readonly LogRecord[]
   /** The proxy under test, for its events and operations. */
   readonly proxy: SluiceProxy<Backends, Tables>
-  /** The engine below it, for tests that want every call. */
-  readonly engine: TestEngine
+  /** The time of the proxy. */
   readonly clock: VirtualClock
+  readonly #engine: TestEngine
   readonly #logs: LogRecord[] = []
   readonly #current = new AsyncLocalStorage<Trail>()
   readonly #trails = new Map<TestClient, Trail>()
@@ -144,7 +151,7 @@ export class TestProxy<
     const clock = new VirtualClock(options.now)
     const engine = new TestEngine(clock, SLOTS)
     this.clock = clock
-    this.engine = engine
+    this.#engine = engine
     this.logs = this.#logs
     const certificates = new TestCertificates(engine, options.certificates)
     this.#host = { clock, engine, certificates, settle: () => this.settle() }
@@ -155,14 +162,14 @@ export class TestProxy<
       after: (ms: number, fn: () => void) => clock.after(ms, AsyncResource.bind(fn)),
     }
     const host = { clock: ownClock, logger: () => logger }
-    this.proxy = new SluiceProxy<Backends, Tables>(resolveConfig(withPlugins(config), { host }), {
+    this.proxy = newProxy(resolveConfig(withPlugins(config), { host }), {
       engine,
       clock: ownClock,
       logger,
       resolver: resolverOf(options.hosts ?? {}),
       certificates,
       observer: this.#observer(),
-    })
+    }) as SluiceProxy<Backends, Tables>
     for (const table of internalsOf(this.proxy).tables.values()) {
       observeTable(table, (change) => this.#current.getStore()?.changed(change))
     }
@@ -199,23 +206,26 @@ export class TestProxy<
     const pause = options.delay === undefined ? 0 : parseDuration(options.delay, 'delay')
     const trail = new Trail(servers)
     const accept = () => {
-      const client = this.engine.accept({ listener, src, srcPort, dst, dstPort, tls }, (client) => {
-        client.window = options.window ?? CLIENT_WINDOW
-        if (!options.allowHalfOpen) client.reactions.clientFin = () => client.fin()
-        trail.client = client
-        this.#trails.set(client, trail)
-      })
+      const client = this.#engine.accept(
+        { listener, src, srcPort, dst, dstPort, tls },
+        (client) => {
+          client.window = options.window ?? CLIENT_WINDOW
+          if (!options.allowHalfOpen) client.reactions.clientFin = () => client.fin()
+          trail.client = client
+          this.#trails.set(client, trail)
+        },
+      )
       return this.#play(client, arrivals, pause, fin)
     }
-    if (this.engine.hasRoom(listener)) {
+    if (this.#engine.hasRoom(listener)) {
       await accept()
-    } else if (this.engine.listeners.has(listener)) {
+    } else if (this.#engine.listeners.has(listener)) {
       this.#backlog.push({ listener, accept: () => void accept() })
     } else {
       throw new SluiceError('ERR_SLUICE_STATE', 'Nobody listens any more.')
     }
     await this.settle()
-    return new TestResult(trail, new TestConnection(trail, this.#host), this.#host)
+    return newTestResult(trail, newTestConnection(trail, this.#host), this.#host)
   }
 
   /**
@@ -236,21 +246,26 @@ export class TestProxy<
     return this.proxy.stats()
   }
 
-  /** Stops the proxy as in production; `advance` brings the deadline of its drain. */
-  stop(options?: StopOptions): Promise<StopResult> {
-    return this.proxy.stop(options)
+  /**
+   * Stops the proxy as in production, and lets as much virtual time pass as that takes. To play a
+   * drain step by step, call `proxy.stop()` of the proxy itself, and `advance`.
+   */
+  async stop(options?: StopOptions): Promise<StopResult> {
+    let stopped = false
+    const stopping = this.proxy.stop(options)
+    const done = () => {
+      stopped = true
+    }
+    stopping.then(done, done)
+    await this.settle()
+    while (!stopped) await this.advance('1s')
+    return stopping
   }
 
   /** Ends every connection and stops at once. */
   async [Symbol.asyncDispose](): Promise<void> {
-    let stopped = false
-    const stopping = this.proxy.stop({ deadline: '0s' }).finally(() => {
-      stopped = true
-    })
-    // Where a drain is under way already, its deadline must pass.
-    await this.settle()
-    while (!stopped) await this.advance('1s')
-    await stopping
+    // Where a drain is under way already, its deadline passes.
+    await this.stop({ deadline: '0s' })
   }
 
   /** Resolves once nothing more happens without time, bytes, or I/O of policy's own. */
@@ -264,7 +279,7 @@ export class TestProxy<
     let before = -1
     for (let turn = 0; turn < MOST_TURNS; turn++) {
       await settle()
-      const now = this.engine.stats().events + this.engine.calls.length + this.#logs.length
+      const now = this.#engine.stats().events + this.#engine.calls.length + this.#logs.length
       if (now === before) break
       before = now
     }
@@ -283,7 +298,7 @@ export class TestProxy<
     await this.settle()
     const send = (i: number) =>
       // In one turn: the FIN comes with the last byte, before anybody answers that.
-      this.engine.run(() => {
+      this.#engine.run(() => {
         const bytes = arrivals[i]
         if (bytes !== undefined) client.send(bytes)
         if (fin && i >= arrivals.length - 1) client.fin()
@@ -317,15 +332,15 @@ export class TestProxy<
 
   #listen(): void {
     let next = 0
-    for (const { name, binds } of this.proxy.config.frontends) {
+    for (const { name, binds } of internalsOf(this.proxy).config.frontends) {
       this.#listeners.set(
         name,
         binds.map(() => next++),
       )
     }
-    this.engine.onConnect = (client, route) => this.#connects(client, route)
-    this.engine.onRoom = () => this.#serveBacklog()
-    this.engine.around = (client, tell) => {
+    this.#engine.onConnect = (client, route) => this.#connects(client, route)
+    this.#engine.onRoom = () => this.#serveBacklog()
+    this.#engine.around = (client, tell) => {
       const trail = this.#trails.get(client)
       if (trail === undefined) tell()
       else this.#current.run(trail, tell)
@@ -344,8 +359,8 @@ export class TestProxy<
     const waiting = this.#backlog
     this.#backlog = []
     for (const one of waiting) {
-      if (this.engine.hasRoom(one.listener)) one.accept()
-      else if (this.engine.listeners.has(one.listener)) this.#backlog.push(one)
+      if (this.#engine.hasRoom(one.listener)) one.accept()
+      else if (this.#engine.listeners.has(one.listener)) this.#backlog.push(one)
     }
   }
 
@@ -371,7 +386,7 @@ export class TestProxy<
 
   #checked(servers: Servers = {}): Servers {
     const names = new Map(
-      this.proxy.config.backends.flatMap((backend) =>
+      internalsOf(this.proxy).config.backends.flatMap((backend) =>
         backend.servers.map(({ name, address }) => [`${backend.name}/${name}`, address.kind]),
       ),
     )
@@ -401,7 +416,7 @@ export class TestProxy<
   }
 
   #seen(conn: ClientConnection): Trail | undefined {
-    const client = this.engine.clients.get(conn.slot)
+    const client = this.#engine.clients.get(conn.slot)
     const trail = client?.generation === conn.generation ? this.#trails.get(client) : undefined
     if (trail === undefined) return undefined
     trail.conn = conn

@@ -53,15 +53,21 @@ export interface TestTls {
   readonly upstreamName: string | undefined
 }
 
+/** For `TestProxy.connect`. */
+export let newTestResult: (trail: Trail, connection: TestConnection, host: ResultHost) => TestResult
+
 /** A live view: what it says is as of now, also while the connection goes on. */
 export class TestResult {
+  static {
+    newTestResult = (trail, connection, host) => new TestResult(trail, connection, host)
+  }
+
   /** The two ends, to go on with. */
   readonly connection: TestConnection
   readonly #trail: Trail
   readonly #host: ResultHost
 
-  /** Made by `TestProxy.connect`. */
-  constructor(trail: Trail, connection: TestConnection, host: ResultHost) {
+  private constructor(trail: Trail, connection: TestConnection, host: ResultHost) {
     this.connection = connection
     this.#trail = trail
     this.#host = host

@@ -10,7 +10,7 @@ import { runInNewContext } from 'node:vm'
 import { type Clock, systemClock } from '#sluice/base/clock.js'
 import type { Config, DownstreamTlsConfig, Duration } from '#sluice/config/types.js'
 import type { Engine, EngineKind } from '#sluice/engine/engine.js'
-import { createProxy, type SluiceProxy } from '#sluice/proxy/proxy.js'
+import { assembleProxy, type SluiceProxy } from '#sluice/proxy/proxy.js'
 import { certificateFolder, makeAuthority } from '../support/certificates.js'
 import { createEngine, engineKinds } from '../support/engines.js'
 import { type LogLine, memoryLogger } from '../support/harness.js'
@@ -47,7 +47,7 @@ class Reloading {
       frontends: { web: { bind: { address: '127.0.0.1:0', tls }, backend: 'app' } },
       backends: { app: { servers: { a: `127.0.0.1:${upstream.port}` } } },
     }
-    this.proxy = createProxy(config, { engine, logger, clock: hasty })
+    this.proxy = assembleProxy(config, { engine, logger, clock: hasty })
   }
 
   static async start(

@@ -5,10 +5,10 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { test } from 'node:test'
-import * as sluice from 'sluice'
 import * as policy from 'sluice/policy'
 import { modules } from '#sluice/cli/modules.js'
 import { loadConfig } from '#sluice/config/load.js'
+import { resolveConfig } from '#sluice/config/resolve.js'
 import { root } from './support.js'
 
 interface Block {
@@ -98,7 +98,7 @@ for (const { name, code } of configs) {
     const cidrFile = () => policy.cidrList('192.0.2.0/24')
     const own = { ...modules, 'sluice/policy': { ...policy, cidrFile } }
     const { config } = await loadConfig(file, { modules: own })
-    const resolved = sluice.resolveConfig(config, { file: name })
+    const resolved = resolveConfig(config, { file: name })
     assert.ok(resolved.frontends.length > 0)
     rmSync(file)
   })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { resolveConfig } from 'sluice'
+import { resolveConfig } from '#sluice/config/resolve.js'
 import { loadExample, root } from './support.js'
 
 const names = readdirSync(join(root, 'examples'))

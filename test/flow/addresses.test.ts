@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createTestProxy } from '#sluice/testing/index.js'
+import { engineOf } from '#sluice/testing/proxy.js'
 
 const hosts = { 'app.example': ['2001:db8::1', '192.0.2.1', '192.0.2.2'] }
 
@@ -14,19 +15,19 @@ function config(backend: object = {}) {
 }
 
 function addresses(proxy: Awaited<ReturnType<typeof start>>['proxy']): (string | undefined)[] {
-  return proxy.engine.calls
-    .filter(({ name }) => name === 'connect')
+  return engineOf(proxy)
+    .calls.filter(({ name }) => name === 'connect')
     .map(({ args }) => {
-      const address = proxy.engine.routes.get(args[0] as number)?.address
+      const address = engineOf(proxy).routes.get(args[0] as number)?.address
       return address?.kind === 'tcp' ? address.ip : undefined
     })
 }
 
 async function start(backend?: object, dead: readonly string[] = ['2001:db8::1']) {
   const proxy = await createTestProxy(config(backend), { hosts })
-  const { onConnect } = proxy.engine
-  proxy.engine.onConnect = (client, route) => {
-    const address = proxy.engine.routes.get(route)?.address
+  const { onConnect } = engineOf(proxy)
+  engineOf(proxy).onConnect = (client, route) => {
+    const address = engineOf(proxy).routes.get(route)?.address
     const isDead = address?.kind === 'tcp' && dead.includes(address.ip)
     return isDead ? { code: 4, errno: 111 } : onConnect(client, route)
   }

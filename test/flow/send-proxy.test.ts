@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseTlvs } from '#sluice/codec/proxy/tlv.js'
 import { createTestProxy } from '#sluice/testing/index.js'
+import { engineOf } from '#sluice/testing/proxy.js'
 
 type SendProxy = {
   version: 2
@@ -27,7 +28,7 @@ async function start(sendProxy: SendProxy) {
     backends: { app: { servers: { a: { address: '127.0.0.1:9001', sendProxy } } } },
   })
   const tlvs = () => {
-    const call = proxy.engine.calls.findLast(({ name }) => name === 'connect')
+    const call = engineOf(proxy).calls.findLast(({ name }) => name === 'connect')
     return (call?.args[3] ?? new Uint8Array(0)) as Uint8Array
   }
   const texts = () =>
@@ -69,7 +70,7 @@ test('several of one type stay several, in their order', async () => {
   const { proxy, tlvs } = await start({ version: 2, tlvs: true, crc32c: true })
   const twice = Uint8Array.of(0xe0, 0, 1, 1, 0xe1, 0, 0, 0xe0, 0, 1, 2)
   // As the engine tells them.
-  const { engine } = proxy
+  const engine = engineOf(proxy)
   const { handshake } = engine.events
   engine.events.handshake = (event) => handshake.call(engine.events, { ...event, bytes: twice })
   await proxy.connect({ proxy: { src: '198.51.100.7' } })

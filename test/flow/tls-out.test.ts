@@ -4,6 +4,7 @@ import { parseTlvs } from '#sluice/codec/proxy/tlv.js'
 import type { BackendConfig, Config, ServerConfig } from '#sluice/config/types.js'
 import type { Connection } from '#sluice/policy.js'
 import { createTestProxy } from '#sluice/testing/index.js'
+import { engineOf } from '#sluice/testing/proxy.js'
 import { ConnectFlag } from '#sluice/wire/wire.js'
 
 function config(server: ServerConfig, more: Partial<BackendConfig> = {}) {
@@ -37,7 +38,7 @@ describe('TLS to a server', () => {
       resumed: false,
     })
     assert.equal(line?.tls, undefined)
-    const [context] = proxy.engine.contexts.values()
+    const [context] = engineOf(proxy).contexts.values()
     assert.deepEqual([context?.side, context?.spec.alpn], ['client', ['h2']])
   })
 
@@ -94,8 +95,8 @@ it('late policy opens to a server whose way does not change with its certificate
       frontends: { web: { bind: '127.0.0.1:80', backend: 'app', defaultVerdict: 'open' } },
       backends: { app: { servers } },
     })
-    const [listener] = proxy.engine.listeners.values()
-    return proxy.engine.routes.get(listener?.fallbackRoute ?? -1)
+    const [listener] = engineOf(proxy).listeners.values()
+    return engineOf(proxy).routes.get(listener?.fallbackRoute ?? -1)
   }
   const secure = { address: '127.0.0.1:9001', tls: { ca: 'ca.pem' } }
   assert.equal(await spec({ a: secure }), undefined)
@@ -125,9 +126,9 @@ describe('a server name from policy', () => {
     assert.deepEqual([named.server, named.attempts], ['a', ['app/a']])
     const plain = await proxy.connect({ frontend: 'plain' })
     assert.equal(plain.tls?.upstreamName, 'up.example')
-    const routes = proxy.engine.routes.size
+    const routes = engineOf(proxy).routes.size
     await proxy.connect({ frontend: 'web', tls: { serverName: 'shop.example' } })
-    assert.equal(proxy.engine.routes.size, routes)
+    assert.equal(engineOf(proxy).routes.size, routes)
   })
 
   it('that fails ends that connection, and gives its slot back', async () => {
@@ -175,7 +176,7 @@ it('the PROXY header tells of the TLS of the client, and of its absence', async 
     },
   })
   const tlvs = () => {
-    const call = proxy.engine.calls.findLast(({ name }) => name === 'connect')
+    const call = engineOf(proxy).calls.findLast(({ name }) => name === 'connect')
     assert.equal(((call?.args[1] as number) & ConnectFlag.WANT_CONNECTED) === 0, true)
     return parseTlvs(call?.args[3] as Uint8Array)
   }

@@ -11,6 +11,7 @@ import {
   useCertificate,
 } from '#sluice/policy.js'
 import { buildClientHello, createTestProxy } from '#sluice/testing/index.js'
+import { engineOf } from '#sluice/testing/proxy.js'
 import { Code } from '#sluice/wire/wire.js'
 
 const tls = { cert: 'certs/shop.example.pem' }
@@ -70,7 +71,7 @@ describe('a client with TLS', () => {
     assert.equal(result.sentText, 'request')
     await result.connection.close()
     assert.equal(result.logs.at(-1)?.src, '192.0.2.77')
-    assert.equal(proxy.engine.staleHandles, 0)
+    assert.equal(engineOf(proxy).staleHandles, 0)
   })
 
   it('has its certificate, ALPN and resumption in rules and in the log', async () => {
@@ -134,7 +135,7 @@ describe('a client with TLS', () => {
     assert.deepEqual(bare.reason, { by: 'client', phase: 'tls', code: 'tls-cert-missing' })
     assert.deepEqual(bare.logs.at(-1)?.tls, { serverName: 'shop.example' })
     assert.equal(bare.logs.at(-1)?.level, 'info')
-    proxy.engine.onHandshake = () => ({ code: Code.TLS_ALERT, errno: 48 })
+    engineOf(proxy).onHandshake = () => ({ code: Code.TLS_ALERT, errno: 48 })
     const alert = await proxy.connect({ tls: hello })
     const line = alert.logs.at(-1)
     assert.deepEqual([line?.code, line?.alert, line?.errno], ['tls-alert', 'unknown_ca', undefined])
@@ -142,7 +143,7 @@ describe('a client with TLS', () => {
 
   it('that stops in its handshake is given up, and nobody is warned', async () => {
     await using proxy = await createTestProxy(config({}))
-    proxy.engine.onHandshake = () => 'pending'
+    engineOf(proxy).onHandshake = () => 'pending'
     const stops = await proxy.connect({ tls: hello })
     const silent = await proxy.connect({ bytes: Buffer.from(buildClientHello(hello)).subarray(9) })
     assert.equal(silent.reason?.code, 'not-tls')
@@ -344,7 +345,7 @@ describe('ClientHello rules', () => {
       rules: { clientHello: [{ name: 'never', run: () => new Promise<never>(() => {}) }] },
     }
     await using proxy = await createTestProxy(config(web))
-    const spec = [...proxy.engine.listeners.values()][0]
+    const spec = [...engineOf(proxy).listeners.values()][0]
     assert.equal(spec?.fallbackRoute, -1)
     const result = await proxy.connect({ tls: hello, bytes: 'secret' })
     await proxy.advance('5s')
@@ -471,10 +472,10 @@ describe('the bound on handshakes', () => {
 
   it('lets those over it wait for those before them', async () => {
     await using proxy = await createTestProxy(bounded({ concurrent: 1 }))
-    proxy.engine.onHandshake = () => 'pending'
+    engineOf(proxy).onHandshake = () => 'pending'
     const connect = () => proxy.connect({ tls: hello })
     const results = [await connect(), await connect(), await connect()]
-    const [first, second, third] = [...proxy.engine.clients.values()]
+    const [first, second, third] = [...engineOf(proxy).clients.values()]
     assert.deepEqual(
       [first, second, third].map((client) => client?.context),
       [0, -1, -1],
@@ -490,7 +491,7 @@ describe('the bound on handshakes', () => {
       results.map(({ verdict }) => verdict),
       ['accepted', 'closed', 'closed'],
     )
-    assert.equal(proxy.engine.staleHandles, 0)
+    assert.equal(engineOf(proxy).staleHandles, 0)
     assert.deepEqual(proxy.stats().tlsHandshakes, { running: 0, waiting: 0 })
     const next = await connect()
     assert.equal(next.open, true)
@@ -498,9 +499,9 @@ describe('the bound on handshakes', () => {
 
   it('holds no place for those that wait for their client', async () => {
     await using proxy = await createTestProxy(bounded({ concurrent: 4 }))
-    proxy.engine.onHandshake = () => 'pending'
+    engineOf(proxy).onHandshake = () => 'pending'
     for (let i = 0; i < 6; i++) await proxy.connect({ tls: hello })
-    const clients = [...proxy.engine.clients.values()]
+    const clients = [...engineOf(proxy).clients.values()]
     const begun = () => clients.map(({ context }) => context >= 0)
     assert.deepEqual(begun(), [true, true, true, true, false, false])
     // The first two were not asked: places were many.
@@ -523,7 +524,7 @@ describe('the bound on handshakes', () => {
     await using proxy = await createTestProxy(
       bounded({ concurrent: 1, queue: 1, queueTimeout: '2s' }),
     )
-    proxy.engine.onHandshake = () => 'pending'
+    engineOf(proxy).onHandshake = () => 'pending'
     const running = await proxy.connect({ tls: hello })
     const waits = await proxy.connect({ tls: hello })
     const full = await proxy.connect({ tls: hello })
@@ -540,7 +541,7 @@ describe('the bound on handshakes', () => {
     await using proxy = await createTestProxy(
       config(web, { global: { tlsHandshakes: { concurrent: 1 } } }),
     )
-    proxy.engine.onHandshake = () => 'pending'
+    engineOf(proxy).onHandshake = () => 'pending'
     await proxy.connect({ tls: hello })
     const raw = await proxy.connect({ tls: { serverName: 'raw.example' } })
     assert.equal(raw.verdict, 'accepted')
@@ -548,9 +549,9 @@ describe('the bound on handshakes', () => {
 
   it('is given up with the proxy, the queue first', async () => {
     const proxy = await createTestProxy(bounded({ concurrent: 1 }))
-    proxy.engine.onHandshake = () => 'pending'
+    engineOf(proxy).onHandshake = () => 'pending'
     const results = [await proxy.connect({ tls: hello }), await proxy.connect({ tls: hello })]
-    const clients = [...proxy.engine.clients.values()]
+    const clients = [...engineOf(proxy).clients.values()]
     const stopping = proxy.stop({ deadline: '0s' })
     await proxy.advance('2s')
     await stopping

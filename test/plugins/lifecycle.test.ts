@@ -73,8 +73,8 @@ test('a plugin that does not start stops the start, and is stopped with those be
 test('a proxy that is stopped does not wait for a plugin that does not start', async () => {
   const { told, plugin } = noting(() => ({ start: () => new Promise<void>(() => {}) }))
   const controller = new AbortController()
-  const { createProxy } = await import('sluice')
-  const proxy = createProxy(
+  const { assembleProxy } = await import('#sluice/proxy/proxy.js')
+  const proxy = assembleProxy(
     {
       frontends: web({ use: [plugin({ name: 'a' })] }),
       backends: { app: { servers: { a: '127.0.0.1:9001' } } },

@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Config, ConfigError, resolveConfig } from 'sluice'
+import { type Config, ConfigError } from 'sluice'
 import { accept, definePlugin, reject, track, useBackend } from 'sluice/policy'
 import { z } from 'zod'
+import { resolveConfig } from '#sluice/config/resolve.js'
 
 type Frontend = Config['frontends'][string]
 

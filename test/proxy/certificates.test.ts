@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { connect, createServer, type TLSSocket } from 'node:tls'
 import type { Config } from '#sluice/config/types.js'
-import { createProxy, type SluiceProxy } from '#sluice/proxy/proxy.js'
+import { assembleProxy, type SluiceProxy } from '#sluice/proxy/proxy.js'
 import { VirtualClock } from '#sluice/testing/clock.js'
 import { TestEngine } from '#sluice/testing/engine.js'
 import type { ReloadReport } from '#sluice/tls/contexts.js'
@@ -59,7 +59,7 @@ for (const kind of engineKinds) {
     const { logger } = memoryLogger('silent')
     const caFile = join(folder, '..', 'ca.pem')
     writeFileSync(caFile, ca.cert)
-    const proxy = createProxy(
+    const proxy = assembleProxy(
       {
         global: { tlsReload: '0s' },
         frontends: {
@@ -126,7 +126,7 @@ test('a listener that throws does not stop a reload', async () => {
   put(issue('a.example'))
   const { logger, lines } = memoryLogger()
   const clock = new VirtualClock()
-  const proxy = createProxy(config({ tls: { cert: file } }), {
+  const proxy = assembleProxy(config({ tls: { cert: file } }), {
     engine: new TestEngine(clock),
     clock,
     logger,
@@ -145,7 +145,7 @@ test('a listener that throws does not stop a reload', async () => {
 test('certificates that cannot be used: one error with all of them, and nothing is left', async () => {
   const clock = new VirtualClock()
   const engine = new TestEngine(clock)
-  const proxy = createProxy(config({ tls: [{ cert: '/no/a.pem' }, { cert: '/no/b.pem' }] }), {
+  const proxy = assembleProxy(config({ tls: [{ cert: '/no/a.pem' }, { cert: '/no/b.pem' }] }), {
     engine,
     clock,
     logger: memoryLogger().logger,

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { ConfigError, SluiceError } from '#sluice/base/errors.js'
-import { createProxy } from '#sluice/proxy/proxy.js'
+import { assembleProxy, createProxy } from '#sluice/proxy/proxy.js'
 import { VirtualClock } from '#sluice/testing/clock.js'
 import { TestEngine } from '#sluice/testing/engine.js'
 import { engineKinds } from '../support/engines.js'
@@ -28,7 +28,7 @@ test('a wrong configuration is refused at once, with its paths', () => {
 
 test('listening tells the real addresses; a proxy starts once', async () => {
   const clock = new VirtualClock()
-  const proxy = createProxy(config, {
+  const proxy = assembleProxy(config, {
     engine: new TestEngine(clock),
     clock,
     logger: memoryLogger().logger,
@@ -50,7 +50,7 @@ test('a failed start leaves nothing behind', async () => {
   const clock = new VirtualClock()
   const engine = new TestEngine(clock)
   engine.busyPort = 8080
-  const proxy = createProxy(
+  const proxy = assembleProxy(
     { ...config, frontends: { web: { bind: ['127.0.0.1:0', '127.0.0.1:8080'], backend: 'app' } } },
     { engine, clock, logger: memoryLogger().logger },
   )
@@ -104,7 +104,7 @@ test('an AbortSignal and asyncDispose stop the proxy', async () => {
   const controller = new AbortController()
   const clock = new VirtualClock()
   const engine = new TestEngine(clock)
-  const proxy = createProxy(config, {
+  const proxy = assembleProxy(config, {
     engine,
     clock,
     logger: memoryLogger().logger,
@@ -115,7 +115,7 @@ test('an AbortSignal and asyncDispose stop the proxy', async () => {
   await proxy.stop()
   assert.equal(engine.stopped, true)
 
-  const second = createProxy(config, {
+  const second = assembleProxy(config, {
     engine: new TestEngine(clock),
     clock,
     logger: memoryLogger().logger,
@@ -124,7 +124,7 @@ test('an AbortSignal and asyncDispose stop the proxy', async () => {
   await second[Symbol.asyncDispose]()
   assert.equal(second.running, false)
 
-  const aborted = createProxy(config, {
+  const aborted = assembleProxy(config, {
     engine: new TestEngine(clock),
     clock,
     logger: memoryLogger().logger,
@@ -136,7 +136,7 @@ test('an AbortSignal and asyncDispose stop the proxy', async () => {
 test('stop during start makes the start fail, and nothing listens', async () => {
   const clock = new VirtualClock()
   const engine = new TestEngine(clock)
-  const proxy = createProxy(config, { engine, clock, logger: memoryLogger().logger })
+  const proxy = assembleProxy(config, { engine, clock, logger: memoryLogger().logger })
   const starting = proxy.start()
   const stopping = proxy.stop()
   await assert.rejects(starting, { code: 'ERR_SLUICE_STATE' })
@@ -264,7 +264,7 @@ for (const kind of engineKinds) {
     await once(free, 'close')
     const path = join(folder, 'a.sock')
     const busy = (taken.address() as AddressInfo).port
-    const proxy = createProxy(
+    const proxy = assembleProxy(
       {
         frontends: {
           one: { bind: [`127.0.0.1:${port}`, `unix:${path}`], backend: 'app' },
@@ -297,7 +297,7 @@ async function settle(): Promise<void> {
 }
 
 test('times of stop() have a unit, and say what to write otherwise', async () => {
-  const proxy = createProxy(config, { engine: new TestEngine(new VirtualClock()) })
+  const proxy = assembleProxy(config, { engine: new TestEngine(new VirtualClock()) })
   await proxy.start()
   // @ts-expect-error: a number has no unit
   await assert.rejects(proxy.stop({ deadline: 30 }), {
@@ -310,4 +310,12 @@ test('times of stop() have a unit, and say what to write otherwise', async () =>
   })
   assert.equal(proxy.running, true)
   await proxy.stop({ deadline: '0s' })
+})
+
+test('an engine that there is not is refused with those that there are', () => {
+  // @ts-expect-error: no such engine
+  assert.throws(() => createProxy(config, { engine: 'nativ' }), {
+    code: 'ERR_SLUICE_ARGUMENT',
+    message: "engine: expected 'native', 'js', 'auto', got 'nativ'. Did you mean 'native'?",
+  })
 })

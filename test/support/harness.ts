@@ -2,7 +2,7 @@
 
 import { type Logger, pino } from 'pino'
 import type { Config } from '#sluice/config/types.js'
-import { createProxy, type SluiceProxy } from '#sluice/proxy/proxy.js'
+import { assembleProxy, type SluiceProxy } from '#sluice/proxy/proxy.js'
 import { VirtualClock } from '#sluice/testing/clock.js'
 import { TestEngine } from '#sluice/testing/engine.js'
 
@@ -39,7 +39,7 @@ export async function harness(
   const engine = new TestEngine(clock)
   if (options.onConnect) engine.onConnect = options.onConnect
   const { logger, lines } = memoryLogger(options.level)
-  const proxy = createProxy(
+  const proxy = assembleProxy(
     {
       frontends: { web: { bind: '127.0.0.1:0', backend: 'app' } },
       backends: { app: { servers: { a: '127.0.0.1:9001' } } },

@@ -20,6 +20,7 @@ import {
   useBackend,
 } from '#sluice/policy.js'
 import { createTestProxy, type LogRecord } from '#sluice/testing/index.js'
+import { engineOf } from '#sluice/testing/proxy.js'
 
 const app = { app: { servers: { a: '127.0.0.1:9001' } } }
 
@@ -652,7 +653,7 @@ test('host names resolve to addresses of their own, to those given, or not at al
     },
     { hosts: { 'two.internal': '203.0.113.2', 'three.internal': [] } },
   )
-  const addresses = [...proxy.engine.routes.values()].map(({ address }) => address)
+  const addresses = [...engineOf(proxy).routes.values()].map(({ address }) => address)
   assert.deepEqual(addresses, [
     { kind: 'tcp', ip: '198.18.0.1', port: 1 },
     { kind: 'tcp', ip: '203.0.113.2', port: 2 },

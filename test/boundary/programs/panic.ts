@@ -2,7 +2,7 @@
 
 import { NativeEngine } from '#sluice/engine/native/engine.js'
 import { loadBinding } from '#sluice/engine/native/load.js'
-import { createProxy } from '#sluice/proxy/proxy.js'
+import { assembleProxy } from '#sluice/proxy/proxy.js'
 import { Harness } from '../../support/engine-harness.js'
 import { memoryLogger } from '../../support/harness.js'
 
@@ -44,7 +44,7 @@ async function inWorker(): Promise<void> {
 async function inProxy(): Promise<void> {
   const engine = new NativeEngine(2, 64)
   const { logger } = memoryLogger()
-  const proxy = createProxy(
+  const proxy = assembleProxy(
     {
       frontends: { web: { bind: '127.0.0.1:0', backend: 'app' } },
       backends: { app: { servers: { a: '127.0.0.1:9' } } },

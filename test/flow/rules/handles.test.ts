@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import type { SluiceError } from '#sluice/base/errors.js'
 import type { Connection } from '#sluice/policy/types.js'
 import { defineTable, type Rule, reject, track } from '#sluice/policy.js'
-import { createProxy } from '#sluice/proxy/proxy.js'
+import { assembleProxy } from '#sluice/proxy/proxy.js'
 import { settle, VirtualClock } from '#sluice/testing/clock.js'
 import { TestEngine } from '#sluice/testing/engine.js'
 import { harness, type LogLine, memoryLogger, web } from '../../support/harness.js'
@@ -259,7 +259,7 @@ test('a proxy that does not start leaves its handle free', async () => {
     }
   }
   const clock = new VirtualClock()
-  const proxy = createProxy(
+  const proxy = assembleProxy(
     {
       tables: { sources },
       frontends: web({}),
