@@ -7,6 +7,8 @@ import type { Server } from './server.js'
 export interface BackendClient extends Asker {
   /** Place in the queue: lower goes first. */
   readonly priority: number
+  /** Longest wait in the queue, ms; undefined for the backend's. 0: no limit. */
+  readonly queueTimeout?: number | undefined
   /** A slot came free and is taken for this client. */
   dequeued(server: Server): void
   /** The queue time-out has passed; the client is no longer in the queue. */

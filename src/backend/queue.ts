@@ -3,7 +3,7 @@
  * backend, or for one server (stickiness, hashing). Order: lower priority
  * value first, first come first served within one value. All wait equally
  * long, so the order of arrival is the order of expiry, and one timer serves
- * every client.
+ * every client; those with a time-out of their own have a timer of their own.
  */
 
 import type { Clock } from '../base/clock.js'
@@ -12,6 +12,8 @@ import { type HeapItem, IndexedHeap } from '../base/heap.js'
 /** What the queue knows of a client. */
 export interface Waiting {
   readonly priority: number
+  /** Longest wait, ms; undefined for that of everybody. 0: no limit. */
+  readonly queueTimeout?: number | undefined
 }
 
 /** A place in the queue. `owner` is what it waits for; undefined: the whole backend. */
@@ -21,6 +23,8 @@ export interface Place<C extends Waiting, S extends object> extends HeapItem {
   readonly priority: number
   readonly sequence: number
   readonly deadline: number
+  /** It has a timer of its own, and no place in the order of expiry. */
+  readonly cancel: (() => void) | undefined
   owner: S | undefined
   older: Place<C, S> | undefined
   newer: Place<C, S> | undefined
@@ -82,22 +86,21 @@ export class WaitQueue<C extends Waiting, S extends object> {
   /** False where the queue is full. Precondition: the client is not waiting. */
   add(client: C, owner: S | undefined): boolean {
     if (this.#places.size >= this.#limit) return false
+    const own = client.queueTimeout
     const place: Place<C, S> = {
       client,
       priority: client.priority,
       sequence: this.#sequence++,
       deadline: this.#timeout > 0 ? this.#clock.now() + this.#timeout : Number.POSITIVE_INFINITY,
       owner,
-      older: this.#newest,
+      older: undefined,
       newer: undefined,
       heapIndex: -1,
+      cancel: own ? this.#clock.after(own, () => this.#expire(place)) : undefined,
     }
-    if (this.#newest) this.#newest.newer = place
-    else this.#oldest = place
-    this.#newest = place
+    if (own === undefined) this.#append(place)
     this.#places.set(client, place)
     this.#heap(owner).push(place)
-    if (this.#timeout > 0 && !this.#cancelTimer) this.#arm(this.#timeout)
     if (this.#places.size === 1) this.#waited(true)
     return true
   }
@@ -108,12 +111,8 @@ export class WaitQueue<C extends Waiting, S extends object> {
     if (!place) return false
     this.#places.delete(client)
     this.#heap(place.owner).remove(place)
-    if (place.older) place.older.newer = place.newer
-    else this.#oldest = place.newer
-    if (place.newer) place.newer.older = place.older
-    else this.#newest = place.older
-    place.older = undefined
-    place.newer = undefined
+    place.cancel?.()
+    this.#takeOut(place)
     if (this.#places.size === 0) this.#waited(false)
     return true
   }
@@ -151,7 +150,26 @@ export class WaitQueue<C extends Waiting, S extends object> {
   close(): void {
     this.#cancelTimer?.()
     this.#cancelTimer = undefined
-    for (let place = this.#oldest; place; place = this.#oldest) this.#expire(place)
+    for (const place of [...this.#places.values()]) this.#expire(place)
+  }
+
+  /** The last to expire. */
+  #append(place: Place<C, S>): void {
+    place.older = this.#newest
+    if (this.#newest) this.#newest.newer = place
+    else this.#oldest = place
+    this.#newest = place
+    if (this.#timeout > 0 && !this.#cancelTimer) this.#arm(this.#timeout)
+  }
+
+  #takeOut(place: Place<C, S>): void {
+    const { older, newer } = place
+    if (older) older.newer = newer
+    else if (this.#oldest === place) this.#oldest = newer
+    if (newer) newer.older = older
+    else if (this.#newest === place) this.#newest = older
+    place.older = undefined
+    place.newer = undefined
   }
 
   #heap(owner: S | undefined): Heap<C, S> {

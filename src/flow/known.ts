@@ -5,15 +5,18 @@
 
 import type { Logger } from 'pino'
 import { formatIpv4 } from '../address/text.js'
+import { unknownName } from '../base/unknown-name.js'
 import { parseTlvs } from '../codec/proxy.js'
 import type { ClientHello } from '../codec/tls.js'
 import type { FailureFields } from '../log/failures.js'
-import type { CounterName, TlsInfo, TrackedCounter } from '../policy/types.js'
+import type { BackendView } from '../policy/live.js'
+import type { CounterName, FieldValue, TlsInfo, TrackedCounter } from '../policy/types.js'
 import type { Variables } from '../policy/vars.js'
 import type { StickTable, TableKey } from '../tables/stick-table.js'
 import { Family, Field } from '../wire/wire.js'
 import type { FlowContext } from './context.js'
 import type { Listener } from './frontend.js'
+import { OwnTimeouts } from './own-timeouts.js'
 import { Counter } from './rules/counters.js'
 import { DownstreamTls } from './tls/downstream.js'
 import type { Seen } from './view.js'
@@ -27,6 +30,8 @@ class Extra {
   tlvs: ReadonlyMap<number, Uint8Array> | undefined = undefined
   log: Logger | undefined = undefined
   abort: AbortController | undefined = undefined
+  fields: Record<string, FieldValue | undefined> | undefined = undefined
+  timeouts: OwnTimeouts | undefined = undefined
   // Behind the end.
   srcPort = 0
   dstPort = 0
@@ -37,7 +42,7 @@ const ENDED = 1 << 0
 const KEPT = 1 << 1
 
 /** `C`: the connections of its listener. */
-export abstract class KnownClient<C> implements Seen {
+export abstract class KnownClient<C> implements Omit<Seen, 'backend'> {
   /** Of the connection in the engine. */
   readonly slot: number
   readonly generation: number
@@ -65,6 +70,7 @@ export abstract class KnownClient<C> implements Seen {
   }
 
   abstract readonly payload: Uint8Array
+  abstract priority: number
 
   get context(): FlowContext {
     return this.listener.context
@@ -167,6 +173,41 @@ export abstract class KnownClient<C> implements Seen {
     // Without a prototype: a variable may have any name.
     this.#vars ??= Object.create(null) as Variables
     return this.#vars
+  }
+
+  get fields(): Record<string, FieldValue | undefined> {
+    const extra = this.needExtra()
+    extra.fields ??= Object.create(null) as Record<string, FieldValue | undefined>
+    return extra.fields
+  }
+
+  /** The same, where anybody has asked for it. */
+  get knownFields(): Record<string, FieldValue | undefined> | undefined {
+    return this.#extra?.fields
+  }
+
+  get timeouts(): OwnTimeouts {
+    const extra = this.needExtra()
+    extra.timeouts ??= new OwnTimeouts((which, ms) => {
+      if (!this.ended) this.context.engine.setTimeout(this.slot, this.generation, which, ms)
+    })
+    return extra.timeouts
+  }
+
+  /** Its own time-out in queues, ms; undefined where the backend's holds. */
+  get queueTimeout(): number | undefined {
+    return OwnTimeouts.queueOf(this.#extra?.timeouts)
+  }
+
+  get now(): number {
+    return this.context.clock.now()
+  }
+
+  backendView(name: string): BackendView {
+    const { backends } = this.context.targets
+    const backend = backends.get(name)
+    if (backend === undefined) throw unknownName('backend', String(name), backends.keys())
+    return backend.view
   }
 
   get log(): Logger {

@@ -4,8 +4,17 @@
  */
 
 import type { Logger } from 'pino'
+import { SluiceError } from '../base/errors.js'
+import { show } from '../base/units.js'
 import type { ClientHello } from '../codec/tls.js'
-import type { Connection, TlsInfo, TrackedCounter } from '../policy/types.js'
+import type { BackendView } from '../policy/live.js'
+import type {
+  Connection,
+  ConnectionTimeouts,
+  FieldValue,
+  TlsInfo,
+  TrackedCounter,
+} from '../policy/types.js'
 import type { Variables } from '../policy/vars.js'
 import { TABLE, TRACK, type TrackScope } from '../tables/handle.js'
 import type { StickTable, TableKey } from '../tables/stick-table.js'
@@ -16,7 +25,8 @@ export interface Seen extends Connection {
 }
 
 /** What it is a view of. */
-interface Viewed extends Seen {
+interface Viewed extends Omit<Seen, 'backend'> {
+  backendView(name: string): BackendView
   tableOf(handle: object): StickTable | undefined
   trackTable(table: StickTable, key: TableKey | undefined): TrackedCounter
 }
@@ -90,6 +100,36 @@ export class ConnectionView implements Seen, TrackScope {
 
   get vars(): Variables {
     return this.#conn.vars
+  }
+
+  get fields(): Record<string, FieldValue | undefined> {
+    return this.#conn.fields
+  }
+
+  get priority(): number {
+    return this.#conn.priority
+  }
+
+  set priority(value: number) {
+    if (!Number.isFinite(value)) {
+      throw new SluiceError(
+        'ERR_SLUICE_ARGUMENT',
+        `priority: expected a finite number, got ${show(value)}.`,
+      )
+    }
+    this.#conn.priority = value
+  }
+
+  get timeouts(): ConnectionTimeouts {
+    return this.#conn.timeouts
+  }
+
+  get now(): number {
+    return this.#conn.now
+  }
+
+  backend(name: string): BackendView {
+    return this.#conn.backendView(name)
   }
 
   get log(): Logger {

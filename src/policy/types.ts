@@ -1,8 +1,10 @@
 /** What a policy is written against: the connection that it sees. */
 
 import type { Logger } from 'pino'
+import type { Duration } from '../base/units.js'
 import type { ClientHello } from '../codec/tls.js'
 import type { Counts, DataType, ReadableIn, TableStore } from './counters.js'
+import type { BackendView } from './live.js'
 import type { Variables } from './vars.js'
 
 /** One of the three tracked counters of a connection. */
@@ -61,6 +63,30 @@ export interface TlsInfo {
   readonly ja4: string
 }
 
+/** What a line of the log may have in `fields`. */
+export type FieldValue = string | number | boolean | bigint | null
+
+/**
+ * Time-outs of one connection, assignable at any time: '30s', or undefined for what is configured.
+ * '0s' is none. They hold from then on; `connect` for the next connect, `queue` for the next wait.
+ */
+export interface ConnectionTimeouts {
+  /** Client inactivity. */
+  client?: Duration | undefined
+  /** Client inactivity once one side is shut. */
+  clientFin?: Duration | undefined
+  /** Server inactivity. */
+  server?: Duration | undefined
+  /** Server inactivity once one side is shut. */
+  serverFin?: Duration | undefined
+  /** Inactivity once both sides have sent payload; replaces client and server. */
+  tunnel?: Duration | undefined
+  /** From a connect to the end of the outgoing handshakes. More than '0s'. */
+  connect?: Duration | undefined
+  /** Longest wait for a server slot. */
+  queue?: Duration | undefined
+}
+
 /** A connection as rules, handlers, applets and keys see it. */
 export interface Connection {
   /** Unique in this process run: hexadecimal. */
@@ -86,6 +112,22 @@ export interface Connection {
   readonly sc2: TrackedCounter
   /** Variables of this connection, free for policies to use. */
   readonly vars: Variables
+  /**
+   * What goes into the session's line of the log, and into the `session` event, as `fields`: up to
+   * 32 of them, text up to 1024 characters.
+   */
+  readonly fields: Record<string, FieldValue | undefined>
+  /** Place in a backend's queue: lower goes first. Default 0. It counts when the connection comes there. */
+  priority: number
+  /** Time-outs of this connection alone; undefined is what is configured. */
+  readonly timeouts: ConnectionTimeouts
+  /** The proxy's clock: ms since some fixed point, never going back. Virtual in tests. */
+  readonly now: number
+  /**
+   * A backend as it is now, and its servers: `conn.backend('app').usable`.
+   * @throws SluiceError (ERR_SLUICE_ARGUMENT) where the configuration has none of this name.
+   */
+  backend(name: string): BackendView
   /** pino child logger with the connection's bindings. */
   readonly log: Logger
   /** Aborted when the connection ends, for work a policy has under way. */

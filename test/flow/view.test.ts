@@ -12,7 +12,8 @@ import { harness, web } from '../support/harness.js'
 const MEMBERS: readonly (keyof Connection | 'payload')[] = [
   ...(['id', 'frontend', 'src', 'srcPort', 'dst', 'dstPort', 'peer', 'proxyTlvs'] as const),
   ...(['tls', 'hello', 'bytesIn', 'bytesOut', 'sc0', 'sc1', 'sc2'] as const),
-  ...(['vars', 'log', 'signal', 'payload'] as const),
+  ...(['vars', 'fields', 'priority', 'timeouts', 'now', 'backend'] as const),
+  ...(['log', 'signal', 'payload'] as const),
 ]
 
 /** By symbols of our own, which policies do not have. */

@@ -123,6 +123,35 @@ for (const kind of engineKinds) {
     assert.equal(proxy.tables.perSource?.get('127.0.0.1')?.connCur, 0)
   })
 
+  test(`${kind}: a rule gives a connection its own time-outs and fields`, async () => {
+    const server = await startEcho()
+    const { proxy, port, record } = await run(kind, {
+      frontends: {
+        web: {
+          bind: '127.0.0.1:0',
+          backend: 'app',
+          rules: {
+            connection: [
+              function short(conn) {
+                conn.timeouts.tunnel = '50ms'
+                conn.fields.servers = conn.backend('app').usable
+              },
+            ],
+          },
+        },
+      },
+      backends: { app: { servers: { a: address(server.port) } } },
+    })
+    const client = await dial(port)
+    client.write('hello')
+    assert.equal(await nextText(client), 'hello')
+    const { by, code, fields } = await record(0)
+    assert.deepEqual([by, code, fields], ['timeout', 'tunnel-timeout', { servers: 1 }])
+    client.destroy()
+    await proxy.stop()
+    await server.close()
+  })
+
   test(`${kind}: sessions wait for a slot`, async () => {
     const server = await startEcho()
     const { proxy, port, record } = await run(kind, {

@@ -4,13 +4,14 @@ import { getSystemErrorName } from 'node:util'
 import type { Logger } from 'pino'
 import { alertName, knownJa4 } from '../../codec/tls.js'
 import type { ClosedEvent } from '../../engine/event.js'
-import type { TlsInfo } from '../../policy/types.js'
+import type { FieldValue, TlsInfo } from '../../policy/types.js'
 import { reasonBy, reasonCode, reasonPhase, unpackReason } from '../../wire/reason.js'
 import { reasonText } from '../../wire/reason-text.js'
 import { By, type ByLabel, Code, type CodeLabel, Phase, type PhaseLabel } from '../../wire/wire.js'
 import type { ClientConnection } from '../connection.js'
 import type { FailedAttempt } from '../session/retries.js'
 import type { DownstreamTls } from '../tls/downstream.js'
+import { toldFields } from './fields.js'
 
 /** Why a session or an attempt to connect ended. */
 interface EndRecord {
@@ -59,6 +60,8 @@ export interface SessionRecord extends EndRecord {
   attempts: AttemptRecord[] | undefined
   /** Opened past policy, because the verdict was late. */
   opened: true | undefined
+  /** What policies put into `conn.fields`; undefined for none. */
+  fields: Record<string, FieldValue> | undefined
 }
 
 /** A connect that failed: where it went, and why it failed. */
@@ -120,6 +123,7 @@ export function buildRecord(
     retries: session?.retries?.begun ?? 0,
     attempts: session?.retries?.failed.map(attemptRecord),
     opened: session?.opened ? true : undefined,
+    fields: toldFields(conn.knownFields),
   }
 }
 

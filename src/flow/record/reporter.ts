@@ -10,6 +10,7 @@ import type { Frontend, Listener } from '../frontend.js'
 import { transitionNames } from '../session/session.js'
 import type { Sides } from '../session/sides.js'
 import { SiStateNames } from '../session/state.js'
+import { toldFields } from './fields.js'
 import { buildRecord, isTrouble, type SessionRecord, writeRecord } from './record.js'
 
 export interface ReporterEvents {
@@ -63,7 +64,7 @@ export class Reporter {
         server: session?.server?.name,
         serverAddress: session?.endpoint,
         localPort: this.#localPort(conn),
-        ...{ openFor, bytesIn, bytesOut, rule },
+        ...{ openFor, bytesIn, bytesOut, rule, fields: toldFields(conn.knownFields) },
       },
       'session goes on',
     )

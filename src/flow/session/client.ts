@@ -9,6 +9,8 @@ import type { SessionOwner } from './sides.js'
 
 export interface SessionClient extends Scope<Connection>, SessionOwner {
   readonly context: FlowContext
+  /** Its own time-out in queues, ms; undefined where the backend's holds. */
+  readonly queueTimeout: number | undefined
   /** What policy is doing now: a value of `Phase`. */
   phase: number
   /** The engine was told that the session is made. */

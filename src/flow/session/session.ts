@@ -54,6 +54,10 @@ export class Session extends Sides implements BackendClient, Asker {
     return this.client.priority
   }
 
+  get queueTimeout(): number | undefined {
+    return this.client.queueTimeout
+  }
+
   get lastFailure(): number {
     return this.retries === undefined ? 0 : this.retries.reason
   }
