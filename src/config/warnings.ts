@@ -42,9 +42,9 @@ function warnOfFrontend(frontend: ResolvedFrontend, config: Resolved, context: C
     frontend.handshakes.map(({ name }) => name),
     context,
   )
-  if (frontend.defaultVerdict === 'open' && frontend.backend === undefined) {
+  if (frontend.onError === 'open' && frontend.backend === undefined) {
     warnings.add(
-      [...path, 'defaultVerdict'],
+      [...path, 'onError'],
       "'open' goes on to the default backend, and this frontend has none: late connections are closed. Name a 'backend'.",
     )
   }

@@ -124,7 +124,7 @@ export class Frontend {
     this.name = config.name
     this.config = config
     this.backend = backend
-    this.opens = config.defaultVerdict === 'open'
+    this.opens = config.onError === 'open'
     this.verdictTimeout = verdictTimeout
     const compiled = ruleListNames.map((stage) => {
       const options = { stage, budget: verdictTimeout, opens: this.opens }

@@ -109,7 +109,7 @@ export const frontend = section(
       means: 'none',
       example: '[rateLimit({ connections: 100 })]',
     }),
-    defaultVerdict: optional(
+    onError: optional(
       oneOf('close', 'open'),
       "What a late or failed policy means; 'open' goes on to the default backend. On a bind with " +
         '`tls` an engine that waits for policy in vain always closes.',

@@ -50,7 +50,7 @@ const namedRule = section({
     means: 'global.verdictTimeout',
   }),
   onError: optional(oneOf('close', 'open'), 'When it throws, rejects or is late.', {
-    means: 'defaultVerdict',
+    means: "the frontend's `onError`",
   }),
 })
 

@@ -177,7 +177,7 @@ export interface FrontendConfig<N extends Names = Names> {
    * What a late or failed policy means; 'open' goes on to the default backend. On a bind with `tls`
    * an engine that waits for policy in vain always closes. Default 'close'.
    */
-  defaultVerdict?: 'close' | 'open'
+  onError?: 'close' | 'open'
   /** Time-outs of this frontend; the rest comes from `timeouts`. */
   timeouts?: {
     /** Client inactivity; '0s' is off. Default: timeouts.client. */

@@ -52,7 +52,7 @@ export type Rule<C = Connection, N extends Names = Names> =
       run: RuleFunction<C, N>
       /** Longest time for an answer: '250ms'. Default: global.verdictTimeout. */
       deadline?: Duration
-      /** When it throws, rejects or is late. Default: the frontend's defaultVerdict. */
+      /** When it throws, rejects or is late. Default: the frontend's onError. */
       onError?: 'close' | 'open'
     }
 

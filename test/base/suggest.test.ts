@@ -24,11 +24,11 @@ test('edit distance is symmetric, zero only for equals, and bounded by the longe
 })
 
 test('suggests what was meant, and nothing far away', () => {
-  const keys = ['bind', 'backend', 'maxconn', 'rules', 'defaultVerdict']
+  const keys = ['bind', 'backend', 'maxconn', 'rules', 'onError']
   assert.equal(suggest('bnd', keys), 'bind')
   assert.equal(suggest('max_conn', keys), 'maxconn')
   assert.equal(suggest('Rules', keys), 'rules')
-  assert.equal(suggest('default-verdict', keys), 'defaultVerdict')
+  assert.equal(suggest('on-error', keys), 'onError')
   assert.equal(suggest('backends_of_mine', keys), 'backend')
   assert.equal(suggest('max', keys), 'maxconn')
   assert.equal(suggest('ba', keys), undefined)

@@ -122,8 +122,8 @@ const cases: Record<string, [Config, string[]]> = {
     ['frontends.web.rules.content[0]: more() waits for rules.inspectDelay at most'],
   ],
   'open to nothing': [
-    written({ backend: undefined, defaultVerdict: 'open', rules: { session: [rule] } }),
-    ["frontends.web.defaultVerdict: 'open' goes on to the default backend, and this frontend"],
+    written({ backend: undefined, onError: 'open', rules: { session: [rule] } }),
+    ["frontends.web.onError: 'open' goes on to the default backend, and this frontend"],
   ],
   'backups only': [
     written({}, { servers: { a: { address: '127.0.0.1:1', backup: true } } }),

@@ -65,7 +65,7 @@ for (const [place, phase, frontend] of places) {
     // Where the default is to open, it costs the connection nothing but the rule.
     if (phase === 'custom') continue
     const open = (): SiteOptions => ({
-      frontend: { ...frontend(failure), defaultVerdict: 'open' },
+      frontend: { ...frontend(failure), onError: 'open' },
     })
     faultTest(
       `policy: ${place} ${failure}, the default is to open`,
@@ -119,7 +119,7 @@ faultTest(
           { name: 'slow', deadline: '50ms', run: () => delay(250).then(() => reject()) },
         ],
       },
-      defaultVerdict: 'open',
+      onError: 'open',
     },
   },
   async (site) => {

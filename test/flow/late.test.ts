@@ -25,7 +25,7 @@ test('where the default is open the engine knows the first ready server', async 
       },
     },
     frontends: {
-      open: { bind: '127.0.0.1:0', backend: 'app', defaultVerdict: 'open' },
+      open: { bind: '127.0.0.1:0', backend: 'app', onError: 'open' },
       shut: { bind: '127.0.0.1:0', backend: 'app' },
     },
   })
@@ -39,7 +39,7 @@ test('a session that the engine opened goes on without server accounting', async
   let release: ((verdict: ReturnType<typeof reject>) => void) | undefined
   const { engine, proxy, sessions, lines } = await harness({
     frontends: web({
-      defaultVerdict: 'open',
+      onError: 'open',
       rules: {
         connection: [
           {
@@ -70,7 +70,7 @@ test('a session that the engine opened goes on without server accounting', async
 
 test('a choice that was too late gives its slot back when the engine opened', async () => {
   const { engine, proxy, lines } = await harness(
-    { frontends: web({ defaultVerdict: 'open' }) },
+    { frontends: web({ onError: 'open' }) },
     { onConnect: () => 'pending' },
   )
   const client = engine.accept()

@@ -92,7 +92,7 @@ describe('TLS to a server', () => {
 it('late policy opens to a server whose way does not change with its certificates', async () => {
   const spec = async (servers: BackendConfig['servers']) => {
     await using proxy = await createTestProxy({
-      frontends: { web: { bind: '127.0.0.1:80', backend: 'app', defaultVerdict: 'open' } },
+      frontends: { web: { bind: '127.0.0.1:80', backend: 'app', onError: 'open' } },
       backends: { app: { servers } },
     })
     const [listener] = engineOf(proxy).listeners.values()

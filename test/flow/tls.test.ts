@@ -332,7 +332,7 @@ describe('ClientHello rules', () => {
     await using closes = await createTestProxy(config({ rules: { clientHello: [boom] } }))
     assert.equal((await closes.connect({ tls: hello })).reason?.code, 'policy-error')
     await using opens = await createTestProxy(
-      config({ defaultVerdict: 'open', rules: { clientHello: [boom] } }),
+      config({ onError: 'open', rules: { clientHello: [boom] } }),
     )
     const result = await opens.connect({ tls: hello })
     assert.equal(result.verdict, 'accepted')
@@ -341,7 +341,7 @@ describe('ClientHello rules', () => {
 
   it('that never answer close, and never let plain bytes through', async () => {
     const web = {
-      defaultVerdict: 'open' as const,
+      onError: 'open' as const,
       rules: { clientHello: [{ name: 'never', run: () => new Promise<never>(() => {}) }] },
     }
     await using proxy = await createTestProxy(config(web))

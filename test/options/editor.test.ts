@@ -22,7 +22,7 @@ export default defineConfig({
   global: { verdictTimeout: '1s' },
   tables: { t: { key: 'ip', size: 1, keyLength: 1, store: { bytesInRate: '1s' } } },
   frontends: {
-    web: { bind: [{ address: ':1', backlog: 5, tls: { strictSni: true } }], defaultVerdict: 'open' },
+    web: { bind: [{ address: ':1', backlog: 5, tls: { strictSni: true } }], onError: 'open' },
   },
   backends: {
     app: {
@@ -41,7 +41,7 @@ const shown: Readonly<Record<string, Pick<Option, 'doc' | 'standard'>>> = {
   bytesInRate: { doc: counters.bytesInRate.doc, standard: 'off' },
   backlog: bind.options.backlog,
   strictSni: tlsOfBind.options.strictSni,
-  defaultVerdict: frontend.options.defaultVerdict,
+  onError: frontend.options.onError,
   weight: server.options.weight,
   sendProxy: server.options.sendProxy,
   boundedLoad: algorithmOptions.hash.boundedLoad,

@@ -371,7 +371,7 @@ for (const kind of engineKinds) {
         web: {
           bind: '127.0.0.1:0',
           backend: 'app',
-          defaultVerdict: 'open',
+          onError: 'open',
           rules: {
             connection: [
               function asleep() {

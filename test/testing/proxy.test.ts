@@ -570,7 +570,7 @@ test('a policy that never answers is late', async () => {
       open: {
         bind: ':8081',
         backend: 'app',
-        defaultVerdict: 'open',
+        onError: 'open',
         rules: { session: [never] },
       },
     },

@@ -231,7 +231,7 @@ test('a rule that throws is logged with its name; the default verdict closes', a
   assert.deepEqual(engine.faults, [])
 })
 
-test('with defaultVerdict open a failed rule goes on; onError overrides it', async () => {
+test('with onError open a failed rule goes on; its own onError overrides that', async () => {
   const broken = () => {
     throw new Error('boom')
   }
@@ -240,13 +240,13 @@ test('with defaultVerdict open a failed rule goes on; onError overrides it', asy
       open: {
         bind: '127.0.0.1:0',
         backend: 'app',
-        defaultVerdict: 'open',
+        onError: 'open',
         rules: { connection: [broken] },
       },
       strict: {
         bind: '127.0.0.1:0',
         backend: 'app',
-        defaultVerdict: 'open',
+        onError: 'open',
         rules: { connection: [{ name: 'strict', run: broken, onError: 'close' }] },
       },
     },
