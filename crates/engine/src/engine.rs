@@ -11,7 +11,7 @@ use std::time::Instant;
 use rustix::fd::AsFd;
 use sluice_wire::ring_layout::{WORKER_WORDS, control, layout};
 
-use crate::connection::slots::clock;
+use crate::clock::Moment;
 use crate::lead::Seat;
 use crate::listener::{ListenError, ListenSpec, Listener, open};
 use crate::memory::Words;
@@ -316,7 +316,8 @@ impl Engine {
     /// Milliseconds since the start, the clock of every record, in 31 bits.
     #[must_use]
     pub fn now(&self) -> u32 {
-        clock(self.started.elapsed().as_millis() as u64) as u32
+        let now = self.started.elapsed().as_millis() as u64;
+        Moment::at(now).word() as u32
     }
 
     /// Ends every connection and joins the threads. Events written on the way

@@ -5,6 +5,7 @@
 //!
 //! There is no N-API here: `cargo test` is enough to test all of it.
 
+pub mod clock;
 pub mod connection;
 pub mod engine;
 pub mod handshake;
@@ -15,6 +16,7 @@ pub mod notify;
 pub mod poller;
 pub mod ring;
 pub mod route;
+pub mod slab;
 pub mod stats;
 pub mod stream;
 pub mod sys;

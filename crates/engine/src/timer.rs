@@ -15,13 +15,13 @@ const IDLE: u32 = u32::MAX;
 /// What an entry is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A session, by the slot of its client: what comes next, or inactivity.
-    Session,
+    /// A stream: what comes next, or inactivity.
+    Stream,
     /// A server's connection that lasts gets its keep-alive.
     Liveness,
 }
 
-const KINDS: [Kind; 2] = [Kind::Session, Kind::Liveness];
+const KINDS: [Kind; 2] = [Kind::Stream, Kind::Liveness];
 /// Bits of a key that are the slot; the two above are the kind.
 const SLOT_BITS: u32 = 30;
 
@@ -212,7 +212,7 @@ mod tests {
     fn run(timers: &mut Timers, now: u64) -> Vec<u32> {
         let mut due = Vec::new();
         timers.expire(now, &mut due);
-        assert!(due.iter().all(|&(kind, _)| kind == Kind::Session));
+        assert!(due.iter().all(|&(kind, _)| kind == Kind::Stream));
         let mut slots: Vec<u32> = due.into_iter().map(|(_, slot)| slot).collect();
         slots.sort_unstable();
         slots
@@ -221,9 +221,9 @@ mod tests {
     #[test]
     fn entries_come_due_in_time_and_once() {
         let mut timers = Timers::new(0);
-        timers.schedule(Kind::Session, 1, 100);
-        timers.schedule(Kind::Session, 2, 50);
-        timers.schedule(Kind::Session, 3, 100);
+        timers.schedule(Kind::Stream, 1, 100);
+        timers.schedule(Kind::Stream, 2, 50);
+        timers.schedule(Kind::Stream, 3, 100);
         assert_eq!(run(&mut timers, 49), []);
         assert_eq!(run(&mut timers, 50 + TICK), [2]);
         assert_eq!(run(&mut timers, 100 + TICK), [1, 3]);
@@ -234,29 +234,29 @@ mod tests {
     #[test]
     fn kinds_of_one_slot_do_not_know_of_each_other() {
         let mut timers = Timers::new(0);
-        timers.schedule(Kind::Session, 3, 100);
+        timers.schedule(Kind::Stream, 3, 100);
         timers.schedule(Kind::Liveness, 3, 100);
         timers.schedule(Kind::Liveness, 4, 100);
         timers.cancel(Kind::Liveness, 4);
         // Later for the one, which is lazy; earlier for the other, which moves.
-        timers.schedule(Kind::Session, 3, 300);
+        timers.schedule(Kind::Stream, 3, 300);
         timers.schedule(Kind::Liveness, 3, 50);
         let mut due = Vec::new();
         timers.expire(50 + TICK, &mut due);
         assert_eq!(due, [(Kind::Liveness, 3)]);
         timers.expire(100 + TICK, &mut due);
-        assert_eq!(due, [(Kind::Liveness, 3), (Kind::Session, 3)]);
+        assert_eq!(due, [(Kind::Liveness, 3), (Kind::Stream, 3)]);
         assert_eq!(timers.next(200), None);
     }
 
     #[test]
     fn a_later_deadline_is_lazy_and_an_earlier_one_moves() {
         let mut timers = Timers::new(0);
-        timers.schedule(Kind::Session, 1, 100);
-        timers.schedule(Kind::Session, 1, 500);
+        timers.schedule(Kind::Stream, 1, 100);
+        timers.schedule(Kind::Stream, 1, 500);
         assert_eq!(run(&mut timers, 100 + TICK), [1]);
-        timers.schedule(Kind::Session, 1, 500);
-        timers.schedule(Kind::Session, 1, 200);
+        timers.schedule(Kind::Stream, 1, 500);
+        timers.schedule(Kind::Stream, 1, 200);
         assert_eq!(run(&mut timers, 200 + TICK), [1]);
     }
 
@@ -264,23 +264,23 @@ mod tests {
     fn a_cancelled_entry_never_comes_due() {
         let mut timers = Timers::new(0);
         for slot in 0..5 {
-            timers.schedule(Kind::Session, slot, 80);
+            timers.schedule(Kind::Stream, slot, 80);
         }
-        timers.cancel(Kind::Session, 2);
-        timers.cancel(Kind::Session, 4);
-        timers.cancel(Kind::Session, 0);
-        timers.cancel(Kind::Session, 0);
-        timers.cancel(Kind::Session, 77);
+        timers.cancel(Kind::Stream, 2);
+        timers.cancel(Kind::Stream, 4);
+        timers.cancel(Kind::Stream, 0);
+        timers.cancel(Kind::Stream, 0);
+        timers.cancel(Kind::Stream, 77);
         assert_eq!(run(&mut timers, 1000), [1, 3]);
     }
 
     #[test]
     fn a_deadline_beyond_the_wheel_comes_due_early_and_is_put_back() {
         let mut timers = Timers::new(0);
-        timers.schedule(Kind::Session, 9, 3_600_000);
+        timers.schedule(Kind::Stream, 9, 3_600_000);
         let turn = BUCKETS as u64 * TICK;
         assert_eq!(run(&mut timers, turn), [9]);
-        timers.schedule(Kind::Session, 9, 3_600_000);
+        timers.schedule(Kind::Stream, 9, 3_600_000);
         assert!(timers.next(turn).is_some_and(|ms| ms <= turn));
     }
 
@@ -288,8 +288,8 @@ mod tests {
     fn time_goes_on_past_49_days() {
         let start = u64::from(u32::MAX) - 20;
         let mut timers = Timers::new(start);
-        timers.schedule(Kind::Session, 1, start + 10);
-        timers.schedule(Kind::Session, 2, start + 5_000);
+        timers.schedule(Kind::Stream, 1, start + 10);
+        timers.schedule(Kind::Stream, 2, start + 5_000);
         assert_eq!(run(&mut timers, start + 10 + TICK), [1]);
         assert!(timers.next(start + 30).is_some_and(|ms| ms <= 5_000));
         assert_eq!(run(&mut timers, start + 5_000 + TICK), [2]);
@@ -301,7 +301,7 @@ mod tests {
         let mut seed = 7_u32;
         for slot in 0..200 {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            timers.schedule(Kind::Session, slot, u64::from(seed % 30_000));
+            timers.schedule(Kind::Stream, slot, u64::from(seed % 30_000));
         }
         let mut now = 0;
         let mut total = 0;

@@ -74,9 +74,6 @@ impl Connection {
         self.close_ops = CLOSED_OPS;
         self.flags |= CLOSED_FLAGS;
         self.input.release(mover);
-        if let Some(extra) = &mut self.extra {
-            mover.buffers.give_back(&mut extra.out);
-        }
         if let Some(mut tls) = self.tls.take() {
             tls.release(&mut mover.buffers);
         }

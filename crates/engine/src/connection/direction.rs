@@ -26,8 +26,9 @@ pub struct Input {
     bulk: bool,
     /// Its TLS records carry next to nothing.
     crumbs: bool,
-    /// Why it was cut, until somebody has asked.
-    failure: Option<(i32, i32)>,
+    /// Why it was cut, until somebody has asked: code, and errno or alert. Both are small,
+    /// and no code is 0.
+    failure: (u16, u16),
     /// Received and not passed on yet.
     pub buffer: Option<Buffer>,
     /// The same, in a pipe. Never together with `buffer`.
@@ -42,7 +43,7 @@ impl Input {
             end: End::Open,
             bulk: false,
             crumbs: false,
-            failure: None,
+            failure: (0, 0),
             buffer: None,
             pipe: None,
         }
@@ -66,12 +67,13 @@ impl Input {
     /// It was cut by a failure: its code, and an errno or the number of an alert.
     pub fn fail(&mut self, code: i32, errno: i32) {
         self.cut();
-        self.failure = Some((code, errno));
+        self.failure = (code as u16, errno as u16);
     }
 
     /// The failure that has cut it, told once: code, and errno or alert.
     pub fn take_failure(&mut self) -> Option<(i32, i32)> {
-        self.failure.take()
+        let (code, errno) = std::mem::take(&mut self.failure);
+        (code != 0).then_some((code.into(), errno.into()))
     }
 
     /// The connection is broken, but bytes may still be there: whatever end

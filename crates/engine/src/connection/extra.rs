@@ -2,14 +2,10 @@
 
 use super::Connection;
 use crate::handshake::{client_hello, socks};
-use crate::stream::buffer::Buffer;
 
 /// What few connections have.
 #[derive(Debug, Default)]
 pub struct Extra {
-    /// Bytes on their way out that are no forwarded payload: handshakes, last
-    /// chunks, an applet's output.
-    pub out: Option<Buffer>,
     /// TLVs of a PROXY header: a client's until TypeScript has seen them, a server's
     /// until they are sent.
     pub tlvs: Vec<u8>,
@@ -57,8 +53,6 @@ pub struct Inspection {
 /// An applet's side of a connection.
 #[derive(Debug, Default)]
 pub struct Applet {
-    /// Payload bytes that it is ready to take.
-    pub credit: usize,
     /// Bytes that have left since it was last told of it at once.
     pub acknowledged: usize,
     /// It has ended: the write side is shut once everything has left.

@@ -1,7 +1,7 @@
 //! A connection: fd + ctrl layer + data layer + flags.
 //!
-//! Connections know nothing of sessions. Two of them are linked by `peer` while
-//! payload is forwarded, and either can be detached from the other.
+//! Connections know nothing of sessions. Each has an owner: a stream, which links two of
+//! them and has the reason and the deadlines of both, or nobody while it is alone.
 
 pub mod close;
 pub mod data;
@@ -19,7 +19,10 @@ use sluice_wire::flags::{conn_flag, step};
 use sluice_wire::handshakes::handshake;
 use sluice_wire::states::{conn_next, conn_state};
 
+use crate::clock::Moment;
 use crate::route::Route;
+use crate::slab::Entry;
+use crate::stream::StreamId;
 use crate::tls::layer::Tls;
 use crate::transport::Ctrl;
 
@@ -48,13 +51,33 @@ pub enum Side {
     Server,
 }
 
+impl Side {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+}
+
+/// Whose connection it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Nobody's: it is alone.
+    None,
+    /// A stream's, which links it to another.
+    Stream(StreamId),
+}
+
 /// What the engine does with the connection's readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// An engine-side handshake is in progress.
     Handshake,
     /// TypeScript was asked about this handshake bit.
-    Ask(i32),
+    Ask(u8),
     /// TypeScript looks at the buffered payload.
     Inspect,
     /// TypeScript holds the connection: queued, or between two connects.
@@ -71,29 +94,6 @@ pub enum Mode {
     Linger,
     /// Held silently until its time is over.
     Tarpit,
-}
-
-/// What the connection's timer means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deadline {
-    /// Nothing.
-    None,
-    /// The handshakes that the engine does alone.
-    Handshake,
-    /// TypeScript's answer.
-    Verdict,
-    /// The inspect delay.
-    Inspect,
-    /// The outgoing connection.
-    Connect,
-    /// Inactivity; the real deadline follows from `last_io`.
-    Idle,
-    /// The client's FIN after a last chunk.
-    Linger,
-    /// The end of a tarpit.
-    Tarpit,
-    /// What was delivered before a cut is acknowledged; the reset follows.
-    Cut,
 }
 
 /// How the poller watches the connection.
@@ -115,27 +115,21 @@ pub struct Connection {
     /// The ctrl layer, while it is open.
     pub ctrl: Option<Ctrl>,
     /// Generation of the slot; never 0.
-    pub generation: i32,
+    generation: i32,
     /// `conn_flag` bits.
     pub flags: i32,
     /// `close_op` bits.
     close_ops: u8,
     /// Pending handshake bits.
-    pub handshakes: i32,
+    handshakes: u16,
     /// Handshake bits that TypeScript has answered, of those of a client.
     answered: u8,
     /// `conn_state`; changed by [`Connection::set_state`] alone.
     state: u8,
-    /// Reason word; the first one stays.
-    pub reason: i32,
-    /// errno behind the reason.
-    pub errno: i32,
     /// Who is at the other end.
     pub side: Side,
     /// What readiness is used for.
     pub mode: Mode,
-    /// What the timer means.
-    pub deadline_kind: Deadline,
     /// How the poller watches.
     pub watch: Watch,
     /// What is known of the socket's readiness.
@@ -152,8 +146,8 @@ pub struct Connection {
     pub runnable: bool,
     /// In the worker's queue of TLS handshakes that have work to do.
     pub securing: bool,
-    /// Slot of the other side, or [`NONE`].
-    pub peer: u32,
+    /// Whose it is.
+    pub owner: Owner,
     /// Listener, for accepted connections.
     pub listener: u32,
     /// `connect_flag` bits of the command that made this connection.
@@ -161,14 +155,8 @@ pub struct Connection {
     /// Bytes that went through the socket, either way; it wraps. Unlike the counts
     /// of payload it moves while records that were counted wait for their room.
     pub traffic: u32,
-    /// Clock at accept or connect.
-    pub opened_at: u64,
-    /// Clock when payload began to flow, or 0.
-    pub established_at: u64,
-    /// Clock of the last byte.
-    pub last_io: u64,
-    /// Clock at which `deadline_kind` strikes.
-    pub deadline: u64,
+    /// At accept or connect.
+    pub opened_at: Moment,
     /// Bytes received.
     pub bytes_in: u64,
     /// Bytes sent.
@@ -182,44 +170,10 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A free slot.
+    /// Of a free slot that has not been used.
     #[must_use]
     pub fn empty() -> Self {
-        Self {
-            ctrl: None,
-            generation: 1,
-            flags: 0,
-            close_ops: 0,
-            handshakes: 0,
-            answered: 0,
-            state: conn_state::CLOSED as u8,
-            reason: 0,
-            errno: 0,
-            side: Side::Client,
-            mode: Mode::Held,
-            deadline_kind: Deadline::None,
-            watch: Watch::No,
-            ready: Ready::open(),
-            input: Input::new(),
-            output: Output::new(),
-            nodelay: false,
-            opened: false,
-            runnable: false,
-            securing: false,
-            peer: NONE,
-            listener: NONE,
-            connect_flags: 0,
-            traffic: 0,
-            opened_at: 0,
-            established_at: 0,
-            last_io: 0,
-            deadline: 0,
-            bytes_in: 0,
-            bytes_out: 0,
-            route: None,
-            tls: None,
-            extra: None,
-        }
+        Self::vacant(1)
     }
 
     /// True where everything that the peer sent was passed on.
@@ -240,13 +194,10 @@ impl Connection {
         self.input.ended() || !self.output.is_open()
     }
 
-    /// True where bytes of ours wait for room in the socket: a handshake's, an
-    /// applet's, sealed records, close_notify.
+    /// True where TLS waits for room in the socket: sealed records, close_notify.
     #[must_use]
     pub fn unsent(&self) -> bool {
-        self.extra.as_ref().is_some_and(|extra| extra.out.is_some())
-            || self.has_records()
-            || self.owes_end()
+        self.has_records() || self.owes_end()
     }
 
     /// True where sealed records wait for room in the socket.
@@ -262,12 +213,32 @@ impl Connection {
         source.input.holds() || self.has_records()
     }
 
-    /// Keeps the first reason.
-    pub fn blame(&mut self, reason: i32, errno: i32) {
-        if self.reason == 0 {
-            self.reason = reason;
-            self.errno = errno;
-        }
+    /// Generation of the slot; never 0.
+    #[must_use]
+    pub fn generation(&self) -> i32 {
+        self.generation
+    }
+
+    /// Pending handshake bits.
+    #[must_use]
+    pub fn handshakes(&self) -> i32 {
+        i32::from(self.handshakes)
+    }
+
+    /// The pending handshake that comes first, or 0.
+    #[must_use]
+    pub fn next_handshake(&self) -> i32 {
+        i32::from(self.handshakes & self.handshakes.wrapping_neg())
+    }
+
+    /// Changes which handshakes are pending; there are twelve.
+    pub fn set_handshakes(&mut self, bits: i32) {
+        self.handshakes = bits as u16;
+    }
+
+    /// A handshake is done.
+    pub fn shake(&mut self, bits: i32) {
+        self.handshakes &= !(bits as u16);
     }
 
     /// `conn_state`.
@@ -341,7 +312,7 @@ impl Connection {
 
     /// The data layer is raw after all.
     pub fn skip_tls(&mut self) {
-        self.handshakes &= !handshake::TLS;
+        self.shake(handshake::TLS);
         self.set_step(conn_flag::DATA_OPEN_STARTED, step::NOT_WANTED);
         self.flags |= conn_flag::DATA_CONNECTED;
     }
@@ -364,6 +335,44 @@ impl Connection {
         if let Some(ctrl) = &self.ctrl {
             ctrl.shut(how);
         }
+    }
+}
+
+impl Entry for Connection {
+    fn vacant(generation: i32) -> Self {
+        Self {
+            ctrl: None,
+            generation,
+            flags: 0,
+            close_ops: 0,
+            handshakes: 0,
+            answered: 0,
+            state: conn_state::CLOSED as u8,
+            side: Side::Client,
+            mode: Mode::Held,
+            watch: Watch::No,
+            ready: Ready::open(),
+            input: Input::new(),
+            output: Output::new(),
+            nodelay: false,
+            opened: false,
+            runnable: false,
+            securing: false,
+            owner: Owner::None,
+            listener: NONE,
+            connect_flags: 0,
+            traffic: 0,
+            opened_at: Moment::NEVER,
+            bytes_in: 0,
+            bytes_out: 0,
+            route: None,
+            tls: None,
+            extra: None,
+        }
+    }
+
+    fn generation(&self) -> i32 {
+        self.generation
     }
 }
 
@@ -438,11 +447,8 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_connection_stays_small() {
-        assert!(
-            size_of::<Connection>() <= 168,
-            "{}",
-            size_of::<Connection>()
-        );
+    fn an_idle_session_stays_small() {
+        let parts = [size_of::<Connection>(), size_of::<crate::stream::Stream>()];
+        assert!(2 * parts[0] + parts[1] <= 312, "{parts:?}");
     }
 }

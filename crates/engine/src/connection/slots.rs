@@ -5,81 +5,53 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use sluice_wire::ring_layout::{family, field, layout};
+use sluice_wire::states::conn_state;
 
-use super::{Connection, NONE};
+use super::{Connection, NONE, Side};
+use crate::clock::Moment;
 use crate::memory::Words;
+use crate::slab::Slab;
+use crate::stream::Stream;
 
 const WORDS: usize = layout::CONNECTION_WORDS as usize;
-/// Slots are made in steps: pages are used where connections are.
-const STEP: usize = 512;
 
 /// Connections by slot.
 #[derive(Debug)]
 pub struct Slots {
-    connections: Vec<Connection>,
-    free: Vec<u32>,
+    slab: Slab<Connection>,
     /// Slots whose last event is not consumed yet, with its position.
     quarantine: VecDeque<(i32, u32)>,
     /// Records of this worker's slots.
     table: Words,
     /// The table's number of this worker's slot 0.
     first_slot: usize,
-    limit: usize,
-    open: usize,
 }
 
 impl Slots {
     /// `limit` slots whose records start at word `first_word` of `table`.
     #[must_use]
     pub fn new(table: Words, first_word: usize, limit: usize) -> Self {
-        // Address space for all of them at once: growing would copy them, and leave as much
-        // memory behind as it takes. Where there is not enough of it, it grows all the same.
-        let mut connections = Vec::new();
-        let _ = connections.try_reserve_exact(limit);
         Self {
-            connections,
-            free: Vec::new(),
+            slab: Slab::new(limit),
             quarantine: VecDeque::new(),
             table,
             first_slot: first_word / WORDS,
-            limit,
-            open: 0,
         }
     }
 
     /// Takes a free slot, reset but for its generation.
     pub fn take(&mut self) -> Option<u32> {
-        if self.free.is_empty() {
-            let length = self.connections.len();
-            let more = STEP.min(self.limit - length);
-            self.connections.reserve_exact(more);
-            for slot in (length..length + more).rev() {
-                self.free.push(slot as u32);
-            }
-            self.connections
-                .resize_with(length + more, Connection::empty);
-        }
-        let slot = self.free.pop()?;
-        self.open += 1;
-        Some(slot)
+        self.slab.take()
     }
 
     /// Frees a slot: stale handles no longer match. The caller has closed the
     /// fd and given buffers back. With `position`, the slot is used again only
     /// after that event has been consumed, so that its record stays readable.
     pub fn free(&mut self, slot: u32, position: Option<i32>) {
-        let connection = &mut self.connections[slot as usize];
-        let generation = connection.generation;
-        *connection = Connection::empty();
-        connection.generation = if generation == i32::MAX {
-            1
-        } else {
-            generation + 1
-        };
-        self.open -= 1;
+        self.slab.vacate(slot);
         match position {
             Some(position) => self.quarantine.push_back((position, slot)),
-            None => self.free.push(slot),
+            None => self.slab.give_back(slot),
         }
     }
 
@@ -90,7 +62,7 @@ impl Slots {
                 break;
             }
             self.quarantine.pop_front();
-            self.free.push(slot);
+            self.slab.give_back(slot);
         }
     }
 
@@ -103,78 +75,76 @@ impl Slots {
     /// True where at least `count` slots can be taken.
     #[must_use]
     pub fn room(&self, count: usize) -> bool {
-        self.free.len() + self.limit - self.connections.len() >= count
+        self.slab.room() >= count
     }
 
     /// Open connections.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.open
+        self.slab.open()
     }
 
     /// Slots that have ever been used.
     #[must_use]
     pub fn used(&self) -> u32 {
-        self.connections.len() as u32
+        self.slab.used()
     }
 
     /// The connection in `slot`.
     #[inline]
     #[must_use]
     pub fn get(&self, slot: u32) -> &Connection {
-        &self.connections[slot as usize]
+        self.slab.get(slot)
     }
 
     /// The connection in `slot`.
     #[inline]
     pub fn get_mut(&mut self, slot: u32) -> &mut Connection {
-        &mut self.connections[slot as usize]
+        self.slab.get_mut(slot)
     }
 
     /// The connection that a handle names, if it is still there.
     #[must_use]
     pub fn find(&self, slot: i32, generation: i32) -> Option<u32> {
         let slot = u32::try_from(slot).ok()?;
-        let connection = self.connections.get(slot as usize)?;
-        (connection.generation == generation
-            && connection.state() != sluice_wire::states::conn_state::CLOSED)
-            .then_some(slot)
+        let connection = self.slab.find(slot, generation)?;
+        (connection.state() != conn_state::CLOSED).then_some(slot)
     }
 
     /// Two different connections at once.
     ///
     /// # Panics
     ///
-    /// Where both slots are the same: a connection is never its own peer.
+    /// Where both slots are the same.
     #[inline]
     pub fn pair(&mut self, one: u32, other: u32) -> (&mut Connection, &mut Connection) {
-        let [one, other] = self
-            .connections
-            .get_disjoint_mut([one as usize, other as usize])
-            .expect("a connection and its peer");
-        (one, other)
+        self.slab.pair(one, other)
     }
 
-    /// Writes what the engine changes often.
-    pub fn mirror(&self, slot: u32) {
+    /// Writes what the engine changes often. `stream`: whose the connection is.
+    pub fn mirror(&self, slot: u32, stream: Option<&Stream>) {
         let connection = self.get(slot);
         let base = self.base(slot);
         let put = |field: i32, value: i32| self.table.put(base + field as usize, value);
         put(field::STATE, connection.state());
         put(field::FLAGS, connection.flags);
         put(field::CLOSE_OPS, connection.close_ops());
-        put(field::HANDSHAKES, connection.handshakes);
-        put(field::REASON, connection.reason);
+        put(field::HANDSHAKES, connection.handshakes());
+        // The reason of a session is told in its client's record.
+        let told = stream.filter(|_| connection.side == Side::Client);
+        put(field::REASON, told.map_or(0, |stream| stream.reason));
+        let peer = stream.map_or(NONE, |stream| stream.of(connection.side.other()));
         put(
             field::PEER,
-            if connection.peer == NONE {
+            if peer == NONE {
                 -1
             } else {
                 // Policy reads it, and knows no workers: the table's number.
-                (self.first_slot + connection.peer as usize) as i32
+                (self.first_slot + peer as usize) as i32
             },
         );
-        put(field::ESTABLISHED_AT, clock(connection.established_at));
+        let established_at = stream.map_or(Moment::NEVER, |stream| stream.established_at);
+        put(field::ESTABLISHED_AT, established_at.word());
         self.mirror_bytes(slot);
     }
 
@@ -191,15 +161,21 @@ impl Slots {
     }
 
     /// Writes what is known when a connection opens, and everything else.
-    pub fn mirror_open(&self, slot: u32, src: Option<SocketAddr>, dst: Option<SocketAddr>) {
+    pub fn mirror_open(
+        &self,
+        slot: u32,
+        stream: Option<&Stream>,
+        src: Option<SocketAddr>,
+        dst: Option<SocketAddr>,
+    ) {
         let connection = self.get(slot);
         let base = self.base(slot);
         let put = |field: i32, value: i32| self.table.put(base + field as usize, value);
-        put(field::GENERATION, connection.generation);
+        put(field::GENERATION, connection.generation());
         put(field::LISTENER, connection.listener as i32);
-        put(field::OPENED_AT, clock(connection.opened_at));
+        put(field::OPENED_AT, connection.opened_at.word());
         self.mirror_addresses(slot, src, dst);
-        self.mirror(slot);
+        self.mirror(slot, stream);
     }
 
     /// Writes source and destination. `None` is a unix socket.
@@ -279,14 +255,6 @@ impl Slots {
     }
 }
 
-/// The clock as records hold it: 31 bits, which wrap after 24.8 days. Readers
-/// take differences under the same mask. Never 0 but for "never".
-#[must_use]
-pub fn clock(at: u64) -> i32 {
-    let low = (at & layout::POSITION_MASK as u64) as i32;
-    if at > 0 { low.max(1) } else { 0 }
-}
-
 /// An IPv4-mapped IPv6 address is the IPv4 address that it stands for.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
@@ -295,7 +263,7 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sluice_wire::states::conn_state;
+    use crate::slab::Entry;
 
     fn slots(limit: usize) -> (Vec<i32>, Slots) {
         let backing = vec![0_i32; limit * WORDS];
@@ -311,8 +279,9 @@ mod tests {
         let words = unsafe { Words::new(backing.as_ptr(), backing.len()) };
         let mut slots = Slots::new(words, 4 * WORDS, 4);
         let (one, other) = (slots.take().expect("slot"), slots.take().expect("slot"));
-        slots.get_mut(one).peer = other;
-        slots.mirror(one);
+        let mut stream = Stream::vacant(1);
+        (stream.client, stream.server) = (one, other);
+        slots.mirror(one, Some(&stream));
         let at = (4 + one as usize) * WORDS + field::PEER as usize;
         assert_eq!(words.get(at), 4 + other as i32);
     }
@@ -322,7 +291,7 @@ mod tests {
         let (_backing, mut slots) = slots(4);
         let slot = slots.take().expect("slot");
         slots.get_mut(slot).set_state(conn_state::ACCEPTED);
-        let generation = slots.get(slot).generation;
+        let generation = slots.get(slot).generation();
         assert_eq!(slots.find(slot as i32, generation), Some(slot));
         slots.free(slot, None);
         assert_eq!(slots.find(slot as i32, generation), None);
@@ -344,19 +313,6 @@ mod tests {
         assert!(!slots.room(1));
         slots.thaw(|position| position <= 5);
         assert_eq!(slots.take(), Some(slot));
-    }
-
-    #[test]
-    fn the_clock_of_records_wraps_in_31_bits() {
-        assert_eq!(clock(0), 0);
-        assert_eq!(clock(5), 5);
-        let wrap = 1_u64 << 31;
-        assert_eq!(clock(wrap - 1), i32::MAX);
-        assert_eq!(clock(wrap), 1);
-        assert_eq!(
-            (clock(wrap + 7) - clock(wrap - 3)) & layout::POSITION_MASK,
-            10
-        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Moves payload from one connection to the other, one direction at a time.
+//! Moves payload from one connection to the other, one direction at a time, as far as
+//! its channel allows.
 //!
 //! Bytes are read into the worker's scratch memory and written at once; what
 //! the target does not take waits in a lent buffer, and nothing more is read
@@ -10,6 +11,7 @@ use rustix::io::Errno;
 use crate::connection::Connection;
 use crate::connection::data::{self, Got, read, write};
 use crate::stream::buffer::BufferPool;
+use crate::stream::channel::Channel;
 use crate::stream::pipe::{PipeBudget, PipePool};
 use crate::tls::layer::SEAL_MAX;
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -70,19 +72,31 @@ pub enum Flow {
     Blocked,
     /// The budget is used up; more can be moved at once.
     More,
+    /// What the channel allows is used up: somebody has to decide.
+    Spent,
     /// The source has ended, in one way or another, and everything has been written.
     Finished,
     /// Writing failed.
     WriteError(Errno),
 }
 
-/// Moves what can be moved from `source` to `target`.
-pub fn forward(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> Flow {
+/// Moves what can be moved from `source` to `target`. More than the channel allows is
+/// never read. `budget`: bytes to read before other connections get their turn.
+pub fn forward(
+    source: &mut Connection,
+    target: &mut Connection,
+    channel: &mut Channel,
+    budget: usize,
+    mover: &mut Mover,
+) -> Flow {
     let mut spent = 0;
     loop {
-        match flush(source, target, mover) {
+        match flush(source, target, channel, mover) {
             Flow::Finished => {}
             flow => return flow,
+        }
+        if channel.is_spent() {
+            return Flow::Spent;
         }
         if source.input.ended() {
             return Flow::Finished;
@@ -90,14 +104,14 @@ pub fn forward(source: &mut Connection, target: &mut Connection, mover: &mut Mov
         if !source.ready.reads() {
             return Flow::Idle;
         }
-        if spent >= BUDGET {
+        if spent >= budget {
             return Flow::More;
         }
         let before = source.traffic;
         let step = if source.input.is_bulk() && !source.ready.is_urgent() {
-            splice(source, mover)
+            splice(source, channel, mover)
         } else {
-            copy(source, target, mover)
+            copy(source, target, channel, mover)
         };
         match step {
             Step::Moved => spent += data::cost(source, before),
@@ -111,19 +125,67 @@ enum Step {
     Flow(Flow),
 }
 
-/// Writes what waits; `Finished` where nothing waits any more.
-pub fn flush(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> Flow {
+/// Writes the bytes of ours that wait: how many went. Those that did not are still ahead.
+///
+/// # Errors
+///
+/// As those of [`write`], but for AGAIN.
+pub fn flush_ahead(
+    target: &mut Connection,
+    channel: &mut Channel,
+    buffers: &mut BufferPool,
+) -> Result<usize, Errno> {
+    let mut total = 0;
+    while let Some(buffer) = &channel.ahead {
+        if !target.ready.writes() {
+            break;
+        }
+        match write(target, buffer.bytes(), false, buffers) {
+            Ok(count) => {
+                total += count;
+                buffers.consume(&mut channel.ahead, count);
+            }
+            Err(Errno::AGAIN) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(total)
+}
+
+/// Writes what waits and may go; `Finished` where nothing of that is left.
+fn flush(
+    source: &mut Connection,
+    target: &mut Connection,
+    channel: &mut Channel,
+    mover: &mut Mover,
+) -> Flow {
+    if channel.ahead.is_some() {
+        match flush_ahead(target, channel, &mut mover.buffers) {
+            Ok(_) if channel.ahead.is_some() => return Flow::Blocked,
+            Ok(_) => {}
+            Err(error) => return Flow::WriteError(error),
+        }
+    }
     while let Some(buffer) = &source.input.buffer {
+        let bytes = buffer.bytes();
+        let bytes = &bytes[..bytes.len().min(channel.room())];
+        if bytes.is_empty() {
+            break;
+        }
         if !target.ready.writes() {
             return Flow::Blocked;
         }
-        match write(target, buffer.bytes(), false, &mut mover.buffers) {
-            Ok(count) => mover.buffers.consume(&mut source.input.buffer, count),
+        let last = channel.ends_with(bytes.len());
+        match write(target, bytes, last, &mut mover.buffers) {
+            Ok(count) => {
+                channel.pass(count);
+                mover.buffers.consume(&mut source.input.buffer, count);
+            }
             Err(Errno::AGAIN) => return Flow::Blocked,
             Err(error) => return Flow::WriteError(error),
         }
     }
-    match flush_pipe(source, target, mover) {
+    match flush_pipe(source, target, channel, mover) {
         Flow::Finished => {}
         flow => return flow,
     }
@@ -134,7 +196,12 @@ pub fn flush(source: &mut Connection, target: &mut Connection, mover: &mut Mover
     }
 }
 
-fn copy(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> Step {
+fn copy(
+    source: &mut Connection,
+    target: &mut Connection,
+    channel: &mut Channel,
+    mover: &mut Mover,
+) -> Step {
     let Mover {
         buffers,
         scratch,
@@ -148,7 +215,8 @@ fn copy(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> 
     } else {
         scratch
     };
-    let count = match read(source, scratch, buffers) {
+    let room = scratch.len().min(channel.room());
+    let count = match read(source, &mut scratch[..room], buffers) {
         Got::Bytes(count) => count,
         Got::Records | Got::End => return Step::Moved,
         Got::Nothing => return Step::Flow(Flow::Idle),
@@ -157,10 +225,14 @@ fn copy(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> 
     let spliced = cfg!(any(target_os = "linux", target_os = "android")) && !encrypted;
     source.input.set_bulk(spliced && count == SCRATCH_SIZE);
     let written = if target.ready.writes() {
-        write(target, bytes, source.input.ended_clean(), buffers)
+        let last = source.input.ended_clean() || channel.ends_with(count);
+        write(target, bytes, last, buffers)
     } else {
         Ok(0)
     };
+    if let Ok(written) = written {
+        channel.pass(written);
+    }
     match written {
         Ok(written) if written == count => {}
         Ok(written) => {
@@ -173,7 +245,7 @@ fn copy(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> 
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn splice(source: &mut Connection, mover: &mut Mover) -> Step {
+fn splice(source: &mut Connection, channel: &Channel, mover: &mut Mover) -> Step {
     use rustix::pipe::{SpliceFlags, splice};
     let pipe = match &mut source.input.pipe {
         Some(pipe) => pipe,
@@ -189,11 +261,12 @@ fn splice(source: &mut Connection, mover: &mut Mover) -> Step {
         return Step::Flow(Flow::Idle);
     };
     let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-    let most = if source.bytes_in < SPLICE_PROVEN {
+    let most = if channel.moved() < SPLICE_PROVEN {
         SPLICE_CAREFUL
     } else {
         SPLICE_MAX
     };
+    let most = most.min(channel.room());
     let moved = splice(fd, None, &pipe.writer, None, most, flags);
     if let Ok(count @ 1..) = moved {
         pipe.pending += count;
@@ -225,7 +298,12 @@ fn splice(source: &mut Connection, mover: &mut Mover) -> Step {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn flush_pipe(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> Flow {
+fn flush_pipe(
+    source: &mut Connection,
+    target: &mut Connection,
+    channel: &mut Channel,
+    mover: &mut Mover,
+) -> Flow {
     use rustix::pipe::{SpliceFlags, splice};
     while let Some(pipe) = &mut source.input.pipe {
         if pipe.pending == 0 {
@@ -244,6 +322,7 @@ fn flush_pipe(source: &mut Connection, target: &mut Connection, mover: &mut Move
             Ok(0) => return Flow::WriteError(data::write_failed(target, Errno::PIPE)),
             Ok(count) => {
                 pipe.pending -= count;
+                channel.pass(count);
                 target.bytes_out += count as u64;
                 target.traffic = target.traffic.wrapping_add(count as u32);
             }
@@ -259,12 +338,17 @@ fn flush_pipe(source: &mut Connection, target: &mut Connection, mover: &mut Move
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn splice(source: &mut Connection, _mover: &mut Mover) -> Step {
+fn splice(source: &mut Connection, _channel: &Channel, _mover: &mut Mover) -> Step {
     source.input.set_bulk(false);
     Step::Moved
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn flush_pipe(_source: &mut Connection, _target: &mut Connection, _mover: &mut Mover) -> Flow {
+fn flush_pipe(
+    _source: &mut Connection,
+    _target: &mut Connection,
+    _channel: &mut Channel,
+    _mover: &mut Mover,
+) -> Flow {
     Flow::Finished
 }

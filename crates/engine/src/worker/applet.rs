@@ -7,8 +7,9 @@ use sluice_wire::states::conn_state;
 
 use super::fill::Filled;
 use super::{Worker, record};
+use crate::clock::Moment;
 use crate::connection::data;
-use crate::connection::{Mode, Watch};
+use crate::connection::{Mode, Side, Watch};
 use crate::sys;
 
 /// Bytes of an applet that may leave before it is told at once; a part of the
@@ -17,18 +18,21 @@ const QUIET_BYTES: usize = 16_384;
 
 impl Worker {
     /// An APPLET command.
-    pub(super) fn attach_applet(&mut self, slot: u32, credit: usize) {
-        let now = self.now;
+    pub(super) fn attach_applet(&mut self, slot: u32, credit: u64) {
+        let now = Moment::at(self.now);
         let connection = self.slots.get_mut(slot);
         connection.mode = Mode::Applet;
-        connection.handshakes = 0;
+        connection.set_handshakes(0);
         connection.set_state(conn_state::ESTABLISHED);
         connection.flags |= conn_flag::CTRL_HANDLERS_DONE | conn_flag::DATA_HANDLERS_DONE;
-        connection.established_at = now;
-        connection.last_io = now;
-        connection.applet().credit = credit;
-        self.slots.mirror(slot);
-        self.set_idle_deadline(slot);
+        let id = self.stream_of(slot);
+        let stream = self.streams.get_mut(id);
+        stream.up.stop();
+        stream.up.allow(credit);
+        stream.established_at = now;
+        stream.client_io = now;
+        self.mirror(slot);
+        self.set_idle_deadline(id);
         self.watch(slot, Watch::Read);
         self.pump_applet(slot);
     }
@@ -40,7 +44,8 @@ impl Worker {
         let ended = std::mem::replace(&mut connection.applet().fin, fin);
         connection.applet().fin |= ended;
         if !bytes.is_empty() && !ended {
-            let out = &mut connection.extra().out;
+            let id = self.stream_of(slot);
+            let out = &mut self.streams.get_mut(id).down.ahead;
             self.mover.buffers.append(out, &bytes);
         }
         self.command_bytes = bytes;
@@ -50,16 +55,16 @@ impl Worker {
     /// Moves payload between the client and the applet.
     pub(super) fn pump_applet(&mut self, slot: u32) {
         if self.send_to_client(slot) && self.give_to_applet(slot) && self.tell_end(slot) {
-            self.slots.mirror(slot);
+            self.mirror(slot);
             // Who is expected to act may be another one now.
-            self.set_idle_deadline(slot);
+            self.set_idle_deadline(self.stream_of(slot));
         }
     }
 
     /// What the applet has sent, and its end behind that. False where the session ended.
     fn send_to_client(&mut self, slot: u32) -> bool {
         let before = self.slots.get(slot).traffic;
-        let flushed = self.flush_out(slot);
+        let flushed = self.flush_ahead(self.stream_of(slot), Side::Client);
         let connection = self.slots.get_mut(slot);
         let (sent, empty) = match flushed {
             Ok(flushed) => flushed,
@@ -68,14 +73,15 @@ impl Worker {
                 return self.applet_failed(slot, code, errno);
             }
         };
-        if connection.traffic != before {
-            connection.last_io = self.now;
-        }
+        let moved = connection.traffic != before;
         if connection.applet().fin {
             connection.want_shutw();
         }
         connection.run_close_steps(empty, &mut self.mover.buffers);
         let waits = !empty || connection.owes_end();
+        if moved {
+            self.heard(slot);
+        }
         if sent > 0 {
             self.acknowledge(slot, sent);
         }
@@ -88,10 +94,11 @@ impl Worker {
     /// What the client has sent, as far as the applet has credit. False where the
     /// applet is tried again later, or the session ended.
     fn give_to_applet(&mut self, slot: u32) -> bool {
+        let id = self.stream_of(slot);
         loop {
             let connection = self.slots.get_mut(slot);
-            let generation = connection.generation;
-            let credit = connection.applet().credit;
+            let generation = connection.generation();
+            let credit = self.streams.get(id).up.room();
             if let Some(buffer) = &connection.input.buffer {
                 let count = buffer.len().min(credit).min(self.mover.scratch.len());
                 if count == 0 {
@@ -105,7 +112,7 @@ impl Worker {
                 }
                 let buffer = &mut connection.input.buffer;
                 self.mover.buffers.consume(buffer, count);
-                connection.applet().credit -= count;
+                self.streams.get_mut(id).up.pass(count);
                 continue;
             }
             let filled = self.fill(slot, credit.min(self.mover.scratch.len()));
@@ -113,7 +120,7 @@ impl Worker {
             if connection.input.buffer.is_none() {
                 break;
             }
-            connection.last_io = self.now;
+            self.heard(slot);
             if filled == Filled::More {
                 break;
             }
@@ -135,6 +142,8 @@ impl Worker {
     /// Tells the applet of the client's end, and ends the session once both have
     /// ended: false then.
     fn tell_end(&mut self, slot: u32) -> bool {
+        let id = self.stream_of(slot);
+        let stream = self.streams.get_mut(id);
         let connection = self.slots.get_mut(slot);
         if connection.is_read_out() && !connection.applet().eof_told {
             connection.applet().eof_told = true;
@@ -142,36 +151,36 @@ impl Worker {
             // Its own end goes behind what waits for it.
             connection.run_close_steps(false, &mut self.mover.buffers);
             let end = [0, 0, bytes_flag::EOF, 0, 0];
-            let told = record(event::DATA, slot as i32, connection.generation, end);
+            let told = record(event::DATA, slot as i32, connection.generation(), end);
             self.events.emit(told);
         }
         let both = conn_flag::SHR | conn_flag::SHW;
         let shut = connection.flags & both;
-        if connection.reason == 0 && shut != 0 {
+        if stream.reason == 0 && shut != 0 {
             // Whoever shuts first ends the session; an applet is policy.
             let client_ended = shut & conn_flag::SHR != 0;
             let side = if client_ended { by::CLIENT } else { by::POLICY };
-            connection.reason = reason(side, phase::DATA, code::DONE);
+            stream.reason = reason(side, phase::DATA, code::DONE);
         }
         if shut != both {
             return true;
         }
-        if connection.is_truncated() && reason_code(connection.reason) == code::DONE {
-            connection.reason = reason(by::CLIENT, phase::DATA, code::TLS_TRUNCATED);
+        if connection.is_truncated() && reason_code(stream.reason) == code::DONE {
+            stream.reason = reason(by::CLIENT, phase::DATA, code::TLS_TRUNCATED);
         }
-        self.end(slot);
+        self.end(id);
         false
     }
 
     /// A CREDIT command.
-    pub(super) fn applet_credit(&mut self, slot: u32, bytes: usize) {
-        let now = self.now;
-        let connection = self.slots.get_mut(slot);
-        if connection.applet().credit == 0 {
+    pub(super) fn applet_credit(&mut self, slot: u32, bytes: u64) {
+        let up = &mut self.stream_mut(slot).up;
+        let held = up.is_spent();
+        up.allow(bytes);
+        if held {
             // While nothing was read from it, it could not be active.
-            connection.last_io = now;
+            self.heard(slot);
         }
-        connection.applet().credit += bytes;
         self.pump_applet(slot);
     }
 
@@ -179,7 +188,7 @@ impl Worker {
     /// window ahead, so little is told quietly, and the rest of the window at once.
     fn acknowledge(&mut self, slot: u32, sent: usize) {
         let connection = self.slots.get_mut(slot);
-        let generation = connection.generation;
+        let generation = connection.generation();
         let told = record(
             event::SENT,
             slot as i32,
@@ -198,8 +207,9 @@ impl Worker {
 
     /// The client's connection broke: the session ends. Always false.
     fn applet_failed(&mut self, slot: u32, code: i32, errno: i32) -> bool {
-        self.slots.get_mut(slot).reason = 0;
-        self.end_with(slot, reason(by::CLIENT, phase::DATA, code), errno);
+        let id = self.stream_of(slot);
+        self.streams.get_mut(id).reason = 0;
+        self.end_with(id, reason(by::CLIENT, phase::DATA, code), errno);
         false
     }
 }

@@ -7,8 +7,9 @@ use sluice_wire::commands::{command, proceed_flag, send_flag};
 use sluice_wire::handshakes::handshake;
 
 use super::Worker;
-use crate::connection::{Deadline, Mode, Side};
+use crate::connection::{Mode, Owner, Side};
 use crate::ring::Record;
+use crate::stream::Deadline;
 
 /// Handshakes that the engine does once policy has agreed.
 const ENGINE_BITS: i32 = handshake::HEALTH | handshake::ACCEPT_PROXY | handshake::TLS;
@@ -30,8 +31,10 @@ impl Worker {
             return;
         };
         let connection = self.slots.get(slot);
-        // Policy knows a server's slot from CONNECTED, but decides about clients only.
-        if connection.side == Side::Server || !takes(connection.mode, kind, c) {
+        // Policy knows a server's slot from CONNECTED, but decides about clients only, and
+        // those that have a stream.
+        let decided = connection.side == Side::Server || connection.owner == Owner::None;
+        if decided || !takes(connection.mode, kind, c) {
             self.mailbox.stats.late.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -48,9 +51,9 @@ impl Worker {
                 }
                 self.connect(slot, a, b, tlvs);
             }
-            command::APPLET => self.attach_applet(slot, a.max(0) as usize),
+            command::APPLET => self.attach_applet(slot, a.max(0) as u64),
             command::SEND => self.send(slot, a, b, c & send_flag::FIN != 0),
-            command::CREDIT => self.applet_credit(slot, a.max(0) as usize),
+            command::CREDIT => self.applet_credit(slot, a.max(0) as u64),
             command::REPLY => self.reply(slot, a, b, c),
             command::SET_TIMEOUT => self.set_timeout(slot, a, b),
             _ => self.obey_close(slot, a, b, c.max(0) as u64),
@@ -71,7 +74,7 @@ impl Worker {
         let mut bytes = std::mem::take(&mut self.command_bytes);
         bytes.clear();
         self.commands.bytes(offset, length, &mut bytes);
-        self.detach(slot);
+        self.detach(self.stream_of(slot));
         self.start_last_chunk(slot, &bytes, reason);
         self.command_bytes = bytes;
     }
@@ -80,8 +83,11 @@ impl Worker {
         let connection = self.slots.get_mut(slot);
         // A second answer to a question that is answered already changes nothing.
         let open = match connection.mode {
-            Mode::Ask(bit) => clear & bit != 0 || set != 0 || bit & ENGINE_BITS != 0,
-            _ => clear & connection.handshakes != 0,
+            Mode::Ask(bit) => {
+                let bit = i32::from(bit);
+                clear & bit != 0 || set != 0 || bit & ENGINE_BITS != 0
+            }
+            _ => clear & connection.handshakes() != 0,
         };
         if !open {
             self.mailbox.stats.late.fetch_add(1, Ordering::Relaxed);
@@ -91,9 +97,9 @@ impl Worker {
         let connection = self.slots.get_mut(slot);
         if let Mode::Ask(bit) = connection.mode {
             // The engine does its own handshakes now; a policy's stay policy's.
-            connection.answer(bit & ENGINE_BITS);
+            connection.answer(i32::from(bit) & ENGINE_BITS);
         }
-        if connection.mode == Mode::Ask(handshake::TLS) && clear & handshake::TLS == 0 {
+        if connection.mode == Mode::Ask(handshake::TLS as u8) && clear & handshake::TLS == 0 {
             connection.mode = Mode::Handshake;
             if !self.start_tls(slot, context, flags & proceed_flag::TELL_WAITING != 0) {
                 return;
@@ -103,16 +109,17 @@ impl Worker {
         // What policy sets, policy has decided.
         connection.answer(set & ENGINE_BITS);
         let session_made = clear & handshake::ACCEPT_SESSION != 0;
-        connection.handshakes = connection.handshakes & !clear | set;
+        connection.set_handshakes(connection.handshakes() & !clear | set);
         if clear & handshake::TLS != 0 {
             connection.skip_tls();
         }
-        connection.deadline_kind = Deadline::None;
+        let id = self.stream_of(slot);
+        self.streams.get_mut(id).deadline_kind = Deadline::None;
         if session_made {
-            self.hold(slot);
+            self.hold(id);
             return;
         }
-        self.slots.mirror(slot);
+        self.mirror(slot);
         self.set_handshake_deadline(slot);
         self.run_incoming(slot);
     }
@@ -120,7 +127,7 @@ impl Worker {
     /// The question is answered, by somebody who has taken `consumed` bytes of the
     /// payload: its deadline is over.
     fn answer(&mut self, slot: u32, consumed: i32) {
-        self.slots.get_mut(slot).deadline_kind = Deadline::None;
+        self.stream_mut(slot).deadline_kind = Deadline::None;
         self.consume(slot, consumed);
     }
 

@@ -5,14 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use rustix::fd::OwnedFd;
 use sluice_wire::errors::{by, code, phase, reason};
-use sluice_wire::states::conn_state;
 
 use super::Worker;
-use crate::connection::Side;
 use crate::listener::Listener;
 use crate::poller::Waker;
 use crate::route::Route;
 use crate::stats::WorkerStats;
+use crate::stream::StreamId;
 
 /// A message from the program to a worker. Rare: commands about connections
 /// go through the ring.
@@ -106,12 +105,9 @@ impl Worker {
         while let Some((&id, _)) = self.listeners.first_key_value() {
             self.remove_listener(id);
         }
-        for slot in 0..self.slots.used() {
-            let connection = self.slots.get_mut(slot);
-            if connection.side == Side::Client && connection.state() != conn_state::CLOSED {
-                connection.blame(reason(by::PROXY, phase::CLOSE, code::SHUTDOWN), 0);
-                self.end(slot);
-            }
+        let open: Vec<StreamId> = self.streams.open().collect();
+        for id in open {
+            self.end_with(id, reason(by::PROXY, phase::CLOSE, code::SHUTDOWN), 0);
         }
     }
 }

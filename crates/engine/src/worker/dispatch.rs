@@ -27,16 +27,15 @@ impl Worker {
 
     /// Does what the connection's mode and readiness allow.
     fn advance(&mut self, slot: u32) {
-        let connection = self.slots.get(slot);
-        let client = match connection.side {
-            Side::Client => slot,
-            Side::Server => connection.peer,
+        let Some(id) = self.owner_of(slot) else {
+            return;
         };
+        let connection = self.slots.get(slot);
         match connection.mode {
-            Mode::Stream => self.pump(client),
+            Mode::Stream => self.pump(id),
             Mode::Connecting => match connection.side {
-                Side::Server => self.advance_connect(client),
-                Side::Client => self.check_client(client),
+                Side::Server => self.advance_connect(id),
+                Side::Client => self.check_client(slot),
             },
             Mode::Handshake => self.run_incoming(slot),
             Mode::Inspect => self.inspect(slot),

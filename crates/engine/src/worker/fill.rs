@@ -6,8 +6,10 @@ use rustix::io::Errno;
 use sluice_wire::errors::{by, code, reason};
 
 use super::Worker;
-use crate::connection::data::{self, Got, write};
-use crate::stream::forward::BUDGET;
+use crate::connection::Side;
+use crate::connection::data::{self, Got};
+use crate::stream::StreamId;
+use crate::stream::forward::{BUDGET, flush_ahead};
 
 /// How far [`Worker::fill`] came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,39 +62,19 @@ impl Worker {
             .input
             .take_failure()
             .unwrap_or((code::ABORTED, 0));
-        self.end_with(slot, reason(by::CLIENT, phase, code), errno);
+        let id = self.stream_of(slot);
+        self.end_with(id, reason(by::CLIENT, phase, code), errno);
     }
 
-    /// Writes what is in `extra.out`: bytes written now, and whether it is empty.
-    pub(super) fn flush_out(&mut self, slot: u32) -> Result<(usize, bool), Errno> {
-        let connection = self.slots.get_mut(slot);
-        let Some(mut extra) = connection.extra.take() else {
-            return Ok((0, true));
-        };
-        let mut total = 0;
-        let mut outcome = Ok(());
-        while let Some(buffer) = &extra.out {
-            if !connection.ready.writes() {
-                break;
-            }
-            match write(connection, buffer.bytes(), false, &mut self.mover.buffers) {
-                Ok(count) => {
-                    total += count;
-                    self.mover.buffers.consume(&mut extra.out, count);
-                }
-                Err(Errno::AGAIN) => {}
-                Err(error) => {
-                    outcome = Err(error);
-                    break;
-                }
-            }
-        }
-        let mut empty = extra.out.is_none();
-        connection.extra = Some(extra);
-        outcome?;
-        if empty {
-            empty = data::flush(connection, &mut self.mover.buffers)?;
-        }
-        Ok((total, empty))
+    /// Writes the bytes of ours that wait for a side of a stream: how many were written
+    /// now, and whether none is left, of TLS neither.
+    pub(super) fn flush_ahead(&mut self, id: StreamId, side: Side) -> Result<(usize, bool), Errno> {
+        let stream = self.streams.get_mut(id);
+        let target = self.slots.get_mut(stream.of(side));
+        let channel = stream.towards(side);
+        let buffers = &mut self.mover.buffers;
+        let sent = flush_ahead(target, channel, buffers)?;
+        let empty = channel.ahead.is_none() && data::flush(target, buffers)?;
+        Ok((sent, empty))
     }
 }

@@ -23,6 +23,8 @@ use std::time::Instant;
 
 use rustix::io::Errno;
 
+use crate::clock::Moment;
+use crate::connection::Owner;
 use crate::connection::slots::Slots;
 use crate::listener::Listener;
 use crate::memory::Words;
@@ -31,6 +33,7 @@ use crate::ring::{Commands, Doorbell, Events, Record};
 use crate::route::Route;
 use crate::stream::forward::Mover;
 use crate::stream::pipe::PipeBudget;
+use crate::stream::{Stream, StreamId, Streams};
 use crate::timer::{Kind, Timers};
 use crate::tls::contexts::Contexts;
 
@@ -61,6 +64,7 @@ pub struct Worker {
     events: Events,
     commands: Commands,
     slots: Slots,
+    streams: Streams,
     timers: Timers,
     own_timeouts: OwnTimeouts,
     mover: Mover,
@@ -160,6 +164,7 @@ impl Worker {
             events: Events::new(parts.memory),
             commands: Commands::new(parts.memory),
             slots: Slots::new(parts.table, parts.first_word, parts.slots),
+            streams: Streams::new(parts.slots),
             timers: Timers::new(0),
             own_timeouts: OwnTimeouts::default(),
             mover: Mover::new(parts.pipes),
@@ -196,9 +201,45 @@ impl Worker {
     }
 
     fn emit(&mut self, kind: i32, slot: u32, operands: [i32; 5]) -> i32 {
-        let generation = self.slots.get(slot).generation;
+        let generation = self.slots.get(slot).generation();
         self.events
             .emit(record(kind, slot as i32, generation, operands))
+    }
+
+    /// The stream that a connection belongs to.
+    fn owner_of(&self, slot: u32) -> Option<StreamId> {
+        match self.slots.get(slot).owner {
+            Owner::Stream(id) => Some(id),
+            Owner::None => None,
+        }
+    }
+
+    /// The stream of a client's connection.
+    ///
+    /// # Panics
+    ///
+    /// Where it has none: readiness, commands and timers of such a one come this far
+    /// nowhere.
+    fn stream_of(&self, client: u32) -> StreamId {
+        self.owner_of(client).expect("a client that is served")
+    }
+
+    /// The same.
+    fn stream_mut(&mut self, client: u32) -> &mut Stream {
+        let id = self.stream_of(client);
+        self.streams.get_mut(id)
+    }
+
+    /// The client was active.
+    fn heard(&mut self, client: u32) {
+        let now = Moment::at(self.now);
+        self.stream_mut(client).client_io = now;
+    }
+
+    /// Writes a connection's record.
+    fn mirror(&self, slot: u32) {
+        let stream = self.owner_of(slot).map(|id| self.streams.get(id));
+        self.slots.mirror(slot, stream);
     }
 
     /// The listener that accepted a connection.

@@ -1,20 +1,22 @@
-//! Deadlines. One entry in the wheel serves a client's whole session; what it
-//! means changes with the session's mode.
+//! Deadlines. One entry in the wheel serves a whole stream; what it means changes with
+//! the mode of its client's connection.
 
 use sluice_wire::errors::{by, code, reason};
 use sluice_wire::events::event;
 
 use super::Worker;
 use super::incoming::phase_of;
-use crate::connection::{Deadline, Mode};
+use crate::clock::Moment;
+use crate::connection::Mode;
+use crate::stream::{Deadline, StreamId};
 use crate::timer::Kind;
 
 impl Worker {
-    pub(super) fn set_deadline(&mut self, slot: u32, kind: Deadline, at: u64) {
-        let connection = self.slots.get_mut(slot);
-        connection.deadline_kind = kind;
-        connection.deadline = at;
-        self.timers.schedule(Kind::Session, slot, at);
+    pub(super) fn set_deadline(&mut self, id: StreamId, kind: Deadline, at: u64) {
+        let stream = self.streams.get_mut(id);
+        stream.deadline_kind = kind;
+        stream.deadline = Moment::at(at);
+        self.timers.schedule(Kind::Stream, id.place(), at);
     }
 
     /// Starts the deadline of the handshakes that the engine does alone.
@@ -24,64 +26,65 @@ impl Worker {
             .map_or(0, |it| it.spec.handshake_timeout);
         if timeout > 0 {
             // A rule may have taken its time: the handshake gets at least a moment.
-            let opened_at = self.slots.get(slot).opened_at;
+            let opened_at = self.slots.get(slot).opened_at.past(self.now);
             let at = (opened_at + timeout).max(self.now + timeout / 4);
-            self.set_deadline(slot, Deadline::Handshake, at);
+            self.set_deadline(self.stream_of(slot), Deadline::Handshake, at);
         }
     }
 
     /// The loop was not run for `lost` milliseconds: stopped, or on a machine that
     /// stood still. Peers had no chance to be heard, so that no deadline counts it.
     pub(super) fn forgive(&mut self, lost: u64) {
-        for slot in 0..self.slots.used() {
-            let connection = self.slots.get_mut(slot);
-            connection.last_io += lost;
-            connection.deadline += lost;
-        }
+        self.streams.each(|stream| {
+            stream.client_io.postpone(lost);
+            stream.server_io.postpone(lost);
+            stream.deadline.postpone(lost);
+        });
     }
 
     pub(super) fn run_timers(&mut self) {
         let mut due = std::mem::take(&mut self.due);
         due.clear();
         self.timers.expire(self.now, &mut due);
-        for &(kind, slot) in &due {
+        for &(kind, place) in &due {
             match kind {
-                Kind::Session => self.on_timer(slot),
-                Kind::Liveness => self.set_liveness(slot),
+                Kind::Stream => self.on_timer(StreamId::new(place)),
+                Kind::Liveness => self.set_liveness(place),
             }
         }
         self.due = due;
     }
 
-    fn on_timer(&mut self, slot: u32) {
-        let connection = self.slots.get(slot);
-        let (kind, deadline) = (connection.deadline_kind, connection.deadline);
+    fn on_timer(&mut self, id: StreamId) {
+        let stream = self.streams.get(id);
+        let (kind, slot) = (stream.deadline_kind, stream.client);
         if kind == Deadline::Idle {
-            return self.on_idle(slot);
+            return self.on_idle(id);
         }
         if kind == Deadline::None {
             return;
         }
+        let deadline = stream.deadline.due(self.now);
         if deadline > self.now {
-            return self.timers.schedule(Kind::Session, slot, deadline);
+            return self.timers.schedule(Kind::Stream, id.place(), deadline);
         }
         match kind {
             Deadline::Verdict => self.verdict_is_late(slot),
             Deadline::Inspect => {
-                self.slots.get_mut(slot).deadline_kind = Deadline::None;
+                self.streams.get_mut(id).deadline_kind = Deadline::None;
                 self.slots.get_mut(slot).inspection().expired = true;
                 self.report_inspection(slot);
             }
-            Deadline::Connect => self.fail_connect(slot, by::TIMEOUT, code::CONNECT_TIMEOUT, 0),
+            Deadline::Connect => self.fail_connect(id, by::TIMEOUT, code::CONNECT_TIMEOUT, 0),
             Deadline::Handshake => {
                 if self.ask_about_silence(slot) {
                     return;
                 }
                 let phase = phase_of(self.slots.get(slot));
-                self.end_with(slot, reason(by::TIMEOUT, phase, code::HANDSHAKE_TIMEOUT), 0);
+                self.end_with(id, reason(by::TIMEOUT, phase, code::HANDSHAKE_TIMEOUT), 0);
             }
-            Deadline::Linger | Deadline::Tarpit => self.end(slot),
-            Deadline::Cut => self.pump(slot),
+            Deadline::Linger | Deadline::Tarpit => self.end(id),
+            Deadline::Cut => self.pump(id),
             Deadline::None | Deadline::Idle => {}
         }
     }
@@ -98,7 +101,7 @@ impl Worker {
             .map_or(-1, |it| it.spec.fallback_route);
         let connection = self.slots.get_mut(slot);
         let bit = match connection.mode {
-            Mode::Ask(bit) => bit,
+            Mode::Ask(bit) => i32::from(bit),
             _ => 0,
         };
         let phase = phase_of(connection);
@@ -114,10 +117,11 @@ impl Worker {
             // engine's own handshakes come first.
             connection.opened = true;
             connection.mode = Mode::Handshake;
-            connection.deadline_kind = Deadline::None;
+            self.stream_mut(slot).deadline_kind = Deadline::None;
             self.set_handshake_deadline(slot);
             return self.run_incoming(slot);
         }
-        self.end_with(slot, reason(by::TIMEOUT, phase, code::VERDICT_TIMEOUT), 0);
+        let id = self.stream_of(slot);
+        self.end_with(id, reason(by::TIMEOUT, phase, code::VERDICT_TIMEOUT), 0);
     }
 }

@@ -19,7 +19,7 @@ impl Worker {
         let connection = self.slots.get_mut(slot);
         if !connection.securing {
             connection.securing = true;
-            self.securing.push_back((slot, connection.generation));
+            self.securing.push_back((slot, connection.generation()));
         }
     }
 
@@ -38,11 +38,11 @@ impl Worker {
             match (connection.side, connection.mode) {
                 (Side::Client, Mode::Handshake) => self.secure_client(slot),
                 (Side::Server, Mode::Connecting) => {
-                    let client = connection.peer;
-                    if self.connect_tls(client, slot) {
-                        self.advance_connect(client);
+                    let id = self.stream_of(slot);
+                    if self.connect_tls(id) {
+                        self.advance_connect(id);
                     } else {
-                        self.mirror_waiting(client, slot);
+                        self.mirror_waiting(id, slot);
                     }
                 }
                 _ => {}
@@ -60,7 +60,7 @@ impl Worker {
             return true;
         };
         let summary = tls.summary();
-        let generation = self.slots.get(about).generation;
+        let generation = self.slots.get(about).generation();
         let told = record(
             event::SECURED,
             about as i32,

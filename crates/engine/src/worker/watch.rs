@@ -21,7 +21,7 @@ impl Worker {
             Side::Client => 0,
             Side::Server => SERVER_TOKEN,
         };
-        let token = (connection.generation as u64) << 32 | side | u64::from(slot);
+        let token = (connection.generation() as u64) << 32 | side | u64::from(slot);
         let interest = match wanted {
             Watch::No => return,
             Watch::Read => Interest::Read,
@@ -48,7 +48,9 @@ impl Worker {
             Ok(()) => connection.watch = wanted,
             // Without readiness the connection would hang for ever. Whoever asked goes
             // on with it: it is ended when nobody does.
-            Err(error) => self.unwatchable.push((slot, connection.generation, error)),
+            Err(error) => self
+                .unwatchable
+                .push((slot, connection.generation(), error)),
         }
     }
 
@@ -78,15 +80,16 @@ impl Worker {
             let connection = self.slots.get_mut(slot);
             connection.fail(error);
             let (code, errno) = (sys::code_of(error), error.raw_os_error());
-            let client = match connection.side {
-                Side::Client => slot,
-                Side::Server => connection.peer,
+            let connects = connection.side == Side::Server && connection.mode == Mode::Connecting;
+            let Some(id) = self.owner_of(slot) else {
+                continue;
             };
-            if connection.side == Side::Server && connection.mode == Mode::Connecting {
-                self.fail_connect(client, by::PROXY, code, errno);
+            if connects {
+                self.fail_connect(id, by::PROXY, code, errno);
             } else {
+                let client = self.streams.get(id).client;
                 let phase = phase_of(self.slots.get(client));
-                self.end_with(client, reason(by::PROXY, phase, code), errno);
+                self.end_with(id, reason(by::PROXY, phase, code), errno);
             }
         }
     }

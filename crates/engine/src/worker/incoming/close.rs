@@ -5,19 +5,23 @@ use sluice_wire::handshakes::handshake;
 
 use super::last_chunk::enter_last_chunk;
 use crate::connection::data::{self, Got, read};
-use crate::connection::{Deadline, Mode, Watch};
+use crate::connection::{Mode, Watch};
 use crate::stream::forward::BUDGET;
+use crate::stream::{Deadline, StreamId};
 use crate::worker::Worker;
+
+const TLS: u8 = handshake::TLS as u8;
 
 impl Worker {
     /// A CLOSE command.
     pub(in crate::worker) fn obey_close(&mut self, slot: u32, reason: i32, mode: i32, hold: u64) {
+        let id = self.stream_of(slot);
+        self.streams.get_mut(id).reason = reason;
         let connection = self.slots.get_mut(slot);
-        connection.reason = reason;
         match mode {
             close_mode::TARPIT => {
                 connection.mode = Mode::Tarpit;
-                self.set_deadline(slot, Deadline::Tarpit, self.now + hold);
+                self.set_deadline(id, Deadline::Tarpit, self.now + hold);
                 self.watch(slot, Watch::Read);
                 self.check_client(slot);
                 return;
@@ -25,34 +29,36 @@ impl Worker {
             close_mode::RESET => {
                 connection.reset_on_close();
             }
-            _ => return self.close_behind(slot),
+            _ => return self.close_behind(id),
         }
-        self.end(slot);
+        self.end(id);
     }
 
     /// Closes with a FIN, behind what policy itself has sent. A session that
     /// forwards is cut where it stands: its bytes are not policy's.
-    fn close_behind(&mut self, slot: u32) {
+    fn close_behind(&mut self, id: StreamId) {
+        let slot = self.streams.get(id).client;
         let connection = self.slots.get_mut(slot);
         if matches!(
             connection.mode,
             Mode::Stream | Mode::LastChunk | Mode::Linger
         ) {
-            return self.end(slot);
+            return self.end(id);
         }
         if matches!(
             connection.mode,
-            Mode::Ask(handshake::TLS) | Mode::Held | Mode::Connecting
+            Mode::Ask(TLS) | Mode::Held | Mode::Connecting
         ) {
             self.forget_unread(slot);
         }
         let connection = self.slots.get_mut(slot);
-        if connection.bytes_out == 0 && !connection.unsent() {
+        let ahead = self.streams.get(id).down.ahead.is_some();
+        if connection.bytes_out == 0 && !ahead && !connection.unsent() {
             // Nothing was lost on the way: the end is a clean one.
             data::notify(connection, &mut self.mover.buffers);
-            return self.end(slot);
+            return self.end(id);
         }
-        self.detach(slot);
+        self.detach(id);
         enter_last_chunk(self.slots.get_mut(slot), &mut self.mover);
         self.set_last_deadline(slot);
         self.send_last_chunk(slot);

@@ -155,7 +155,7 @@ impl Worker {
     fn put_question(&mut self, slot: u32, status: i32) {
         self.begin_question(slot, handshake::TLS);
         let connection = self.slots.get(slot);
-        let (generation, listener) = (connection.generation, connection.listener as i32);
+        let (generation, listener) = (connection.generation(), connection.listener as i32);
         let question = record(
             event::HANDSHAKE,
             slot as i32,

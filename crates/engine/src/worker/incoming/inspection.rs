@@ -6,7 +6,8 @@ use sluice_wire::ring_layout::layout;
 
 use super::phase_of;
 use crate::connection::extra::Inspection;
-use crate::connection::{Deadline, Mode, Watch};
+use crate::connection::{Mode, Watch};
+use crate::stream::Deadline;
 use crate::worker::{Worker, record};
 
 /// Least time between two BYTES events that show only that more has come, in
@@ -32,30 +33,30 @@ impl Worker {
             waits: inspection.waits,
             ..Inspection::default()
         };
+        let id = self.stream_of(slot);
         if delay > 0 {
-            self.set_deadline(slot, Deadline::Inspect, self.now + delay as u64);
+            self.set_deadline(id, Deadline::Inspect, self.now + delay as u64);
         } else {
-            self.set_idle_deadline(slot);
+            self.set_idle_deadline(id);
         }
         self.inspect(slot);
     }
 
     /// Buffers payload for TypeScript and tells of it what is new.
     pub(in crate::worker) fn inspect(&mut self, slot: u32) {
-        let now = self.now;
         let connection = self.slots.get_mut(slot);
         let (limit, before) = (connection.inspection().limit, connection.traffic);
         self.fill(slot, limit);
-        let connection = self.slots.get_mut(slot);
-        if connection.traffic != before {
-            connection.last_io = now;
+        if self.slots.get(slot).traffic != before {
+            self.heard(slot);
         }
+        let connection = self.slots.get_mut(slot);
         if let Some((code, errno)) = connection.input.take_failure() {
             let reason = reason(by::CLIENT, phase_of(connection), code);
-            return self.end_with(slot, reason, errno);
+            return self.end_with(self.stream_of(slot), reason, errno);
         }
         if self.slots.get(slot).input.ended() {
-            self.slots.mirror(slot);
+            self.mirror(slot);
         } else {
             self.slots.mirror_bytes(slot);
         }
@@ -68,7 +69,7 @@ impl Worker {
         let now = self.now;
         let connection = self.slots.get_mut(slot);
         let length = connection.input.buffered();
-        let (eof, generation) = (connection.input.ended(), connection.generation);
+        let (eof, generation) = (connection.input.ended(), connection.generation());
         let inspection = connection.inspection();
         let mut flags = 0;
         if eof {
@@ -116,7 +117,8 @@ impl Worker {
                 .listener_of(slot)
                 .map_or(0, |it| it.spec.verdict_timeout);
             if timeout > 0 {
-                self.set_deadline(slot, Deadline::Verdict, self.now + timeout);
+                let at = self.now + timeout;
+                self.set_deadline(self.stream_of(slot), Deadline::Verdict, at);
             }
         }
     }

@@ -4,7 +4,8 @@ use sluice_wire::flags::{conn_flag, step};
 use sluice_wire::handshakes::handshake;
 
 use crate::connection::data::{self, Got, read};
-use crate::connection::{Connection, Deadline, Mode, Watch};
+use crate::connection::{Connection, Mode, Side, Watch};
+use crate::stream::Deadline;
 use crate::stream::forward::Mover;
 use crate::worker::Worker;
 
@@ -16,43 +17,46 @@ const LINGER_LIMIT: usize = 1 << 20;
 impl Worker {
     /// Sends `bytes`, then closes: `HH_SEND_LAST_CHUNK`.
     pub(in crate::worker) fn start_last_chunk(&mut self, slot: u32, bytes: &[u8], reason: i32) {
-        let connection = self.slots.get_mut(slot);
-        connection.reason = reason;
-        enter_last_chunk(connection, &mut self.mover);
-        let extra = connection.extra.get_or_insert_default();
-        self.mover.buffers.give_back(&mut extra.out);
+        let id = self.stream_of(slot);
+        let stream = self.streams.get_mut(id);
+        stream.reason = reason;
+        enter_last_chunk(self.slots.get_mut(slot), &mut self.mover);
+        stream.down.release(&mut self.mover.buffers);
         if !bytes.is_empty() {
-            extra.out = Some(self.mover.buffers.lend(bytes));
+            stream.down.ahead = Some(self.mover.buffers.lend(bytes));
         }
-        self.set_deadline(slot, Deadline::Linger, self.now + LAST_CHUNK_TIMEOUT);
+        self.set_deadline(id, Deadline::Linger, self.now + LAST_CHUNK_TIMEOUT);
         self.send_last_chunk(slot);
     }
 
     pub(in crate::worker) fn send_last_chunk(&mut self, slot: u32) {
-        match self.flush_out(slot) {
+        match self.flush_ahead(self.stream_of(slot), Side::Client) {
             Ok((_, true)) => {
                 let connection = self.slots.get_mut(slot);
                 connection.set_step(conn_flag::LAST_CHUNK_STARTED, step::COMPLETED);
-                connection.handshakes = 0;
+                connection.set_handshakes(0);
                 connection.mode = Mode::Linger;
-                self.set_deadline(slot, Deadline::Linger, self.now + LAST_CHUNK_TIMEOUT);
+                let at = self.now + LAST_CHUNK_TIMEOUT;
+                self.set_deadline(self.stream_of(slot), Deadline::Linger, at);
                 self.linger(slot);
             }
             Ok((sent, false)) => {
                 if sent > 0 {
                     self.set_last_deadline(slot);
                 }
-                self.slots.mirror(slot);
+                self.mirror(slot);
                 self.watch(slot, Watch::ReadWrite);
             }
-            Err(_) => self.end(slot),
+            Err(_) => self.end(self.stream_of(slot)),
         }
     }
 
     /// What waits for a client gets as long as any bytes that do, but some seconds at least.
     pub(super) fn set_last_deadline(&mut self, slot: u32) {
-        let patience = self.patience_with(slot, slot).max(LAST_CHUNK_TIMEOUT);
-        self.set_deadline(slot, Deadline::Linger, self.now + patience);
+        let id = self.stream_of(slot);
+        let patience = self.patience_with(id, Side::Client);
+        let patience = patience.max(LAST_CHUNK_TIMEOUT);
+        self.set_deadline(id, Deadline::Linger, self.now + patience);
     }
 
     /// Reads and forgets, so that unread payload does not turn the close into a
@@ -75,14 +79,14 @@ impl Worker {
             }
         };
         if over {
-            return self.end(slot);
+            return self.end(self.stream_of(slot));
         }
         let wanted = if connection.owes_end() {
             Watch::ReadWrite
         } else {
             Watch::Read
         };
-        self.slots.mirror(slot);
+        self.mirror(slot);
         self.watch(slot, wanted);
     }
 }
@@ -90,7 +94,7 @@ impl Worker {
 /// Only what policy has sent goes out from here on.
 pub(super) fn enter_last_chunk(connection: &mut Connection, mover: &mut Mover) {
     connection.mode = Mode::LastChunk;
-    connection.handshakes = handshake::SEND_LAST_CHUNK;
+    connection.set_handshakes(handshake::SEND_LAST_CHUNK);
     connection.set_step(conn_flag::LAST_CHUNK_STARTED, step::STARTED);
     connection.want_shutw();
     connection.input.release(mover);

@@ -16,7 +16,8 @@ use sluice_wire::handshakes::handshake;
 use super::fill::Filled;
 use super::{Worker, record};
 use crate::connection::data::{self, write};
-use crate::connection::{Connection, Deadline, Mode, Watch};
+use crate::connection::{Connection, Mode, Watch};
+use crate::stream::Deadline;
 use crate::sys;
 
 /// Bits that only TypeScript can do; without a question they are done.
@@ -31,7 +32,7 @@ impl Worker {
             };
             let (ask, fallback) = (listener.spec.ask, listener.spec.fallback_route);
             let connection = self.slots.get_mut(slot);
-            let bit = connection.handshakes & connection.handshakes.wrapping_neg();
+            let bit = connection.next_handshake();
             if bit == handshake::HEALTH {
                 let reply = listener_reply(self, slot);
                 self.start_last_chunk(slot, &reply, reason(by::PROXY, phase::HEALTH, code::HEALTH));
@@ -59,11 +60,11 @@ impl Worker {
                         return;
                     }
                 }
-                bit if bit & POLICY_BITS != 0 => connection.handshakes &= !bit,
+                bit if bit & POLICY_BITS != 0 => connection.shake(bit),
                 // Answered but not cleared: TypeScript still owes the target.
                 _ => return,
             }
-            self.slots.mirror(slot);
+            self.mirror(slot);
         }
     }
 
@@ -73,14 +74,15 @@ impl Worker {
             .listener_of(slot)
             .map_or(0, |it| it.spec.verdict_timeout);
         let connection = self.slots.get_mut(slot);
-        connection.mode = Mode::Ask(bit);
-        connection.deadline_kind = Deadline::None;
+        connection.mode = Mode::Ask(bit as u8);
         if connection.watch == Watch::No {
-            let generation = connection.generation;
+            let generation = connection.generation();
             self.unwatched.push_back((slot, generation, self.now));
         }
+        let id = self.stream_of(slot);
+        self.streams.get_mut(id).deadline_kind = Deadline::None;
         if timeout > 0 {
-            self.set_deadline(slot, Deadline::Verdict, self.now + timeout);
+            self.set_deadline(id, Deadline::Verdict, self.now + timeout);
         }
     }
 
@@ -91,7 +93,7 @@ impl Worker {
             .extra
             .as_mut()
             .map(|extra| std::mem::take(&mut extra.tlvs));
-        let (generation, listener) = (connection.generation, connection.listener as i32);
+        let (generation, listener) = (connection.generation(), connection.listener as i32);
         let operands = record(
             event::HANDSHAKE,
             slot as i32,
@@ -128,7 +130,7 @@ impl Worker {
             return false;
         }
         connection.mode = Mode::Handshake;
-        self.slots.mirror(slot);
+        self.mirror(slot);
         self.watch(slot, Watch::Read);
         false
     }
@@ -151,7 +153,7 @@ impl Worker {
             Err(error) => data::explain(connection, error, &mut self.mover.buffers),
         };
         let phase = phase_of(connection);
-        self.end_with(slot, reason(by::CLIENT, phase, code), errno);
+        self.end_with(self.stream_of(slot), reason(by::CLIENT, phase, code), errno);
     }
 
     /// A client whose connection waits for something else: has it gone?
@@ -168,37 +170,37 @@ impl Worker {
             return;
         }
         let code = error.map_or(code::ABORTED, sys::code_of);
+        let id = self.stream_of(slot);
+        let connection = self.slots.get(slot);
         let phase = match connection.mode {
             // What was going on is the server's side of it.
             Mode::Connecting => {
-                let server = connection.peer;
+                let server = self.streams.get(id).server;
                 phase_of(self.slots.get(server))
             }
             _ => phase_of(connection),
         };
         let errno = error.map_or(0, Errno::raw_os_error);
-        self.end_with(slot, reason(by::CLIENT, phase, code), errno);
+        self.end_with(id, reason(by::CLIENT, phase, code), errno);
     }
 }
 
 /// Phase of a connection, from what it waits for.
 pub(in crate::worker) fn phase_of(connection: &Connection) -> i32 {
     match connection.mode {
-        Mode::Handshake | Mode::Ask(_) | Mode::Inspect => {
-            match connection.handshakes & connection.handshakes.wrapping_neg() {
-                handshake::HEALTH => phase::HEALTH,
-                handshake::MONITOR_IN => phase::MONITOR_IN,
-                handshake::ACCEPT_PROXY => phase::ACCEPT_PROXY,
-                handshake::TCP_RULES => phase::TCP_RULES,
-                handshake::TLS => phase::TLS,
-                handshake::CUSTOM => phase::CUSTOM,
-                _ if connection.mode == Mode::Inspect => phase::CONTENT,
-                _ => phase::ACCEPT_SESSION,
-            }
-        }
+        Mode::Handshake | Mode::Ask(_) | Mode::Inspect => match connection.next_handshake() {
+            handshake::HEALTH => phase::HEALTH,
+            handshake::MONITOR_IN => phase::MONITOR_IN,
+            handshake::ACCEPT_PROXY => phase::ACCEPT_PROXY,
+            handshake::TCP_RULES => phase::TCP_RULES,
+            handshake::TLS => phase::TLS,
+            handshake::CUSTOM => phase::CUSTOM,
+            _ if connection.mode == Mode::Inspect => phase::CONTENT,
+            _ => phase::ACCEPT_SESSION,
+        },
         Mode::Held => phase::QUEUE,
         Mode::Tarpit => phase::ACCEPT_SESSION,
-        Mode::Connecting => match connection.handshakes & connection.handshakes.wrapping_neg() {
+        Mode::Connecting => match connection.next_handshake() {
             handshake::SOCKS => phase::SOCKS,
             handshake::SEND_PROXY => phase::SEND_PROXY,
             handshake::TLS_OUT => phase::TLS_OUT,

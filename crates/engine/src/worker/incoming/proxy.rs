@@ -28,7 +28,7 @@ impl Worker {
                 } => {
                     let buffer = &mut connection.input.buffer;
                     self.mover.buffers.consume(buffer, length);
-                    connection.handshakes &= !handshake::ACCEPT_PROXY;
+                    connection.shake(handshake::ACCEPT_PROXY);
                     connection.set_step(conn_flag::PROXY_IN_STARTED, step::COMPLETED);
                     if !tlvs.is_empty() {
                         connection.extra().tlvs = tlvs;
@@ -39,7 +39,8 @@ impl Worker {
                     return true;
                 }
                 Parsed::Error(code) => {
-                    self.end_with(slot, reason(by::CLIENT, phase::ACCEPT_PROXY, code), 0);
+                    let id = self.stream_of(slot);
+                    self.end_with(id, reason(by::CLIENT, phase::ACCEPT_PROXY, code), 0);
                     return false;
                 }
                 Parsed::Partial => {

@@ -37,8 +37,8 @@ impl Worker {
             }
             Err(failure) => {
                 connection.fail(data::TLS_FAILED);
-                connection.blame(reason(by::PROXY, phase::TLS, failure.code), 0);
-                self.end(slot);
+                let reason = reason(by::PROXY, phase::TLS, failure.code);
+                self.end_with(self.stream_of(slot), reason, 0);
                 false
             }
         }
@@ -64,10 +64,10 @@ impl Worker {
                     return;
                 }
                 let connection = self.slots.get_mut(slot);
-                connection.handshakes &= !handshake::TLS;
+                connection.shake(handshake::TLS);
                 connection.flags |= conn_flag::DATA_CONNECTED;
                 connection.set_step(conn_flag::DATA_OPEN_STARTED, step::COMPLETED);
-                self.slots.mirror(slot);
+                self.mirror(slot);
                 self.run_incoming(slot);
             }
             Handshaking::Aborted => self.end_in_tls(slot, code::ABORTED, 0),
@@ -81,17 +81,18 @@ impl Worker {
                     by::PROXY
                 };
                 let reason = reason(by, phase::TLS, failure.code);
-                connection.errno = failure.alert;
                 // The alert is the last chunk: it must arrive, although unread
                 // records would turn the close into a reset.
                 let alert = take_records(connection.tls.take(), &mut self.mover.buffers);
+                self.stream_mut(slot).errno = failure.alert;
                 self.start_last_chunk(slot, &alert, reason);
             }
         }
     }
 
     pub(in crate::worker) fn end_in_tls(&mut self, slot: u32, code: i32, errno: i32) {
-        self.end_with(slot, reason(by::CLIENT, phase::TLS, code), errno);
+        let id = self.stream_of(slot);
+        self.end_with(id, reason(by::CLIENT, phase::TLS, code), errno);
     }
 }
 

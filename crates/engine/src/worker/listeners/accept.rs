@@ -9,10 +9,11 @@ use sluice_wire::handshakes::handshake;
 use sluice_wire::states::conn_state;
 
 use super::ACCEPT_REST;
-use crate::connection::{Connection, Deadline, Mode, Side};
+use crate::clock::Moment;
+use crate::connection::{Connection, Mode, Side};
 use crate::listener::Listener;
+use crate::stream::Deadline;
 use crate::sys;
-use crate::timer::Kind;
 use crate::transport::Ctrl;
 use crate::worker::{Worker, record};
 
@@ -138,15 +139,14 @@ impl Worker {
         };
         let connection = self.slots.get_mut(slot);
         begin_accepted(connection, socket, listener);
-        connection.opened_at = self.now;
-        connection.last_io = self.now;
+        connection.opened_at = Moment::at(self.now);
+        let id = self.begin(slot);
         if spec.handshake_timeout > 0 {
-            connection.deadline = self.now + spec.handshake_timeout;
-            connection.deadline_kind = Deadline::Handshake;
-            let deadline = connection.deadline;
-            self.timers.schedule(Kind::Session, slot, deadline);
+            let at = self.now + spec.handshake_timeout;
+            self.set_deadline(id, Deadline::Handshake, at);
         }
-        self.slots.mirror_open(slot, src, dst);
+        let stream = self.streams.get(id);
+        self.slots.mirror_open(slot, Some(stream), src, dst);
         self.run_incoming(slot);
     }
 }
@@ -167,7 +167,7 @@ fn begin_accepted(connection: &mut Connection, socket: OwnedFd, listener: &Liste
     connection.side = Side::Client;
     connection.mode = Mode::Handshake;
     connection.listener = listener.id;
-    connection.handshakes = handshakes | handshake::ACCEPT_SESSION;
+    connection.set_handshakes(handshakes | handshake::ACCEPT_SESSION);
     connection.set_state(conn_state::ACCEPTED);
     connection.flags = conn_flag::FD_ALLOCATED
         | conn_flag::CTRL_INIT

@@ -11,12 +11,14 @@ use sluice_wire::flags::{conn_flag, step};
 use sluice_wire::handshakes::handshake;
 use sluice_wire::states::conn_state;
 
+use crate::clock::Moment;
 use crate::connection::data::write;
 use crate::connection::extra::Step;
 use crate::connection::ready::Ready;
-use crate::connection::{Connection, Deadline, Mode, Side, Watch};
+use crate::connection::{Connection, Mode, Owner, Side, Watch};
 use crate::handshake::socks;
 use crate::route::{Destination, Route, SendProxy};
+use crate::stream::{Deadline, StreamId};
 use crate::sys;
 use crate::transport::Ctrl;
 use crate::worker::Worker;
@@ -30,8 +32,9 @@ impl Worker {
         flags: i32,
         tlvs: Vec<u8>,
     ) {
+        let id = self.stream_of(client);
         let Some(route) = self.routes.get(&route).cloned() else {
-            return self.connect_refused(client, by::PROXY, code::INTERNAL, 0);
+            return self.connect_refused(id, by::PROXY, code::INTERNAL, 0);
         };
         if !self.read_early(client) {
             return;
@@ -40,44 +43,44 @@ impl Worker {
             Ok(started) => started,
             Err((error, code)) => {
                 let by = sys::connect_blame(code);
-                return self.connect_refused(client, by, code, error.raw_os_error());
+                return self.connect_refused(id, by, code, error.raw_os_error());
             }
         };
         let Some(server) = self.slots.take() else {
-            return self.connect_refused(client, by::PROXY, code::TABLE_FULL, 0);
+            return self.connect_refused(id, by::PROXY, code::TABLE_FULL, 0);
         };
         let local = route.is_local();
         let own = &self.own_timeouts;
         let timeout = own.pick(client, timeout::CONNECT, route.connect_timeout);
+        let now = Moment::at(self.now);
         let connection = self.slots.get_mut(server);
-        connection.opened_at = self.now;
-        connection.last_io = self.now;
-        connection.peer = client;
+        connection.opened_at = now;
+        connection.owner = Owner::Stream(id);
         connection.connect_flags = flags as u8;
         begin_connecting(connection, socket, route, tlvs);
-        let simple = connection.handshakes == handshake::L4_CONNECT;
+        let simple = connection.handshakes() == handshake::L4_CONNECT;
 
+        let stream = self.streams.get_mut(id);
+        stream.server = server;
+        stream.server_io = now;
+        stream.deadline_kind = Deadline::None;
         let connection = self.slots.get_mut(client);
-        connection.peer = server;
         connection.mode = Mode::Connecting;
-        connection.handshakes = 0;
-        connection.deadline_kind = Deadline::None;
+        connection.set_handshakes(0);
         if timeout > 0 {
-            self.set_deadline(client, Deadline::Connect, self.now + timeout);
+            self.set_deadline(id, Deadline::Connect, self.now + timeout);
         }
         if full {
             self.join_crowd(server);
-        } else if local && simple && self.send_early(client, server) {
+        } else if local && simple && self.send_early(id) {
             return;
         }
-        if self.slots.get(client).peer == server {
-            if !full {
-                self.watch(server, Watch::ReadWrite);
-            }
-            self.watch(client, Watch::Read);
-            self.mirror_server(server, None);
-            self.slots.mirror(client);
+        if !full {
+            self.watch(server, Watch::ReadWrite);
         }
+        self.watch(client, Watch::Read);
+        self.mirror_server(server, None);
+        self.mirror(client);
     }
 
     /// The socket, on its way.
@@ -107,7 +110,8 @@ impl Worker {
         self.fill(client, self.mover.scratch.len());
         let failure = self.slots.get_mut(client).input.take_failure();
         if let Some((code, errno)) = failure {
-            self.end_with(client, reason(by::CLIENT, phase::CONNECT, code), errno);
+            let id = self.stream_of(client);
+            self.end_with(id, reason(by::CLIENT, phase::CONNECT, code), errno);
         }
         failure.is_none()
     }
@@ -115,25 +119,27 @@ impl Worker {
     /// A local connect is usually finished when it returns, so the first
     /// payload may be sent without waiting for the poller: one turn of the loop
     /// less. True where that established the session (or ended it).
-    fn send_early(&mut self, client: u32, server: u32) -> bool {
-        let (source, target) = self.slots.pair(client, server);
+    fn send_early(&mut self, id: StreamId) -> bool {
+        let stream = self.streams.get_mut(id);
+        let (source, target) = self.slots.pair(stream.client, stream.server);
         let Some(buffer) = &source.input.buffer else {
             return false;
         };
         match write(target, buffer.bytes(), false, &mut self.mover.buffers) {
             Ok(count) => {
+                stream.up.pass(count);
                 if count == buffer.len() {
                     target.ready.write_went();
                 }
                 let waits = &mut source.input.buffer;
                 self.mover.buffers.consume(waits, count);
-                target.handshakes &= !handshake::L4_CONNECT;
-                self.establish(client);
+                target.shake(handshake::L4_CONNECT);
+                self.establish(id);
                 true
             }
             Err(Errno::AGAIN | Errno::NOTCONN) => false,
             Err(error) => {
-                self.fail_connect_with(client, error);
+                self.fail_connect_with(id, error);
                 true
             }
         }
@@ -154,21 +160,22 @@ fn begin_connecting(
     connection.set_state(conn_state::CONNECTING);
     connection.ready = Ready::connecting();
     connection.nodelay = unix;
-    connection.handshakes = handshake::L4_CONNECT;
+    let mut handshakes = handshake::L4_CONNECT;
     connection.flags = conn_flag::FD_ALLOCATED | conn_flag::CTRL_INIT | conn_flag::DATA_INIT;
     if route.socks.is_some() {
-        connection.handshakes |= handshake::SOCKS;
+        handshakes |= handshake::SOCKS;
         connection.set_step(conn_flag::SOCKS_STARTED, step::WANTED);
         connection.extra().step = Step::Socks(socks::State::new());
     }
     if route.send_proxy != SendProxy::No {
-        connection.handshakes |= handshake::SEND_PROXY;
+        handshakes |= handshake::SEND_PROXY;
         connection.set_step(conn_flag::PROXY_OUT_STARTED, step::WANTED);
         connection.extra().tlvs = proxy_tlvs;
     }
     if route.tls.is_some() {
-        connection.handshakes |= handshake::TLS_OUT;
+        handshakes |= handshake::TLS_OUT;
         connection.set_step(conn_flag::DATA_OPEN_STARTED, step::WANTED);
     }
+    connection.set_handshakes(handshakes);
     connection.route = Some(route);
 }

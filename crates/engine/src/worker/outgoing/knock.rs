@@ -29,7 +29,7 @@ impl Worker {
         let Some(route) = &connection.route else {
             return;
         };
-        let entry = (server, connection.generation);
+        let entry = (server, connection.generation());
         if self.crowds.is_empty() {
             self.knock_at = self.now + KNOCK;
         }
@@ -68,15 +68,15 @@ impl Worker {
         if self.slots.find(server as i32, generation).is_none() {
             return true;
         }
-        let connection = self.slots.get(server);
-        let client = connection.peer;
-        let (Some(fd), Destination::Unix(path)) = (connection.socket(), destination) else {
+        let id = self.stream_of(server);
+        let socket = self.slots.get(server).socket();
+        let (Some(fd), Destination::Unix(path)) = (socket, destination) else {
             return true;
         };
         match sys::connect_unix(fd, path) {
             Ok(()) => self.watch(server, Watch::ReadWrite),
             Err(Errno::AGAIN) => return false,
-            Err(error) => self.fail_connect_with(client, error),
+            Err(error) => self.fail_connect_with(id, error),
         }
         true
     }

@@ -3,14 +3,17 @@
 use sluice_wire::flags::{conn_flag, step};
 use sluice_wire::handshakes::handshake;
 
+use crate::connection::Side;
 use crate::handshake::proxy_in::Endpoint;
 use crate::handshake::proxy_out;
 use crate::route::SendProxy;
+use crate::stream::{Stream, StreamId};
 use crate::worker::Worker;
 
 impl Worker {
     /// Sends the PROXY header; true once it is out.
-    pub(in crate::worker) fn send_proxy(&mut self, client: u32, server: u32) -> bool {
+    pub(in crate::worker) fn send_proxy(&mut self, id: StreamId) -> bool {
+        let &Stream { client, server, .. } = self.streams.get(id);
         let addresses = self.slots.addresses(client);
         let connection = self.slots.get_mut(server);
         if connection.step(conn_flag::PROXY_OUT_STARTED) == step::WANTED {
@@ -31,22 +34,20 @@ impl Worker {
                     proxy_out::build_v2(&mut header, &src, &dst, &extra.tlvs, crc32c);
                 }
             }
-            let mut out = extra.out.take();
-            self.mover.buffers.append(&mut out, &header);
-            let connection = self.slots.get_mut(server);
-            connection.extra().out = out;
+            let ahead = &mut self.streams.get_mut(id).up.ahead;
+            self.mover.buffers.append(ahead, &header);
             connection.set_step(conn_flag::PROXY_OUT_STARTED, step::STARTED);
         }
-        match self.flush_out(server) {
+        match self.flush_ahead(id, Side::Server) {
             Ok((_, true)) => {
                 let connection = self.slots.get_mut(server);
-                connection.handshakes &= !handshake::SEND_PROXY;
+                connection.shake(handshake::SEND_PROXY);
                 connection.set_step(conn_flag::PROXY_OUT_STARTED, step::COMPLETED);
                 true
             }
             Ok((_, false)) => false,
             Err(error) => {
-                self.fail_connect_with(client, error);
+                self.fail_connect_with(id, error);
                 false
             }
         }

@@ -5,18 +5,20 @@ use sluice_wire::flags::{conn_flag, step};
 use sluice_wire::handshakes::handshake;
 
 use crate::connection::data::{self, Handshaking, set_nodelay};
+use crate::stream::{Stream, StreamId};
 use crate::tls::error::Failure;
 use crate::tls::layer::Tls;
 use crate::worker::Worker;
 
 impl Worker {
     /// The TLS client of a server's connection; true once it is complete.
-    pub(in crate::worker) fn connect_tls(&mut self, client: u32, server: u32) -> bool {
+    pub(in crate::worker) fn connect_tls(&mut self, id: StreamId) -> bool {
+        let &Stream { client, server, .. } = self.streams.get(id);
         if self.slots.get(server).tls.is_none()
             && let Err(failure) = self.begin_tls(server)
         {
             self.slots.get_mut(server).fail(data::TLS_FAILED);
-            self.fail_connect(client, by::PROXY, failure.code, 0);
+            self.fail_connect(id, by::PROXY, failure.code, 0);
             return false;
         }
         let connection = self.slots.get_mut(server);
@@ -27,16 +29,16 @@ impl Worker {
                     return false;
                 }
                 let connection = self.slots.get_mut(server);
-                connection.handshakes &= !handshake::TLS_OUT;
+                connection.shake(handshake::TLS_OUT);
                 connection.set_step(conn_flag::DATA_OPEN_STARTED, step::COMPLETED);
                 true
             }
             Handshaking::Aborted => {
-                self.fail_connect(client, by::SERVER, code::ABORTED, 0);
+                self.fail_connect(id, by::SERVER, code::ABORTED, 0);
                 false
             }
             Handshaking::Broken(error) => {
-                self.fail_connect_with(client, error);
+                self.fail_connect_with(id, error);
                 false
             }
             Handshaking::Failed(failure) => {
@@ -47,7 +49,7 @@ impl Worker {
                 } else {
                     by::PROXY
                 };
-                self.fail_connect(client, by, failure.code, failure.alert);
+                self.fail_connect(id, by, failure.code, failure.alert);
                 false
             }
         }

@@ -1,7 +1,9 @@
 //! Ends in the middle: what a connection has lost is passed on as a reset.
 
-use crate::connection::{Connection, Deadline, data};
+use crate::clock::Moment;
+use crate::connection::{Connection, Side, data};
 use crate::stream::forward::Flow;
+use crate::stream::{Deadline, StreamId};
 use crate::sys;
 use crate::transport::Ctrl;
 use crate::worker::Worker;
@@ -14,25 +16,26 @@ impl Worker {
     /// Passes a cut on to `side`, as a reset: a FIN would say that what it got is
     /// complete. A reset also drops what the kernel has not delivered yet, so it
     /// waits until the other kernel has acknowledged everything.
-    pub(super) fn cut_off(&mut self, client: u32, side: u32, flows: (Flow, Flow)) {
-        let now = self.now;
-        let patience = self.patience_with(client, side);
-        let connection = self.slots.get_mut(side);
+    pub(super) fn cut_off(&mut self, id: StreamId, side: Side, flows: (Flow, Flow)) {
+        let patience = self.patience_with(id, side);
+        let stream = self.streams.get_mut(id);
+        let (client, server) = (stream.client, stream.server);
+        let connection = self.slots.get_mut(stream.of(side));
         let left = connection.ctrl.as_ref().map_or(0, Ctrl::unacknowledged);
         if left != connection.note_unacknowledged(left) {
-            connection.last_io = now;
+            *stream.io(side) = Moment::at(self.now);
         }
-        let read = left == 0 && connection.last_io + CUT_REST <= now;
-        if read || connection.last_io + patience.max(CUT_REST) <= now {
+        let silent = stream.io(side).ago(self.now);
+        let read = left == 0 && silent >= CUT_REST;
+        if read || silent >= patience.max(CUT_REST) {
             connection.reset_on_close();
-            return self.end(client);
+            return self.end(id);
         }
-        let server = self.slots.get(client).peer;
-        self.slots.mirror(client);
-        self.slots.mirror(server);
+        self.mirror(client);
+        self.mirror(server);
         self.watch_both(client, server, flows);
         // Nothing tells of an acknowledgement, nor of a read.
-        self.set_deadline(client, Deadline::Cut, now + crate::timer::TICK);
+        self.set_deadline(id, Deadline::Cut, self.now + crate::timer::TICK);
     }
 }
 

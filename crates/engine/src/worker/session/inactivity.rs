@@ -3,9 +3,9 @@
 use sluice_wire::commands::timeout;
 use sluice_wire::errors::{by, code, phase, reason};
 
-use crate::connection::extra::{Extra, Step};
-use crate::connection::{Connection, Deadline, Mode, NONE};
+use crate::connection::{Connection, Mode, NONE, Side};
 use crate::route::Route;
+use crate::stream::{Deadline, StreamId};
 use crate::timer::Kind;
 use crate::worker::Worker;
 use crate::worker::incoming::last_chunk::LAST_CHUNK_TIMEOUT;
@@ -13,18 +13,19 @@ use crate::worker::incoming::phase_of;
 
 impl Worker {
     /// Starts or updates the inactivity deadline.
-    pub(in crate::worker) fn set_idle_deadline(&mut self, client: u32) {
-        self.slots.get_mut(client).deadline_kind = Deadline::Idle;
-        if let Some((at, _)) = self.idle_deadline(client) {
-            self.timers.schedule(Kind::Session, client, at);
+    pub(in crate::worker) fn set_idle_deadline(&mut self, id: StreamId) {
+        self.streams.get_mut(id).deadline_kind = Deadline::Idle;
+        if let Some((at, _)) = self.idle_deadline(id) {
+            self.timers.schedule(Kind::Stream, id.place(), at);
         }
     }
 
     /// Policy gave this connection a time-out of its own.
     pub(in crate::worker) fn set_timeout(&mut self, client: u32, which: i32, ms: i32) {
         self.own_timeouts.set(client, which, ms);
-        if self.slots.get(client).deadline_kind == Deadline::Idle {
-            self.set_idle_deadline(client);
+        let id = self.stream_of(client);
+        if self.streams.get(id).deadline_kind == Deadline::Idle {
+            self.set_idle_deadline(id);
         }
     }
 
@@ -53,23 +54,25 @@ impl Worker {
     }
 
     /// True once the tunnel time-out holds: both sides have sent payload.
-    pub(in crate::worker) fn is_tunnel(&self, client: u32, server: u32) -> bool {
-        let target = self.slots.get(server);
-        self.slots.get(client).bytes_in > 0
-            && target.bytes_in > 0
-            && target
-                .route
-                .as_ref()
-                .is_some_and(|route| self.tunnel_timeout(client, route) > 0)
+    pub(super) fn is_tunnel(&self, id: StreamId) -> bool {
+        let stream = self.streams.get(id);
+        stream.went_both_ways()
+            && self
+                .server_of(id)
+                .and_then(|server| server.route.as_ref())
+                .is_some_and(|route| self.tunnel_timeout(stream.client, route) > 0)
     }
 
     /// When inactivity ends the session, and which time-out that is. A side is
     /// held responsible only while it is expected to act: while it is read from
     /// and has not sent its FIN, or while bytes wait for it.
-    fn idle_deadline(&self, client: u32) -> Option<(u64, i32)> {
-        let connection = self.slots.get(client);
-        let (client_timeout, client_fin) = self.client_timeouts(client)?;
-        let server = (connection.peer != NONE).then(|| self.slots.get(connection.peer));
+    fn idle_deadline(&self, id: StreamId) -> Option<(u64, i32)> {
+        let stream = self.streams.get(id);
+        let connection = self.slots.get(stream.client);
+        let (client_timeout, client_fin) = self.client_timeouts(stream.client)?;
+        let server = self.server_of(id);
+        let client_io = stream.client_io.past(self.now);
+        let server_io = stream.server_io.past(self.now);
         let half_closed =
             connection.is_half_closed() || server.is_some_and(Connection::is_half_closed);
         let pick = |normal: u64, fin: u64| if half_closed && fin > 0 { fin } else { normal };
@@ -87,67 +90,67 @@ impl Worker {
             }
         };
         let route = server.and_then(|server| server.route.as_ref());
-        if let (Some(server), Some(route)) = (server, route)
+        if let Some(route) = route
             && !half_closed
-            && self.is_tunnel(client, connection.peer)
+            && self.is_tunnel(id)
         {
-            let last_io = connection.last_io.max(server.last_io);
-            let tunnel = self.tunnel_timeout(client, route);
+            let last_io = client_io.max(server_io);
+            let tunnel = self.tunnel_timeout(stream.client, route);
             consider(tunnel, last_io, code::TUNNEL_TIMEOUT);
             return found;
         }
         let sends = |side: &Connection, held: bool| !side.input.ended() && !held;
-        let for_client =
-            connection.unsent() || server.is_some_and(|server| connection.holds_back(server));
-        if for_client || sends(connection, self.is_held_back(client)) {
+        let for_client = stream.down.ahead.is_some()
+            || connection.unsent()
+            || server.is_some_and(|server| connection.holds_back(server));
+        if for_client || sends(connection, self.is_held_back(id)) {
             consider(
                 pick(client_timeout, client_fin),
-                connection.last_io,
+                client_io,
                 code(client_fin, code::CLIENT_TIMEOUT, code::CLIENT_FIN_TIMEOUT),
             );
         }
         if let (Some(server), Some(route)) = (server, route)
-            && (server.unsent()
+            && (stream.up.ahead.is_some()
+                || server.unsent()
                 || server.holds_back(connection)
                 || sends(server, connection.holds_back(server)))
         {
-            let (normal, fin) = self.server_timeouts(client, route);
+            let (normal, fin) = self.server_timeouts(stream.client, route);
             consider(
                 pick(normal, fin),
-                server.last_io,
+                server_io,
                 code(fin, code::SERVER_TIMEOUT, code::SERVER_FIN_TIMEOUT),
             );
         }
         found
     }
 
+    /// The server's connection of a stream that has one.
+    fn server_of(&self, id: StreamId) -> Option<&Connection> {
+        let server = self.streams.get(id).server;
+        (server != NONE).then(|| self.slots.get(server))
+    }
+
     /// True where a client is not read from: it cannot help being silent.
-    fn is_held_back(&self, client: u32) -> bool {
-        let connection = self.slots.get(client);
-        let credit = match connection.extra.as_deref() {
-            Some(Extra {
-                step: Step::Applet(applet),
-                ..
-            }) => applet.credit,
-            _ => 0,
-        };
-        match connection.mode {
+    fn is_held_back(&self, id: StreamId) -> bool {
+        let stream = self.streams.get(id);
+        let connection = self.slots.get(stream.client);
+        match (connection.mode, self.server_of(id)) {
             // More is wanted, whatever is there.
-            Mode::Inspect => false,
-            Mode::Applet => connection.input.holds() || credit == 0,
-            _ if connection.peer != NONE => self.slots.get(connection.peer).holds_back(connection),
-            _ => connection.input.holds(),
+            (Mode::Inspect, _) => false,
+            (Mode::Applet, _) => connection.input.holds() || stream.up.is_spent(),
+            (_, Some(server)) => server.holds_back(connection),
+            (_, None) => connection.input.holds(),
         }
     }
 
     /// The shortest time-out of inactivity that a session has, in milliseconds.
-    fn shortest_timeout(&self, client: u32) -> Option<u64> {
+    fn shortest_timeout(&self, id: StreamId) -> Option<u64> {
+        let client = self.streams.get(id).client;
         let (normal, fin) = self.client_timeouts(client)?;
         let mut all = vec![normal, fin];
-        let server = self.slots.get(client).peer;
-        if server != NONE
-            && let Some(route) = &self.slots.get(server).route
-        {
+        if let Some(route) = self.server_of(id).and_then(|it| it.route.as_ref()) {
             let (normal, fin) = self.server_timeouts(client, route);
             all.extend([normal, fin, self.tunnel_timeout(client, route)]);
         }
@@ -156,10 +159,11 @@ impl Worker {
 
     /// How long a side that takes nothing is waited for once the other has ended, in
     /// milliseconds.
-    pub(in crate::worker) fn patience_with(&self, client: u32, side: u32) -> u64 {
-        let (normal, fin) = match &self.slots.get(side).route {
-            Some(route) => self.server_timeouts(client, route),
-            None => self.client_timeouts(client).unwrap_or_default(),
+    pub(in crate::worker) fn patience_with(&self, id: StreamId, side: Side) -> u64 {
+        let stream = self.streams.get(id);
+        let (normal, fin) = match &self.slots.get(stream.of(side)).route {
+            Some(route) => self.server_timeouts(stream.client, route),
+            None => self.client_timeouts(stream.client).unwrap_or_default(),
         };
         match (normal, fin) {
             (0, 0) => LAST_CHUNK_TIMEOUT,
@@ -168,26 +172,27 @@ impl Worker {
         }
     }
 
-    pub(in crate::worker) fn on_idle(&mut self, slot: u32) {
-        let Some((at, code)) = self.idle_deadline(slot) else {
+    pub(in crate::worker) fn on_idle(&mut self, id: StreamId) {
+        let Some((at, code)) = self.idle_deadline(id) else {
             // Nobody is expected to act now, but the session is not over: it must
             // not go on without a timer.
-            if let Some(ms) = self.shortest_timeout(slot) {
-                self.timers.schedule(Kind::Session, slot, self.now + ms);
+            if let Some(ms) = self.shortest_timeout(id) {
+                let at = self.now + ms;
+                self.timers.schedule(Kind::Stream, id.place(), at);
             }
             return;
         };
         if at > self.now {
-            return self.timers.schedule(Kind::Session, slot, at);
+            return self.timers.schedule(Kind::Stream, id.place(), at);
         }
-        let connection = self.slots.get_mut(slot);
+        let stream = self.streams.get_mut(id);
         let half_closed = matches!(code, code::CLIENT_FIN_TIMEOUT | code::SERVER_FIN_TIMEOUT);
         let phase = if half_closed {
             phase::CLOSE
         } else {
-            phase_of(connection)
+            phase_of(self.slots.get(stream.client))
         };
-        connection.reason = 0;
-        self.end_with(slot, reason(by::TIMEOUT, phase, code), 0);
+        stream.reason = 0;
+        self.end_with(id, reason(by::TIMEOUT, phase, code), 0);
     }
 }

@@ -8,32 +8,36 @@ pub mod own_timeouts;
 use sluice_wire::errors::{by, code, phase, reason, reason_code};
 
 use super::Worker;
+use crate::clock::Moment;
 use crate::connection::{Connection, NONE, Side, Watch, data};
 use crate::stream::buffer::BufferPool;
-use crate::stream::forward::{Flow, Mover, forward};
+use crate::stream::channel::Channel;
+use crate::stream::forward::{BUDGET, Flow, Mover, forward};
+use crate::stream::{Stream, StreamId};
 use cut::{is_cut, note_reset};
 
 impl Worker {
     /// Moves payload in both directions, and passes ends and errors on.
-    pub(in crate::worker) fn pump(&mut self, client: u32) {
-        let server = self.slots.get(client).peer;
+    pub(in crate::worker) fn pump(&mut self, id: StreamId) {
+        let &Stream { client, server, .. } = self.streams.get(id);
         if server == NONE {
             return;
         }
-        let before = self.standing(client, server);
-        let (up, down) = self.move_payload(client, server);
+        let before = self.standing(id);
+        let (up, down) = self.move_payload(id);
+        let stream = self.streams.get_mut(id);
         let (source, target) = self.slots.pair(client, server);
-        note_end(source, target);
+        note_end(stream, source, target);
         if is_cut(up, source, target) {
-            return self.cut_off(client, server, (up, down));
+            return self.cut_off(id, Side::Server, (up, down));
         }
         if is_cut(down, target, source) {
-            return self.cut_off(client, client, (up, down));
+            return self.cut_off(id, Side::Client, (up, down));
         }
         let finished = up == Flow::Finished && down == Flow::Finished;
         if finished && source.tls.is_none() && target.tls.is_none() {
             // The close says what a FIN would.
-            return self.end(client);
+            return self.end(id);
         }
         let buffers = &mut self.mover.buffers;
         let sent = [
@@ -41,49 +45,51 @@ impl Worker {
             pass_end(down, target, source, buffers),
         ];
         if finished && sent == [true; 2] {
-            return self.end(client);
+            return self.end(id);
         }
         if up == Flow::More || down == Flow::More {
             self.run_again(client);
         }
-        let after = self.standing(client, server);
+        let after = self.standing(id);
         if after.flags != before.flags {
-            self.slots.mirror(client);
-            self.slots.mirror(server);
+            self.mirror(client);
+            self.mirror(server);
         } else {
             self.slots.mirror_bytes(client);
             self.slots.mirror_bytes(server);
         }
         if after != before {
-            self.set_idle_deadline(client);
+            self.set_idle_deadline(id);
         }
         self.watch_both(client, server, (up, down));
     }
 
     /// What decides which time-outs hold.
-    fn standing(&self, client: u32, server: u32) -> Standing {
-        let (source, target) = (self.slots.get(client), self.slots.get(server));
+    fn standing(&self, id: StreamId) -> Standing {
+        let stream = self.streams.get(id);
+        let (source, target) = (self.slots.get(stream.client), self.slots.get(stream.server));
         Standing {
             flags: (source.flags, target.flags),
             held: (target.holds_back(source), source.holds_back(target)),
-            tunnel: self.is_tunnel(client, server),
+            tunnel: self.is_tunnel(id),
         }
     }
 
     /// Both directions once, until neither fails any more.
-    fn move_payload(&mut self, client: u32, server: u32) -> (Flow, Flow) {
-        let now = self.now;
-        let (source, target) = self.slots.pair(client, server);
+    fn move_payload(&mut self, id: StreamId) -> (Flow, Flow) {
+        let now = Moment::at(self.now);
+        let stream = self.streams.get_mut(id);
+        let (source, target) = self.slots.pair(stream.client, stream.server);
         let before = (source.traffic, target.traffic);
         let held = (target.holds_back(source), source.holds_back(target));
         note_reset(source, target);
         note_reset(target, source);
         let flows = loop {
-            let up = direction(source, target, &mut self.mover);
-            let down = direction(target, source, &mut self.mover);
+            let up = direction(source, target, &mut stream.up, &mut self.mover);
+            let down = direction(target, source, &mut stream.down, &mut self.mover);
             let buffers = &mut self.mover.buffers;
-            let failed =
-                absorb(up, source, target, buffers) | absorb(down, target, source, buffers);
+            let failed = absorb(up, stream, source, target, buffers)
+                | absorb(down, stream, target, source, buffers);
             if !failed {
                 break (up, down);
             }
@@ -92,10 +98,10 @@ impl Worker {
         target.hold_back(source.holds_back(target) && !target.input.ended());
         // While it was held back it could not be active: its time starts again.
         if source.traffic != before.0 || (held.0 && !target.holds_back(source)) {
-            source.last_io = now;
+            stream.client_io = now;
         }
         if target.traffic != before.1 || (held.1 && !source.holds_back(target)) {
-            target.last_io = now;
+            stream.server_io = now;
         }
         flows
     }
@@ -120,17 +126,24 @@ struct Standing {
 }
 
 /// One direction; finished at once where the target takes nothing any more.
-fn direction(source: &mut Connection, target: &mut Connection, mover: &mut Mover) -> Flow {
+fn direction(
+    source: &mut Connection,
+    target: &mut Connection,
+    channel: &mut Channel,
+    mover: &mut Mover,
+) -> Flow {
     if !target.output.is_open() {
         source.input.release(mover);
+        channel.release(&mut mover.buffers);
         return Flow::Finished;
     }
-    forward(source, target, mover)
+    forward(source, target, channel, BUDGET, mover)
 }
 
 /// Takes the consequences of a failed direction; true where there were some.
 fn absorb(
     flow: Flow,
+    stream: &mut Stream,
     source: &mut Connection,
     target: &mut Connection,
     buffers: &mut BufferPool,
@@ -139,19 +152,19 @@ fn absorb(
     if let Some((code, errno)) = read {
         // What was read before is still delivered.
         source.output.fail();
-        blame(source, target, code, errno);
+        blame(stream, source.side, target, code, errno);
     }
     if let Flow::WriteError(error) = flow {
         let (code, errno) = data::explain(target, error, buffers);
-        blame(target, source, code, errno);
+        blame(stream, target.side, source, code, errno);
         return true;
     }
     read.is_some()
 }
 
-/// The client's connection carries the reason of both.
-fn blame(failed: &mut Connection, peer: &mut Connection, code: i32, errno: i32) {
-    let side = match failed.side {
+/// A side has failed; an end that was clean until then is so no more.
+fn blame(stream: &mut Stream, failed: Side, peer: &Connection, code: i32, errno: i32) {
+    let side = match failed {
         Side::Client => by::CLIENT,
         Side::Server => by::SERVER,
     };
@@ -160,16 +173,10 @@ fn blame(failed: &mut Connection, peer: &mut Connection, code: i32, errno: i32) 
     } else {
         phase::DATA
     };
-    let reason = reason(side, phase, code);
-    let carrier = if failed.side == Side::Client {
-        failed
-    } else {
-        peer
-    };
-    if reason_code(carrier.reason) == code::DONE {
-        carrier.reason = 0;
+    if reason_code(stream.reason) == code::DONE {
+        stream.reason = 0;
     }
-    carrier.blame(reason, errno);
+    stream.blame(reason(side, phase, code), errno);
 }
 
 /// Remembers who sent the first FIN, as the reason of a clean end, and who
@@ -177,20 +184,20 @@ fn blame(failed: &mut Connection, peer: &mut Connection, code: i32, errno: i32) 
 ///
 /// Where both ends were read in one turn the client is named: the server's came
 /// later, or as an answer.
-fn note_end(client: &mut Connection, server: &Connection) {
-    if client.reason == 0 && (client.input.ended() || server.input.ended()) {
+fn note_end(stream: &mut Stream, client: &Connection, server: &Connection) {
+    if stream.reason == 0 && (client.input.ended() || server.input.ended()) {
         let side = if client.input.ended() {
             by::CLIENT
         } else {
             by::SERVER
         };
-        client.reason = reason(side, phase::DATA, code::DONE);
+        stream.reason = reason(side, phase::DATA, code::DONE);
     }
-    if reason_code(client.reason) == code::DONE {
+    if reason_code(stream.reason) == code::DONE {
         if client.is_truncated() {
-            client.reason = reason(by::CLIENT, phase::DATA, code::TLS_TRUNCATED);
+            stream.reason = reason(by::CLIENT, phase::DATA, code::TLS_TRUNCATED);
         } else if server.is_truncated() {
-            client.reason = reason(by::SERVER, phase::DATA, code::TLS_TRUNCATED);
+            stream.reason = reason(by::SERVER, phase::DATA, code::TLS_TRUNCATED);
         }
     }
 }
