@@ -26,6 +26,8 @@ export type {
   TableRow,
   TableView,
 } from './policy/live.js'
+export type { MetricStats } from './policy/metrics.js'
+export type { Plugin } from './policy/plugin.js'
 export type { Rule, RuleFunction, Verdict } from './policy/rule.js'
 export type { Connection } from './policy/types.js'
 export type { SluiceProxy } from './proxy/proxy.js'

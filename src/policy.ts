@@ -3,7 +3,7 @@
 export type { ProxySsl } from './codec/proxy.js'
 export { readProxySsl } from './codec/proxy.js'
 export type { ClientHello } from './codec/tls.js'
-export type { PluginFactory } from './options/plugin.js'
+export type { PluginDefinition, PluginFactory } from './options/plugin.js'
 export { definePlugin } from './options/plugin.js'
 export type { PluginParts } from './options/written.js'
 export type { Applet, AppletStream } from './policy/applet.js'
@@ -29,6 +29,8 @@ export type {
   Plugin,
   PluginContext,
   PluginUse,
+  SchemaIssue,
+  SchemaResult,
   WrongOption,
 } from './policy/plugin.js'
 export type { Rule, RuleAnswer, RuleFunction, Verdict } from './policy/rule.js'

@@ -14,7 +14,7 @@ import type { RuleList } from '../options/rules.js'
 import type { Checked } from '../options/section.js'
 import type { Config, FrontendConfig, PluginParts } from '../options/written.js'
 import { MetricRegistry } from '../policy/metrics.js'
-import type { OptionsCheck, Plugin, WrongOption } from '../policy/plugin.js'
+import type { OptionsCheck, Plugin, PluginInside, WrongOption } from '../policy/plugin.js'
 import type { Rule } from '../policy/rule.js'
 import { useBackend } from '../policy/verdicts.js'
 import { checkShape, formatPath, type Issues, type Path } from './issues.js'
@@ -33,7 +33,7 @@ const NOBODY: PluginHost = { clock: systemClock, logger: () => pino({ level: 'si
 
 /** Where a plugin is used. */
 interface Use {
-  readonly plugin: Plugin
+  readonly plugin: PluginInside
   readonly path: Path
   readonly frontend: string | undefined
   readonly name: string
@@ -180,7 +180,10 @@ function usesOf(config: Checked<Config>, issues: Issues): Use[] {
     ),
   ]
   const written = lists.flatMap(([path, frontend, plugins]) =>
-    plugins.flatMap((plugin, i) => (plugin ? { plugin, frontend, path: [...path, i] } : [])),
+    plugins.flatMap((plugin, i) =>
+      // The shape check has looked at what is in it.
+      plugin ? { plugin: plugin as PluginInside, frontend, path: [...path, i] } : [],
+    ),
   )
   const taken = new Map<string, Path>()
   // Names that were given are kept, wherever they stand.
@@ -206,7 +209,12 @@ function freeName(
 }
 
 /** How a plugin is used: what its factory was given behind the options. */
-function checkUse({ use, name }: Plugin, issues: Issues, path: Path, taken: Map<string, Path>) {
+function checkUse(
+  { use, name }: PluginInside,
+  issues: Issues,
+  path: Path,
+  taken: Map<string, Path>,
+) {
   const { name: own, order } = use
   const known = ['name', 'order']
   for (const key of Object.keys(use).filter((key) => !known.includes(key))) {
@@ -224,7 +232,7 @@ function checkUse({ use, name }: Plugin, issues: Issues, path: Path, taken: Map<
 }
 
 /** What `setup` gets; where something is wrong, that is told. */
-function checkOptions({ check, options, name }: Plugin, issues: Issues): unknown {
+function checkOptions({ check, options, name }: PluginInside, issues: Issues): unknown {
   if (check === undefined) return options
   try {
     return typeof check === 'function'
@@ -257,7 +265,7 @@ function bySchema(schema: Schema, options: unknown, issues: Issues): unknown {
   return undefined
 }
 
-function partsOf({ name }: Plugin, given: unknown, issues: Issues): Parts {
+function partsOf({ name }: PluginInside, given: unknown, issues: Issues): Parts {
   if (typeof given === 'object' && given !== null) {
     if (!('then' in given)) return (checkShape(pluginParts.schema, given, issues) ?? {}) as Parts
     // It is not waited for; what it is rejected with belongs to nobody.

@@ -7,6 +7,7 @@ import type {
   OptionsSchema,
   Plugin,
   PluginContext,
+  PluginInside,
   PluginUse,
 } from '../policy/plugin.js'
 import { backend } from './backend.js'
@@ -36,7 +37,8 @@ export const pluginParts = section(
   'What `setup` of a plugin gives.',
 )
 
-interface Definition<O> {
+/** A plugin: its name and what sets it up. `O`: its options, once they are checked. */
+export interface PluginDefinition<O> {
   /** Lower-case letters, digits and '-'. */
   name: string
   /** Whether its rules run before those of a frontend or behind them. Default 'before'. */
@@ -51,10 +53,10 @@ interface Definition<O> {
 
 /** Makes plugins: takes the options, and how this one is used. */
 export type PluginFactory<W> = (
-  ...args: Empty extends W ? [options?: W, use?: PluginUse] : [options: W, use?: PluginUse]
+  ...args: Record<never, never> extends W
+    ? [options?: W, use?: PluginUse]
+    : [options: W, use?: PluginUse]
 ) => Plugin
-
-type Empty = Record<never, never>
 
 /**
  * Defines a plugin with options as its schema has them.
@@ -66,17 +68,17 @@ type Empty = Record<never, never>
  * @throws SluiceError (ERR_SLUICE_ARGUMENT) for a name that cannot be one.
  */
 export function definePlugin<W, O>(
-  definition: Definition<O> & { options: OptionsSchema<W, O> },
+  definition: PluginDefinition<O> & { options: OptionsSchema<W, O> },
 ): PluginFactory<W>
 /**
  * Defines a plugin. `W`: its options as they are written. What checks them is in `options`;
  * without it they are given to `setup` as they are.
  */
-export function definePlugin<W extends object = Empty, O = W>(
-  definition: Definition<O> & { options?: OptionsCheck<W, O> },
+export function definePlugin<W extends object = Record<never, never>, O = W>(
+  definition: PluginDefinition<O> & { options?: OptionsCheck<W, O> },
 ): PluginFactory<W>
 export function definePlugin(
-  definition: Definition<never> & { options?: unknown },
+  definition: PluginDefinition<never> & { options?: unknown },
 ): (...args: never) => Plugin {
   const { name, options: check, order = 'before' } = definition
   if (typeof name !== 'string' || !/^[a-z][a-z0-9-]*$/.test(name)) {
@@ -86,7 +88,7 @@ export function definePlugin(
   if (typeof definition.setup !== 'function') {
     throw new SluiceError('ERR_SLUICE_ARGUMENT', `plugin '${name}' needs a function 'setup'.`)
   }
-  const factory = (options: object = {}, use: PluginUse = {}): Plugin => ({
+  const factory = (options: object = {}, use: PluginUse = {}): PluginInside => ({
     kind: 'plugin',
     name,
     use: { order, ...use },

@@ -52,11 +52,13 @@ export interface OptionsSchema<W, O> {
   }
 }
 
-type SchemaResult<O> =
+/** What a schema says of a value. */
+export type SchemaResult<O> =
   | { readonly value: O; readonly issues?: undefined }
   | { readonly issues: readonly SchemaIssue[] }
 
-interface SchemaIssue {
+/** What is wrong, and where. */
+export interface SchemaIssue {
   readonly message: string
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
 }
@@ -67,10 +69,14 @@ interface SchemaIssue {
  */
 export type OptionsCheck<W, O> = OptionsSchema<W, O> | ((written: W, wrong: WrongOption) => O)
 
-/** A plugin with its options, for `use` and `plugins`. */
+/** A plugin with its options, for `use` and `plugins`. What is in it is for Sluice. */
 export interface Plugin {
   readonly kind: 'plugin'
   readonly name: string
+}
+
+/** What is in a plugin. */
+export interface PluginInside extends Plugin {
   readonly use: PluginUse
   /** As written. */
   readonly options: unknown
