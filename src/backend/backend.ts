@@ -56,6 +56,7 @@ export class Backend {
   readonly name: string
   readonly config: ResolvedBackend
   readonly servers: readonly Server[]
+  readonly byName: ReadonlyMap<string, Server>
   /** As programs and rules hold it. */
   readonly view: BackendView
   /** Sessions that hold a slot of a server. */
@@ -84,6 +85,7 @@ export class Backend {
     this.#log = deps.log.child({ backend: config.name })
     this.#servers = config.servers.map((server) => this.#makeServer(server))
     this.servers = this.#servers
+    this.byName = new Map(this.servers.map((server) => [server.name, server]))
     for (const server of this.#servers) this.#byId.set(server.id, server)
     this.#balancer = createBalancer(config.balance, config.servers, deps.random ?? Math.random)
     if (config.stick && deps.table) this.#stickiness = new Stickiness(config.stick, deps.table)
@@ -136,6 +138,8 @@ export class Backend {
   pick(client: BackendClient, avoid?: readonly Server[]): Pick {
     if (this.#stopped) return NONE
     const avoided = avoid as readonly BackendServer[] | undefined
+    const wanted = client.wanted && this.#pickWanted(client, client.wanted, avoided)
+    if (wanted !== undefined) return wanted
     let server = this.#stuck(client, avoided) ?? this.#balancer.pick(client, avoided)
     if (server === undefined && avoided !== undefined) {
       server = this.#leastBad(avoided) ?? this.#balancer.pick(client)
@@ -294,6 +298,21 @@ export class Backend {
       if (server.marked && (!best || server.markedAt < best.markedAt)) best = server
     }
     return best
+  }
+
+  /** What the choice of a policy comes to; undefined where the backend chooses. */
+  #pickWanted(
+    client: BackendClient,
+    wanted: Server,
+    avoided: readonly BackendServer[] = [],
+  ): Pick | undefined {
+    if (wanted.backend !== this) return undefined
+    const server = wanted as BackendServer
+    const usable = serves(server)
+    if (client.strict !== true && (!usable || avoided.includes(server))) return undefined
+    if (!usable || server.sessions >= server.limit) return this.#enqueue(client, server)
+    this.#take(server, client)
+    return server.picked
   }
 
   #take(server: BackendServer, asker: Asker): void {

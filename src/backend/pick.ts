@@ -7,6 +7,10 @@ import type { Server } from './server.js'
 export interface BackendClient extends Asker {
   /** Place in the queue: lower goes first. */
   readonly priority: number
+  /** The server that a policy chose, of whatever backend. */
+  readonly wanted?: Server | undefined
+  /** That server or none. */
+  readonly strict?: boolean
   /** Longest wait in the queue, ms; undefined for the backend's. 0: no limit. */
   readonly queueTimeout?: number | undefined
   /** A slot came free and is taken for this client. */

@@ -12,6 +12,8 @@ import { type HeapItem, IndexedHeap } from '../base/heap.js'
 /** What the queue knows of a client. */
 export interface Waiting {
   readonly priority: number
+  /** It waits for one server alone, whatever becomes of it. */
+  readonly strict?: boolean
   /** Longest wait, ms; undefined for that of everybody. 0: no limit. */
   readonly queueTimeout?: number | undefined
 }
@@ -139,11 +141,11 @@ export class WaitQueue<C extends Waiting, S extends object> {
     this.#heap(owner).push(place)
   }
 
-  /** Lets everybody who waits for `owner` wait for any server instead. */
+  /** Lets everybody who waits for `owner`, and is not strict, wait for any server instead. */
   disown(owner: S): void {
-    const heap = this.#owned.get(owner)
-    if (!heap) return
-    for (let place = heap.peek(); place; place = heap.peek()) this.move(place.client, undefined)
+    for (const { client } of this.#owned.get(owner)?.items() ?? []) {
+      if (client.strict !== true) this.move(client, undefined)
+    }
   }
 
   /** Expires everybody and stops the timer. */

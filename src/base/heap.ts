@@ -22,6 +22,11 @@ export class IndexedHeap<T extends HeapItem> {
     return this.#items[0]
   }
 
+  /** Every item as of now, the first to leave first, the rest in no order. */
+  items(): readonly T[] {
+    return [...this.#items]
+  }
+
   /** Precondition: the item is in no heap. */
   push(item: T): void {
     item.heapIndex = this.#items.length

@@ -42,8 +42,13 @@ export function checkVerdict(path: Path, verdict: Verdict, list: RuleList, conte
     issues.add([...path, ...at], message, suggestion)
   }
   const isWrong = (name: string) => wrong.some(({ path: [first = name] }) => first === name)
-  if (verdict.kind === 'useBackend' && !isWrong('backend')) {
+  if ((verdict.kind === 'useBackend' || verdict.kind === 'useServer') && !isWrong('backend')) {
     checkName(path, 'backend', verdict.backend, context.names.backends, issues)
+  }
+  if (verdict.kind === 'useServer' && !isWrong('server')) {
+    const servers = context.config.backends?.[verdict.backend]?.servers
+    const known = servers && Object.keys(servers)
+    checkName(path, 'server', verdict.server, known, issues)
   }
   if (verdict.kind === 'track' && !isWrong('table')) {
     checkTable(path, verdict.table, context)

@@ -3,7 +3,7 @@
  * policy first hears of it, before a session exists; what costs something is made on demand.
  */
 
-import type { Backend } from '../backend/backend.js'
+import type { Backend, Server } from '../backend/backend.js'
 import { packReason } from '../wire/reason.js'
 import { By, CloseMode, Code, Phase } from '../wire/wire.js'
 import { KnownClient } from './known.js'
@@ -28,6 +28,8 @@ const OWN = (1 << PHASE_SHIFT) - 1
 /** What only some connections need: made on the first use, so that an idle session does not carry it. */
 class Work {
   priority = 0
+  wanted: Server | undefined = undefined
+  strict = false
   expectsProxy = false
   wait: Wait | undefined = undefined
   inspection: Inspection | undefined = undefined
@@ -96,6 +98,22 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
 
   get recorded(): boolean {
     return this.context.records.wants(this.listener.frontend.config.log.sample)
+  }
+
+  /** The server that a policy chose. */
+  get wanted(): Server | undefined {
+    return this.#work?.wanted
+  }
+
+  /** That server or none. */
+  get strict(): boolean {
+    return this.#work?.strict ?? false
+  }
+
+  want(server: Server | undefined, strict: boolean): void {
+    const work = this.needWork()
+    work.wanted = server
+    work.strict = strict
   }
 
   get priority(): number {

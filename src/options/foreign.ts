@@ -15,6 +15,7 @@ const words: Record<string, string> = {
   // HAProxy
   acl: RULES,
   usebackend: `is the verdict useBackend('name'); ${RULES}`,
+  useserver: `is the verdict useServer('backend', 'server'); ${RULES}`,
   defaultbackend: "is 'backend' of a frontend",
   stick: 'is of a backend: stick: { table }',
   sticktable: "is an entry of 'tables'",
@@ -155,6 +156,8 @@ const verdicts: Record<string, string> = {
   respond: 'reply',
   use_backend: 'useBackend',
   backend: 'useBackend',
+  'use-server': 'useServer',
+  server: 'useServer',
   'set-var': 'setVar',
   set: 'setVar',
   certificate: 'useCertificate',

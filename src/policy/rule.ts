@@ -4,7 +4,7 @@ import type { Duration } from '../base/units.js'
 import type { Names } from './names.js'
 import type { Connection } from './types.js'
 import { type Kind, madeBy } from './verdict.js'
-import type { Track, UseBackend } from './verdicts.js'
+import type { Track, UseBackend, UseServer } from './verdicts.js'
 import * as constructors from './verdicts.js'
 
 type Made<F> = F extends (...args: never) => infer V ? Extract<V, { readonly kind: string }> : never
@@ -29,8 +29,9 @@ export const verdictKinds: ReadonlyMap<unknown, Kind> = new Map(
 export type Sync<T> = T | undefined | void
 /** A verdict that names nothing else than these. */
 export type VerdictAmong<N extends Names> =
-  | Exclude<Verdict, UseBackend | Track>
+  | Exclude<Verdict, UseBackend | UseServer | Track>
   | UseBackend<NoInfer<N['backend']>>
+  | UseServer<NoInfer<N['backend']>>
   | Track<NoInfer<N['table']>>
 
 /** A rule may answer with one verdict, several, or none; at once or by promise. */

@@ -154,6 +154,33 @@ export const useBackend = declare({
   make: (backend: string) => ({ kind: 'useBackend', backend }) as const,
 }) as <const Backend extends string>(backend: Backend) => UseBackend<Backend>
 
+const useServerFields = { backend: name, server: name, strict: optional(flag) }
+
+/** What `useServer` makes. `Backend`: the backend that it names, where the compiler knows. */
+export interface UseServer<Backend extends string = string>
+  extends Shape<'useServer', typeof useServerFields>,
+    NamesBackend<Backend> {}
+
+/**
+ * Chooses the backend, and one of its servers: it is taken, or waited for while it is full, also
+ * where it drains. Where it is down or in maintenance, or a connect to it has failed, the backend
+ * balances; with `strict` no other server is taken, and it is waited for as long as the queue
+ * time-out says. The last choice counts, one of a backend alone too.
+ */
+export const useServer = declare({
+  kind: 'useServer',
+  call: "useServer('backend', 'server')",
+  fields: useServerFields,
+  make: (backend: string, server: string, options?: { strict?: boolean }) =>
+    options?.strict
+      ? ({ kind: 'useServer', backend, server, strict: true } as const)
+      : ({ kind: 'useServer', backend, server } as const),
+}) as <const Backend extends string>(
+  backend: Backend,
+  server: string,
+  options?: { strict?: boolean },
+) => UseServer<Backend>
+
 /** Connection rules: a PROXY header is awaited before the session. */
 export const expectProxy = declare({
   kind: 'expectProxy',

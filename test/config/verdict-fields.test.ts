@@ -24,6 +24,7 @@ const right: Record<VerdictKind, Fields> = {
   track: { counter: 'sc0', key: '10.0.0.1', table: 'ips' },
   setVar: { name: 'a', value: 1 },
   useBackend: { backend: 'app' },
+  useServer: { backend: 'app', server: 'a', strict: true },
   expectProxy: {},
   priority: { value: 1 },
   more: {},
@@ -69,11 +70,12 @@ function complaint(stage: Stage, verdict: object): string | undefined {
     close: done,
     reply: done,
     track: done,
+    want: done,
     makeSecure: () => ({}),
   } as unknown as Scope<unknown>
   const targets = {
     tables: new Map([['ips', {} as never]]),
-    backends: new Map([['app', {} as never]]),
+    backends: new Map([['app', { byName: new Map([['a', {}]]) } as never]]),
   }
   const rule = { name: 'rule', checked: false }
   try {

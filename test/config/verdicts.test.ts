@@ -18,6 +18,7 @@ import {
   track,
   useBackend,
   useCertificate,
+  useServer,
 } from '#sluice/policy.js'
 
 type Loose = Record<string, unknown>
@@ -66,6 +67,7 @@ const verdicts: [string, unknown, List[]][] = [
   ['track', track('sc0', '10.0.0.1', 'ips'), names],
   ['setVar', setVar('a', 1), names],
   ['useBackend', useBackend('app'), names],
+  ['useServer', useServer('app', 'a'), names],
   ['priority', priority(-1), names],
   ['expectProxy', expectProxy(), ['connection']],
   ['more', more(), ['content']],
@@ -243,6 +245,16 @@ const broken: Record<string, [List, unknown, string[]]> = {
     { kind: 'useBackend', backend: 'appp' },
     [": there is no backend named 'appp'. [app]"],
   ],
+  'a server that is not there': [
+    'session',
+    { kind: 'useServer', backend: 'app', server: 'aa' },
+    [": there is no server named 'aa'. [a]"],
+  ],
+  'a server of a backend that is not there': [
+    'session',
+    { kind: 'useServer', backend: 'appp', server: 'a' },
+    [": there is no backend named 'appp'. [app]"],
+  ],
   'a backend that is a list': [
     'session',
     { kind: 'useBackend', backend: ['app'] },
@@ -348,6 +360,7 @@ test('a constructor that is not called: which call was meant', () => {
     track: [track, "track('sc0', key, 'table')"],
     setVar: [setVar, "setVar('name', value)"],
     useBackend: [useBackend, "useBackend('name')"],
+    useServer: [useServer, "useServer('backend', 'server')"],
     priority: [priority, 'priority(number)'],
     useCertificate: [useCertificate, "useCertificate('name')"],
     clientCert: [clientCert, "clientCert('required')"],

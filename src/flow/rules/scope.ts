@@ -1,6 +1,6 @@
 /** What rules run on: a connection, later a request. Rules know no more of it than this. */
 
-import type { Backend } from '../../backend/backend.js'
+import type { Backend, Server } from '../../backend/backend.js'
 import type { FailureFields } from '../../log/failures.js'
 import type { Connection, CounterName } from '../../policy/types.js'
 import type { Variables } from '../../policy/vars.js'
@@ -45,6 +45,10 @@ export interface Scope<S> {
   rule: string | undefined
   /** Chosen by a rule or handler. */
   backend: Backend | undefined
+  /** A server of that backend, where one was chosen. */
+  readonly wanted: Server | undefined
+  /** Chooses a server; `strict`: it or none. */
+  want(server: Server | undefined, strict: boolean): void
   /** Place in queues: lower goes first. */
   priority: number
   readonly vars: Variables

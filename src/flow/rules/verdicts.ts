@@ -68,6 +68,16 @@ const effects: { readonly [K in VerdictKind]: Effect<K, Scope<unknown>> } = {
   },
   useBackend(scope, { backend }, rule, targets) {
     scope.backend = named('backend', targets.backends, backend)
+    if (scope.wanted !== undefined) scope.want(undefined, false)
+    scope.rule = rule
+    return Outcome.NEXT
+  },
+  useServer(scope, { backend: name, server, strict }, rule, targets) {
+    const backend = named('backend', targets.backends, name)
+    const wanted = backend.byName.get(server)
+    if (wanted === undefined) throw new TypeError(`there is no server '${name}/${server}'`)
+    scope.want(wanted, strict === true)
+    scope.backend = backend
     scope.rule = rule
     return Outcome.NEXT
   },

@@ -11,6 +11,8 @@ export interface SessionClient extends Scope<Connection>, SessionOwner {
   readonly context: FlowContext
   /** Its own time-out in queues, ms; undefined where the backend's holds. */
   readonly queueTimeout: number | undefined
+  /** The server that a policy chose is the only one. */
+  readonly strict: boolean
   /** What policy is doing now: a value of `Phase`. */
   phase: number
   /** The engine was told that the session is made. */

@@ -70,14 +70,17 @@ export class Retries {
     if (this.failed.length < MOST_ATTEMPTS) this.failed.push(attempt)
   }
 
-  /** What follows the failure that was noted, of a connect to `server` by `route`: of `Next`. */
-  next(backend: Backend, server: Server, route: number): number {
+  /**
+   * What follows the failure that was noted, of a connect to `server` by `route`: of `Next`.
+   * `strict`: no other server is to be tried.
+   */
+  next(backend: Backend, server: Server, route: number, strict: boolean): number {
     const { code } = this
     const { retries, redispatch } = backend.config
     const retrySame = worthRetrying(code)
     this.#servers.push(server)
     this.#routes.push(route)
-    this.leaves = redispatch > 0 && (this.failures >= redispatch || !retrySame)
+    this.leaves = !strict && redispatch > 0 && (this.failures >= redispatch || !retrySame)
     if (code === Code.INTERNAL) return Next.FAIL
     // Lack of something on this machine is not mended by asking another server.
     const mayMove = this.#moves < retries && !isLocalFailure(code)

@@ -54,6 +54,14 @@ export class Session extends Sides implements BackendClient, Asker {
     return this.client.priority
   }
 
+  get wanted(): Server | undefined {
+    return this.client.wanted
+  }
+
+  get strict(): boolean {
+    return this.client.strict
+  }
+
   get queueTimeout(): number | undefined {
     return this.client.queueTimeout
   }
@@ -138,7 +146,7 @@ export class Session extends Sides implements BackendClient, Asker {
       return
     }
     backend.failed(server, this.retries.code, this.route)
-    switch (this.retries.next(backend, server, this.route)) {
+    switch (this.retries.next(backend, server, this.route, this.strict)) {
       case Next.ADDRESS:
         if (this.transition(SERVER, SiState.ASS)) this.connect(server)
         return

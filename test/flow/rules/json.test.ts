@@ -37,7 +37,7 @@ async function started(list: Stage, verdicts: Verdict[]): Promise<TestProxy> {
     },
     backends: {
       app: { servers: { a: '10.0.0.1:80' } },
-      other: { servers: { a: '10.0.0.2:80' } },
+      other: { servers: { a: '10.0.0.2:80', b: '10.0.0.3:80' } },
     },
   }
   const folder = mkdtempSync(join(tmpdir(), 'sluice-json-'))
@@ -132,6 +132,10 @@ const cases: Record<string, Case> = {
   useBackend: {
     verdicts: [{ kind: 'useBackend', backend: 'other' }],
     see: ({ backend }) => assert.equal(backend, 'other'),
+  },
+  useServer: {
+    verdicts: [{ kind: 'useServer', backend: 'other', server: 'b', strict: true }],
+    see: ({ backend, server }) => assert.deepEqual([backend, server], ['other', 'b']),
   },
   expectProxy: {
     verdicts: [{ kind: 'expectProxy' }],

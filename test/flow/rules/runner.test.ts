@@ -29,6 +29,8 @@ class Thing implements Scope<string> {
   rule: string | undefined = undefined
   backend = undefined
   priority = 0
+  wanted: undefined
+  want() {}
   track(): void {}
   close(reason: number): void {
     this.over = true
