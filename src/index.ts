@@ -1,11 +1,12 @@
 /** Public API of Sluice. Policies import `sluice/policy`, tests `sluice/testing`. */
 
+export type { Resolver } from './backend/resolve.js'
 export type { Clock } from './base/clock.js'
 export type { ConfigIssue, ErrorCode } from './base/errors.js'
 export { ConfigError, SluiceError } from './base/errors.js'
 export * from './config/types.js'
 export type { BoundAddress, EngineKind, EngineStats } from './engine/engine.js'
-export type { SessionRecord } from './flow/flow.js'
+export type { AttemptRecord, EndRecord, SessionRecord, TlsRecord } from './flow/flow.js'
 export type { Applet, AppletStream } from './policy/applet.js'
 export { defineApplet } from './policy/applet.js'
 export type { DataType, ReadableIn, StoredIn, TableStore } from './policy/counters.js'
@@ -13,6 +14,7 @@ export type { HandshakeAnswer, HandshakeHandler } from './policy/handler.js'
 export { defineHandshake } from './policy/handler.js'
 export type {
   BackendView,
+  BackendViews,
   KeyOf,
   ServerControl,
   ServerState,
@@ -43,6 +45,6 @@ export type {
   StopResult,
 } from './proxy/types.js'
 export type { CertificateStatus, ReloadReport } from './tls/contexts.js'
-export { decodeConnection, decodeFlags, decodeReason, decodeSession } from './wire/decode.js'
+export { decodeFlags, decodeReason } from './wire/decode.js'
 export type { Reason } from './wire/reason.js'
 export type { ByLabel, CodeLabel, PhaseLabel } from './wire/wire.js'

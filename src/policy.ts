@@ -11,7 +11,13 @@ export { defineApplet } from './policy/applet.js'
 export type { CidrFile, CidrFileOptions, CidrList } from './policy/cidr.js'
 export { cidrFile, cidrList } from './policy/cidr.js'
 export type { Counts, DataType, ReadableIn, StoredIn, TableStore } from './policy/counters.js'
-export type { HandshakeAnswer, HandshakeHandler } from './policy/handler.js'
+export type { Base64 } from './policy/fields.js'
+export type {
+  HandshakeAnswer,
+  HandshakeDone,
+  HandshakeHandler,
+  HandshakeSend,
+} from './policy/handler.js'
 export { defineHandshake } from './policy/handler.js'
 export type {
   KeyOf,
@@ -33,12 +39,14 @@ export type {
   SchemaResult,
   WrongOption,
 } from './policy/plugin.js'
-export type { Rule, RuleAnswer, RuleFunction, Verdict } from './policy/rule.js'
+export type { Rule, RuleAnswer, RuleFunction, Rules, Verdict, VerdictAmong } from './policy/rule.js'
 export { chargen, discard, echo, staticReply } from './policy/stock.js'
 export type {
   ClientCertDemand,
   Connection,
+  ConnectionTimeouts,
   CounterName,
+  FieldValue,
   Key,
   PeerCertificate,
   TlsInfo,

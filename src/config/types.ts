@@ -8,12 +8,14 @@ export type { Duration, Size } from '../base/units.js'
 export type * from '../options/written.js'
 export type {
   BackendNames,
+  ByName,
   Names,
   NamesBackend,
   NamesIn,
   NamesTable,
+  Using,
 } from '../policy/names.js'
-export type { Sync } from '../policy/rule.js'
+export type { Rules, Sync, VerdictAmong } from '../policy/rule.js'
 
 /** A configuration that comes later, as `sluice run` loads it too. */
 export type ConfigFunction<C = Config> = () => C | Promise<C>

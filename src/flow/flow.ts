@@ -1,6 +1,6 @@
 /** What others use of the flow beside its core. */
 
-export type { SessionRecord } from './record/record.js'
+export type { AttemptRecord, EndRecord, SessionRecord, TlsRecord } from './record/record.js'
 export { isThenable } from './rules/runner.js'
 export type { Session } from './session/session.js'
 export type { Sides } from './session/sides.js'

@@ -6,7 +6,7 @@
 import type { Cidr } from '../address/set.js'
 import type { PhaseLabel } from '../wire/wire.js'
 import type { ReadableIn, StoredIn, TableStore } from './counters.js'
-import type { BackendNames, ByName, ServerNames } from './names.js'
+import type { BackendNames, ByName } from './names.js'
 
 /** A key of a stick table; which of them fit is the table's type. */
 export type TableKey = string | number | Uint8Array
@@ -115,7 +115,7 @@ export interface ServerControl {
 /** Backends by name. */
 export type BackendViews<Backends = BackendNames> = string extends keyof Backends
   ? ByName<string, BackendView>
-  : { readonly [Name in keyof Backends]: BackendView<ServerNames<Backends[Name]>> }
+  : { readonly [Name in keyof Backends]: BackendView<keyof Backends[Name] & string> }
 
 /** A backend and its servers, of which the compiler may know the names. */
 export interface BackendView<Servers extends string = string> {

@@ -33,12 +33,9 @@ export type ByName<Name extends string, Thing> = string extends Name
   ? Readonly<Record<string, Thing | undefined>>
   : Readonly<Record<Name, Thing>>
 
-/** Names of the servers of a backend. */
-export type ServerNames<Servers> = keyof Servers & string
-
 /** Servers of a configuration as 'backend/server'. */
 export type ServerPaths<Backends> = {
-  [Name in keyof Backends & string]: `${Name}/${ServerNames<Backends[Name]>}`
+  [Name in keyof Backends & string]: `${Name}/${keyof Backends[Name] & string}`
 }[keyof Backends & string]
 
 /**

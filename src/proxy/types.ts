@@ -5,8 +5,9 @@ import type { Resolver } from '../backend/resolve.js'
 import type { Clock } from '../base/clock.js'
 import type { Duration } from '../config/types.js'
 import type { BoundAddress, Engine, EngineKind } from '../engine/engine.js'
-import type { SessionRecord, SiStateName } from '../flow/flow.js'
+import type { SessionRecord } from '../flow/flow.js'
 import type { Observer } from '../flow/observer.js'
+import type { SideState } from '../policy/live.js'
 import type { ContextSupplier, ReloadReport } from '../tls/contexts.js'
 
 /** How a proxy is run. */
@@ -62,8 +63,8 @@ export interface ServerStateChange {
 export interface SessionTransition {
   id: string
   side: 'client' | 'server'
-  from: SiStateName
-  to: SiStateName
+  from: SideState
+  to: SideState
 }
 
 export interface ProxyEvents {

@@ -1,6 +1,7 @@
 /** Tests of policies without a network. docs/testing.md is the guide. */
 
 export type { TableData, TableView } from '../policy/live.js'
+export type { ServerPaths } from '../policy/names.js'
 export type { ProxyHeaderOptions, Split } from './arrivals.js'
 export type { TestCertificate } from './certificate.js'
 export type { CertificateNames, TestCertificateChoice } from './certificates.js'

@@ -1,7 +1,8 @@
 /** What the core left behind of one connection under test. */
 
 import type { ClientConnection } from '../flow/connection.js'
-import type { SessionRecord, SiStateName } from '../flow/flow.js'
+import type { SessionRecord } from '../flow/flow.js'
+import type { SideState } from '../policy/live.js'
 import type { TestClient } from './client.js'
 import type { LogRecord } from './log.js'
 import type { Servers } from './servers.js'
@@ -11,8 +12,8 @@ import type { TableChange } from './tables.js'
 /** A side of a session changed its state. */
 export interface TestTransition {
   side: 'client' | 'server'
-  from: SiStateName
-  to: SiStateName
+  from: SideState
+  to: SideState
   /** ms on the virtual clock. */
   at: number
 }

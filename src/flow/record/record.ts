@@ -14,7 +14,7 @@ import type { DownstreamTls } from '../tls/downstream.js'
 import { toldFields } from './fields.js'
 
 /** Why a session or an attempt to connect ended. */
-interface EndRecord {
+export interface EndRecord {
   by: ByLabel
   phase: PhaseLabel
   code: CodeLabel

@@ -8,7 +8,8 @@ const intro = `# Configuration reference
 
 <!-- Generated from the declarations in src/options by \`npm run generate\`. Do not edit. -->
 
-A configuration is one object. \`defineConfig\` gives it types, so that an editor completes it:
+A configuration is one object. \`defineConfig\` gives it types: an editor completes it, and a name that is not there
+(\`backend: 'typo'\`, \`useBackend('typo')\` in a rule) does not compile:
 
 \`\`\`ts
 import { defineConfig } from 'sluice'
@@ -21,7 +22,7 @@ export default defineConfig({
 
 \`sluice run\` and \`sluice check\` look for \`sluice.config.ts\`, \`.mts\`, \`.js\`, \`.mjs\` and \`.json\` in the
 current folder, in this order; \`-c FILE\` names another one, which may be CommonJS (\`module.exports\`) too. The default export may also be a promise of the
-configuration, or a function that returns it. A named export \`tryIt\` is a command that \`sluice run\` prints
+configuration, or a function that returns it; \`defineConfig\` takes these too. A named export \`tryIt\` is a command that \`sluice run\` prints
 for you to try. Where it holds no function, the same object works as JSON.
 
 A configuration is checked as a whole before anything starts: every error is told at once, with its path
