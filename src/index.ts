@@ -16,12 +16,15 @@ export type {
   BackendView,
   BackendViews,
   KeyOf,
+  ListenAddresses,
+  RunningProxy,
   ServerControl,
   ServerState,
   ServerStatus,
   SessionFilter,
   SessionView,
   SideState,
+  Started,
   TableChanges,
   TableData,
   TableKey,
@@ -31,12 +34,11 @@ export type {
 export type { MetricStats } from './policy/metrics.js'
 export type { Plugin } from './policy/plugin.js'
 export type { Rule, RuleFunction, Verdict } from './policy/rule.js'
+export type { BackendStats, FrontendStats, ProxyStats } from './policy/stats.js'
 export type { Connection } from './policy/types.js'
 export type { SluiceProxy } from './proxy/proxy.js'
 export { createProxy } from './proxy/proxy.js'
-export type { BackendStats, FrontendStats, ProxyStats } from './proxy/stats.js'
 export type {
-  ListenAddresses,
   ProxyEvents,
   ProxyOptions,
   ServerStateChange,

@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'ERR_SLUICE_STATE'
   | 'ERR_SLUICE_APPLET'
   | 'ERR_SLUICE_PLUGIN'
+  | 'ERR_SLUICE_STARTED'
   | 'ERR_SLUICE_ARGUMENT'
 
 /** An error with a stable `code`; `instanceof` works across copies of the package. */

@@ -2,8 +2,8 @@
 
 import { formatHostPort } from '../address/text.js'
 import type { ResolvedConfig } from '../config/resolved.js'
+import type { ListenAddresses } from '../policy/live.js'
 import type { SluiceProxy } from '../proxy/proxy.js'
-import type { ListenAddresses } from '../proxy/types.js'
 import { packageVersion } from './version.js'
 
 type Address = ListenAddresses[string][number]

@@ -34,6 +34,7 @@ export function exitCodeOf(error: unknown): number {
     case 'ERR_SLUICE_ENGINE':
     case 'ERR_SLUICE_ABI_MISMATCH':
     case 'ERR_SLUICE_PLUGIN':
+    case 'ERR_SLUICE_STARTED':
       return ExitCode.START
     default:
       return ExitCode.FATAL

@@ -1,7 +1,7 @@
 /** The line that says what the proxy is doing, from the differences of its statistics. */
 
 import { formatBytes } from '../log/format.js'
-import type { ProxyStats } from '../proxy/stats.js'
+import type { ProxyStats } from '../policy/stats.js'
 
 /** The part of the statistics that is used. */
 export type LiveStats = Pick<ProxyStats, 'connections'> & {

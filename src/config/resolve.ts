@@ -126,6 +126,7 @@ function resolveChecked(
     frontends,
     backends,
     plugins: plugins.resolved,
+    started: checked.started,
     log: logSection.resolve(checked.log ?? {}),
   }
   addWarnings(resolved, context)

@@ -19,6 +19,7 @@ import type { ResolvedTable } from '../options/table.js'
 import type { BackendTimeouts, FrontendTimeouts } from '../options/timeouts.js'
 import type { CommonTls, TlsOfBind, TlsOfServer } from '../options/tls.js'
 import type { Applet } from '../policy/applet.js'
+import type { Started } from '../policy/live.js'
 import type { MetricStats } from '../policy/metrics.js'
 import type { Rule } from '../policy/rule.js'
 import type { Connection } from '../policy/types.js'
@@ -36,6 +37,7 @@ export interface ResolvedConfig
   backends: ResolvedBackend[]
   /** Every use, in the order in which they start. */
   plugins: ResolvedPlugin[]
+  started: Started | undefined
   log: LogOptions
   /** What is allowed and probably not meant; logged at the start. */
   warnings: readonly ConfigIssue[]

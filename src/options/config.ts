@@ -1,5 +1,6 @@
 /** The whole configuration. What needs more than one option to be judged is in src/config. */
 
+import type { Started } from '../policy/live.js'
 import { backend } from './backend.js'
 import { frontend } from './frontend.js'
 import { applet, plugin } from './policy.js'
@@ -7,7 +8,7 @@ import { global, log } from './process.js'
 import { optional, required, section } from './section.js'
 import { table } from './table.js'
 import { timeouts } from './timeouts.js'
-import { keyed, list, named } from './type.js'
+import { fn, keyed, list, named } from './type.js'
 
 export const config = section(
   {
@@ -37,6 +38,10 @@ export const config = section(
       list(plugin),
       'Plugins for every frontend: before its own, and set up once for all.',
       { default: [], means: 'none' },
+    ),
+    started: optional(
+      fn<Started>('(proxy) => void | Promise<void>', 'Started<NoInfer<Backends>, NoInfer<Tables>>'),
+      'Called with the proxy once everything listens, for what goes on beside the rules; it is over with `proxy.signal`. Where it fails, the proxy stops.',
     ),
     timeouts: optional(timeouts, 'Defaults for every frontend and backend.', { default: {} }),
     log: optional(log, 'The log of the process.', { default: {} }),

@@ -8,6 +8,7 @@ import type { Duration, Size } from '../base/units.js'
 import type { ClientHello } from '../codec/tls.js'
 import type { Applet } from '../policy/applet.js'
 import type { HandshakeHandler } from '../policy/handler.js'
+import type { Started } from '../policy/live.js'
 import type { BackendNames, Names, NamesIn, Using } from '../policy/names.js'
 import type { Plugin } from '../policy/plugin.js'
 import type { Rules } from '../policy/rule.js'
@@ -27,6 +28,11 @@ export interface Config<Frontends extends string = string, Backends = BackendNam
   backends: Using<Used, Record<string, BackendConfig<Names<Used, Used>>>, { [Name in keyof Backends]: BackendConfig<NamesIn<Backends, Tables, Used>, Backends[Name]> }>
   /** Plugins for every frontend: before its own, and set up once for all. Default: none. */
   plugins?: Plugin[]
+  /**
+   * Called with the proxy once everything listens, for what goes on beside the rules; it is over
+   * with `proxy.signal`. Where it fails, the proxy stops.
+   */
+  started?: Started<NoInfer<Backends>, NoInfer<Tables>>
   /** Defaults for every frontend and backend. */
   timeouts?: TimeoutsConfig
   /** The log of the process. */

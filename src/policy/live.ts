@@ -3,10 +3,13 @@
  * may be changed about them. Live: each look reads what is so now.
  */
 
+import type { Logger } from 'pino'
 import type { Cidr } from '../address/set.js'
+import type { BoundAddress } from '../engine/engine.js'
 import type { PhaseLabel } from '../wire/wire.js'
 import type { ReadableIn, StoredIn, TableStore } from './counters.js'
 import type { BackendNames, ByName } from './names.js'
+import type { ProxyStats } from './stats.js'
 
 /** A key of a stick table; which of them fit is the table's type. */
 export type TableKey = string | number | Uint8Array
@@ -190,3 +193,28 @@ export interface SessionFilter {
   /** An address or a block: '192.0.2.7', '10.0.0.0/8'. */
   src?: Cidr
 }
+
+/** Where each frontend listens, in the order of its binds. */
+export type ListenAddresses = Record<string, BoundAddress[]>
+
+/** A proxy that runs, as its own configuration holds it. */
+export interface RunningProxy<Backends = BackendNames, Tables extends string = string> {
+  /** Stick tables by name. */
+  readonly tables: ByName<Tables, TableView>
+  /** Backends by name. */
+  readonly backends: BackendViews<Backends>
+  readonly addresses: ListenAddresses
+  readonly logger: Logger
+  /** Aborted when the proxy begins to stop: for timers, loops and requests that go on as long as it runs. */
+  readonly signal: AbortSignal
+  /** Open connections, all of them or those that fit; each is a live view. */
+  sessions(filter?: SessionFilter): IterableIterator<SessionView>
+  /** Closes the connection of this id, as 'proxy/.../killed'. False where it has ended, or there is none. */
+  kill(id: string): boolean
+  stats(): ProxyStats
+}
+
+/** Called with the proxy once everything listens. A method: it may know less of the names, or more. */
+export type Started<Backends = BackendNames, Tables extends string = string> = {
+  started(proxy: RunningProxy<Backends, Tables>): void | Promise<void>
+}['started']

@@ -5,6 +5,7 @@ import type { Clock } from '../base/clock.js'
 import { SluiceError } from '../base/errors.js'
 import { formatDuration } from '../base/units.js'
 import type { ResolvedPlugin } from '../config/resolved.js'
+import { messageOf, orEnded } from './hook.js'
 
 /** Time that one plugin has to stop, ms: the end of a proxy must not depend on it. */
 const STOP_LIMIT = 5_000
@@ -62,20 +63,4 @@ export class PluginRun {
     })
     await Promise.race([stopping, late]).finally(() => cancel())
   }
-}
-
-/** `starting`, or an error once `signal` says that nobody waits for it. */
-async function orEnded(starting: void | Promise<void>, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted()
-  let stop = () => {}
-  const ended = new Promise<never>((_, reject) => {
-    const ends = () => reject(signal.reason)
-    signal.addEventListener('abort', ends)
-    stop = () => signal.removeEventListener('abort', ends)
-  })
-  await Promise.race([starting, ended]).finally(stop)
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -24,8 +24,16 @@ import { type Sides, type SiStateName, SiStateNames } from '../flow/flow.js'
 import { Frontend, Listener } from '../flow/frontend.js'
 import { Observer } from '../flow/observer.js'
 import { createLog, type LogOptions, type ProxyLog } from '../log/logger.js'
-import type { BackendViews, SessionFilter, SessionView, TableView } from '../policy/live.js'
+import type {
+  BackendViews,
+  ListenAddresses,
+  RunningProxy,
+  SessionFilter,
+  SessionView,
+  TableView,
+} from '../policy/live.js'
 import type { BackendNames, ByName } from '../policy/names.js'
+import type { ProxyStats } from '../policy/stats.js'
 import { attachHandle, detachHandle } from '../tables/handle.js'
 import { StickTable } from '../tables/stick-table.js'
 import { viewTable } from '../tables/view.js'
@@ -34,16 +42,10 @@ import { TlsStore } from '../tls/store.js'
 import { drain } from './drain.js'
 import { fallbackRoute } from './fallback.js'
 import { checkFilter } from './filter.js'
+import { messageOf, orEnded } from './hook.js'
 import { PluginRun } from './plugins.js'
-import { backendStats, frontendStats, type ProxyStats, pluginStats, tableStats } from './stats.js'
-import type {
-  ListenAddresses,
-  ProxyEvents,
-  ProxyOptions,
-  ProxyParts,
-  StopOptions,
-  StopResult,
-} from './types.js'
+import { backendStats, frontendStats, pluginStats, tableStats } from './stats.js'
+import type { ProxyEvents, ProxyOptions, ProxyParts, StopOptions, StopResult } from './types.js'
 
 type State = 'new' | 'starting' | 'running' | 'stopping' | 'stopped'
 
@@ -111,10 +113,10 @@ export let internalsOf: (proxy: SluiceProxy) => {
 }
 
 /** A proxy: `start` it once, `stop` it once. The compiler knows names that its configuration has. */
-export class SluiceProxy<
-  Backends = BackendNames,
-  Tables extends string = string,
-> extends EventEmitter<ProxyEvents> {
+export class SluiceProxy<Backends = BackendNames, Tables extends string = string>
+  extends EventEmitter<ProxyEvents>
+  implements RunningProxy<Backends, Tables>
+{
   static {
     internalsOf = (proxy) => ({
       config: proxy.#config,
@@ -129,12 +131,15 @@ export class SluiceProxy<
   /** Backends by name. */
   readonly backends: BackendViews<Backends>
   readonly logger: Logger
+  /** Aborted when the proxy begins to stop. */
+  readonly signal: AbortSignal
   readonly #config: ResolvedConfig
   readonly #options: ProxyParts
   readonly #observer: Observer
   readonly #clock: Clock
   readonly #log: ProxyLog | undefined
   readonly #plugins: PluginRun
+  readonly #stopping = new AbortController()
   readonly #tables: ReadonlyMap<string, StickTable>
   readonly #backends: ReadonlyMap<string, Backend>
   readonly #frontends = new Map<string, Frontend>()
@@ -158,6 +163,7 @@ export class SluiceProxy<
     this.#clock = options.clock ?? systemClock
     this.#log = log
     this.logger = options.logger
+    this.signal = this.#stopping.signal
     this.#plugins = new PluginRun(config.plugins, this.#clock, this.logger)
     const tables = config.tables.map((table) => new StickTable(table, this.#clock))
     this.#tables = new Map(tables.map((table) => [table.name, table]))
@@ -294,6 +300,7 @@ export class SluiceProxy<
       await Promise.all([...this.#backends.values()].map((backend) => backend.start()))
       await this.#plugins.start()
       for (const config of this.#config.frontends) await this.#listen(engine, core, tls, config)
+      await this.#tellStarted()
       if (this.#stopped !== undefined) {
         throw new SluiceError('ERR_SLUICE_STATE', 'The proxy was stopped while it started.')
       }
@@ -307,6 +314,18 @@ export class SluiceProxy<
     this.#watchTransitions()
     this.#tell('listening', () => this.emit('listening', this.addresses))
     return this
+  }
+
+  /** The configuration's own part in the start. */
+  async #tellStarted(): Promise<void> {
+    const { started } = this.#config
+    if (started === undefined) return
+    try {
+      await orEnded(started(this as SluiceProxy), this.signal)
+    } catch (error) {
+      if (this.signal.aborted) return
+      throw new SluiceError('ERR_SLUICE_STARTED', `started: ${messageOf(error)}`, { cause: error })
+    }
   }
 
   #makeEngine(): Promise<Engine> {
@@ -410,6 +429,7 @@ export class SluiceProxy<
     const keepAlive = setInterval(() => {}, 1 << 30)
     try {
       // Whatever holds up the start.
+      this.#stopping.abort()
       if (this.#state === 'starting') this.#plugins.end()
       if (this.#state === 'starting') await this.#starting?.catch(() => {})
       const result = this.#state === 'running' ? await this.#drain(grace, deadline) : NOTHING_TO_DO
@@ -446,6 +466,7 @@ export class SluiceProxy<
 
   async #giveUp(): Promise<void> {
     this.#state = 'stopped'
+    this.#stopping.abort()
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     ;(this as EventEmitter).off('newListener', this.#onListener)
     this.#tls?.close()

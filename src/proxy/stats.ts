@@ -2,46 +2,9 @@
 
 import type { Backend } from '../backend/backend.js'
 import type { ResolvedPlugin } from '../config/resolved.js'
-import type { EngineStats } from '../engine/engine.js'
 import type { Frontend } from '../flow/frontend.js'
-import type { MetricStats } from '../policy/metrics.js'
+import type { BackendStats, ProxyStats } from '../policy/stats.js'
 import type { StickTable } from '../tables/stick-table.js'
-
-export interface FrontendStats {
-  /** Connections that policy heard of and that are open now. */
-  current: number
-  connections: number
-  sessions: number
-  policyErrors: number
-  lateVerdicts: number
-  /** TLS handshakes with clients that were completed, and those of them that resumed a session. */
-  tlsHandshakes: number
-  tlsResumed: number
-  /** Bytes from and to the clients of ended sessions. */
-  bytesIn: number
-  bytesOut: number
-  /** Ended connections by 'by/phase/code'. */
-  ends: Record<string, number>
-}
-
-export interface BackendStats {
-  queued: number
-  servers: Record<string, { sessions: number; status: string; weight: number }>
-}
-
-export interface ProxyStats {
-  engine: EngineStats | undefined
-  connections: number
-  /** TLS handshakes with clients that are under way, and those that wait for their turn. */
-  tlsHandshakes: { running: number; waiting: number }
-  frontends: Record<string, FrontendStats>
-  backends: Record<string, BackendStats>
-  tables: Record<string, { entries: number; size: number }>
-  /** Metrics of plugins, by the name of the use and the metric's. */
-  plugins: Record<string, Record<string, MetricStats>>
-  /** Log lines that were given up: not read in time, or not to be written. */
-  logDropped: number
-}
 
 export function frontendStats(frontends: Iterable<Frontend>): ProxyStats['frontends'] {
   const stats: ProxyStats['frontends'] = {}

@@ -4,10 +4,10 @@ import type { Logger } from 'pino'
 import type { Resolver } from '../backend/resolve.js'
 import type { Clock } from '../base/clock.js'
 import type { Duration } from '../config/types.js'
-import type { BoundAddress, Engine, EngineKind } from '../engine/engine.js'
+import type { Engine, EngineKind } from '../engine/engine.js'
 import type { SessionRecord } from '../flow/flow.js'
 import type { Observer } from '../flow/observer.js'
-import type { SideState } from '../policy/live.js'
+import type { ListenAddresses, SideState } from '../policy/live.js'
 import type { ContextSupplier, ReloadReport } from '../tls/contexts.js'
 
 /** How a proxy is run. */
@@ -49,9 +49,6 @@ export interface StopResult {
   /** Sessions that were closed at the deadline, as 'proxy/.../shutdown'. */
   closed: number
 }
-
-/** Where each frontend listens, in the order of its binds. */
-export type ListenAddresses = Record<string, BoundAddress[]>
 
 export interface ServerStateChange {
   backend: string

@@ -165,3 +165,20 @@ await tested.connect({ frontend: 'web', servers: { 'app/a': 'refuse', 'api/b': '
 await tested.connect({ frontend: 'typo' })
 // @ts-expect-error: that server is in the other backend
 tested.setServer('app/b', 'refuse')
+
+// --- what runs beside the rules ---
+
+defineConfig({
+  tables: { seen: { key: 'ip', size: 1000 } },
+  frontends: { web: { bind, backend: 'app' } },
+  backends: { app: { servers: { a: '127.0.0.1:1' } } },
+  async started(proxy) {
+    equal<typeof proxy.tables.seen, TableView>(true)
+    equal<typeof proxy.backends.app.servers.a, ServerControl>(true)
+    // @ts-expect-error: no such table
+    proxy.tables.typo
+    // @ts-expect-error: no such server
+    proxy.backends.app.servers.typo
+    for (const session of proxy.sessions()) session.kill()
+  },
+})

@@ -23,6 +23,7 @@ const homes: Readonly<Record<string, string>> = {
   ClientHello: '../codec/tls.js',
   Applet: '../policy/applet.js',
   HandshakeHandler: '../policy/handler.js',
+  Started: '../policy/live.js',
   BackendNames: '../policy/names.js',
   Names: '../policy/names.js',
   NamesIn: '../policy/names.js',
