@@ -6,11 +6,14 @@
 import type { Backend, Server } from '../backend/backend.js'
 import { packReason } from '../wire/reason.js'
 import { By, CloseMode, Code, Phase } from '../wire/wire.js'
+import type { AppletRuntime } from './applet/runtime.js'
 import { KnownClient } from './known.js'
 import type { PolicyCounts } from './rules/scope.js'
 import type { Wait } from './rules/wait.js'
 import type { SessionClient } from './session/client.js'
-import type { Session } from './session/session.js'
+import { type Course, Rest } from './session/rest.js'
+import { Session } from './session/session.js'
+import { SiState } from './session/state.js'
 import { Inspection } from './stage/inspection.js'
 import { ConnectionView } from './view.js'
 
@@ -40,7 +43,7 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
   decided = 0
   rule: string | undefined = undefined
   backend: Backend | undefined = undefined
-  session: Session | undefined = undefined
+  #session: Session | Rest | undefined = undefined
   #view: ConnectionView | undefined = undefined
   #work: Work | undefined = undefined
 
@@ -163,6 +166,40 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
     return this.#work?.inspection?.final ?? false
   }
 
+  // --- its session ---
+
+  /** Undefined before there is one; made anew where it was idle. */
+  get session(): Session | undefined {
+    if (this.#session instanceof Rest) this.#session = Session.woken(this, this.#session)
+    return this.#session
+  }
+
+  set session(session: Session) {
+    this.#session = session
+  }
+
+  /** The same to look at, idle or not. */
+  get course(): Course | undefined {
+    return this.#session
+  }
+
+  /** What serves it; undefined where that is a server. */
+  get applet(): AppletRuntime | undefined {
+    return this.#session instanceof Session ? this.#session.applet : undefined
+  }
+
+  settle(rest: Rest | undefined): void {
+    this.forgetText()
+    if (rest !== undefined) this.#session = rest
+  }
+
+  /** Its session ended, after `connectTime` ms or without a connect: -1. */
+  endSession(connectTime: number): void {
+    const watched = this.context.observer.onTransition !== undefined
+    if (this.#session instanceof Rest && !watched) this.#session = this.#session.ended()
+    else this.session?.ended(connectTime)
+  }
+
   // --- what changes it ---
 
   /** The stage under way is through: on with those behind it. */
@@ -229,7 +266,7 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
     this.decided = reason
     this.forget()
     this.leaveAdmission()
-    this.session?.leaveQueue()
+    if (this.course?.serverState === SiState.QUE) this.session?.leaveQueue()
   }
 
   /** Whatever was awaited has no say any more. */

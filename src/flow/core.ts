@@ -169,7 +169,7 @@ export class Core implements EngineEvents {
   /** Kills the sessions that hold a slot of a server; returns how many. */
   shutdown(server: Server): number {
     const held = [...this.#connections].filter(
-      ({ session }) => session?.server === server && holdsSlot(session.serverState),
+      ({ course }) => course?.server === server && holdsSlot(course.serverState),
     )
     return held.filter((conn) => this.#kill(conn)).length
   }
@@ -254,11 +254,11 @@ export class Core implements EngineEvents {
   }
 
   data({ conn: slot, generation, bytes, flags }: DataEvent): void {
-    this.#find(slot, generation)?.session?.applet?.data(bytes, flags)
+    this.#find(slot, generation)?.applet?.data(bytes, flags)
   }
 
   sent({ conn: slot, generation, sent }: SentEvent): void {
-    this.#find(slot, generation)?.session?.applet?.sent(sent)
+    this.#find(slot, generation)?.applet?.sent(sent)
   }
 
   // --- the engine itself ---
@@ -322,10 +322,9 @@ export class Core implements EngineEvents {
   }
 
   #ended(conn: ClientConnection, reason: number, event: ClosedEvent): void {
-    const { session } = conn
     const { frontend } = conn.listener
     const openedAt = this.#engine.table.get(conn.slot, Field.OPENED_AT)
-    session?.ended(event.connectTime)
+    conn.endSession(event.connectTime)
     conn.leaveAdmission()
     frontend.current--
     frontend.countEnd(reason)
@@ -338,7 +337,7 @@ export class Core implements EngineEvents {
     conn.end()
     frontend.bytesIn += conn.bytesIn
     frontend.bytesOut += conn.bytesOut
-    session?.applet?.closed()
+    conn.applet?.closed()
   }
 
   #kill(conn: ClientConnection): boolean {
@@ -370,9 +369,9 @@ function handlesOf(tables: Iterable<StickTable>): Map<object, StickTable> {
 /** The engine does not know of queues, turn-arounds and content rules. */
 function reasonOf(conn: ClientConnection, reason: number): number {
   if (conn.decided !== 0) return reason
-  const { phase, session } = conn
+  const { phase, course } = conn
   if (phase === Phase.QUEUE || phase === Phase.CONTENT) return withPhase(reason, phase)
-  return session?.serverState === SiState.TAR ? withPhase(reason, Phase.CONNECT) : reason
+  return course?.serverState === SiState.TAR ? withPhase(reason, Phase.CONNECT) : reason
 }
 
 function isQueued({ phase, secure }: ClientConnection): boolean {

@@ -305,8 +305,8 @@ export abstract class KnownClient<C> implements Omit<Seen, 'backend'> {
     failures.report(logger, () => this.log, level, fields, message)
   }
 
-  /** It may be idle from here on, for long: what can be made anew is given up. */
-  settle(): void {
+  /** No more text of an address is kept than has to be. */
+  protected forgetText(): void {
     const { table } = this.context
     if (typeof this.#src !== 'string' || table.get(this.slot, Field.FAMILY) !== Family.INET) return
     this.#src = table.get(this.slot, Field.SRC)

@@ -60,7 +60,7 @@ class View implements SessionView {
   }
 
   get serverAddress(): string | undefined {
-    return this.#conn.session?.endpoint
+    return this.#conn.course?.endpoint
   }
 
   get phase(): PhaseLabel {
@@ -68,11 +68,11 @@ class View implements SessionView {
   }
 
   get clientState(): SideState {
-    return SiStateNames[this.#conn.session?.clientState ?? SiState.INI] as SideState
+    return SiStateNames[this.#conn.course?.clientState ?? SiState.INI] as SideState
   }
 
   get serverState(): SideState {
-    const state = this.#conn.session?.serverState ?? SiState.INI
+    const state = this.#conn.course?.serverState ?? SiState.INI
     // Nobody tells policy when a connect succeeds, unless the outcome is wanted.
     return state === SiState.CON && isEstablished(this.#conn)
       ? 'EST'
@@ -160,12 +160,12 @@ function isEstablished({ ended, context, slot }: ClientConnection): boolean {
   return !ended && context.table.get(slot, Field.ESTABLISHED_AT) !== 0
 }
 
-function backendOf({ session, backend }: ClientConnection): string | undefined {
-  return (session?.backend ?? backend)?.name
+function backendOf({ course, backend }: ClientConnection): string | undefined {
+  return (course?.backend ?? backend)?.name
 }
 
-function serverOf({ session }: ClientConnection): string | undefined {
-  return session?.server?.name
+function serverOf({ course }: ClientConnection): string | undefined {
+  return course?.server?.name
 }
 
 /** Not by the connection's own field, which would keep the text from then on. */

@@ -118,13 +118,13 @@ export class TestResult {
 
   get backend(): string | undefined {
     const { record, conn } = this.#trail
-    return record ? record.backend : (conn?.session?.backend ?? conn?.backend)?.name
+    return record ? record.backend : (conn?.course?.backend ?? conn?.backend)?.name
   }
 
   /** The server whose slot is held, or was held last. */
   get server(): string | undefined {
     const { record, conn } = this.#trail
-    return record ? record.server : conn?.session?.server?.name
+    return record ? record.server : conn?.course?.server?.name
   }
 
   /** Servers that were connected to, in order, as 'backend/server'. */
@@ -190,8 +190,7 @@ export class TestResult {
     if (record !== undefined) return record.timers
     if (client === undefined) return { queue: 0, connect: -1, total: 0 }
     const now = this.#host.clock.now()
-    const session = conn?.session
-    const queue = session?.queuedFor ?? 0
+    const queue = conn?.course?.queuedFor ?? 0
     const total = now - this.#host.engine.table.get(client.slot, Field.OPENED_AT)
     return { queue, connect: client.connectTime, total: client.ended ? 0 : total }
   }

@@ -95,9 +95,9 @@ export function buildRecord(
   { errno, connectTime, localPort }: ClosedEvent,
   total: number,
 ): SessionRecord {
-  const { session } = conn
+  const { course } = conn
   const { by, phase, code } = unpackReason(reason)
-  const backend = session?.backend ?? conn.backend
+  const backend = course?.backend ?? conn.backend
   return {
     id: conn.id,
     frontend: conn.frontend,
@@ -107,10 +107,10 @@ export function buildRecord(
     dst: conn.dst,
     dstPort: conn.dstPort,
     backend: backend?.name,
-    server: session?.server?.name,
-    serverAddress: session?.endpoint,
+    server: course?.server?.name,
+    serverAddress: course?.endpoint,
     localPort: localPort || undefined,
-    timers: { queue: Math.round(session?.queuedFor ?? 0), connect: connectTime, total },
+    timers: { queue: Math.round(course?.queuedFor ?? 0), connect: connectTime, total },
     bytesIn: conn.bytesIn,
     bytesOut: conn.bytesOut,
     by,
@@ -120,9 +120,9 @@ export function buildRecord(
     tls: conn.secure && tlsRecord(conn.secure),
     serverTls: conn.serverTls && serverTlsRecord(conn.serverTls),
     rule: conn.rule,
-    retries: session?.retries?.begun ?? 0,
-    attempts: session?.retries?.failed.map(attemptRecord),
-    opened: session?.opened ? true : undefined,
+    retries: course?.retries?.begun ?? 0,
+    attempts: course?.retries?.failed.map(attemptRecord),
+    opened: course?.opened ? true : undefined,
     fields: toldFields(conn.knownFields),
   }
 }
@@ -169,7 +169,7 @@ function serverTlsRecord({ version, cipher, resumed }: TlsInfo): SessionRecord['
 /** A session that ends for a failed connect has that connect's errno. */
 function lastErrno(conn: ClientConnection, reason: number, errno: number): number {
   if (errno !== 0) return errno
-  const retries = conn.session?.retries
+  const retries = conn.course?.retries
   return retries?.reason === reason ? retries.errno : 0
 }
 

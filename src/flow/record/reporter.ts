@@ -55,14 +55,14 @@ export class Reporter {
 
   /** A session is open for so many ms, and goes on. */
   stillOpen(conn: ClientConnection, openFor: number): void {
-    const { session, id, frontend, src, srcPort, dst, dstPort, bytesIn, bytesOut, rule } = conn
+    const { course, id, frontend, src, srcPort, dst, dstPort, bytesIn, bytesOut, rule } = conn
     this.#logger.info(
       {
         event: 'open',
         ...{ id, frontend, bind: conn.listener.name, src, srcPort, dst, dstPort },
-        backend: session?.backend?.name,
-        server: session?.server?.name,
-        serverAddress: session?.endpoint,
+        backend: course?.backend?.name,
+        server: course?.server?.name,
+        serverAddress: course?.endpoint,
         localPort: this.#localPort(conn),
         ...{ openFor, bytesIn, bytesOut, rule, fields: toldFields(conn.knownFields) },
       },

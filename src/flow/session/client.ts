@@ -5,6 +5,7 @@ import type { ClientHello } from '../../codec/tls.js'
 import type { Connection, TlsInfo } from '../../policy/types.js'
 import type { FlowContext } from '../context.js'
 import type { Scope } from '../rules/scope.js'
+import type { Rest } from './rest.js'
 import type { SessionOwner } from './sides.js'
 
 export interface SessionClient extends Scope<Connection>, SessionOwner {
@@ -29,8 +30,8 @@ export interface SessionClient extends Scope<Connection>, SessionOwner {
   /** TLVs of the PROXY v2 header that came: encoded, and by type. */
   readonly tlvBytes: Uint8Array | undefined
   readonly proxyTlvs: ReadonlyMap<number, Uint8Array>
-  /** It may be idle from here on, for long: what can be made anew is given up. */
-  settle(): void
+  /** It may be idle from here on, for long: what can be made anew is given up. `rest`: of its session. */
+  settle(rest: Rest | undefined): void
   /** Ends it with a reason word. `mode`: CloseMode. */
   close(reason: number, mode?: number): void
 }

@@ -10,6 +10,7 @@ import { packReason } from '../../wire/reason.js'
 import { By, Code, ConnectFlag, Handshake, Phase } from '../../wire/wire.js'
 import { AppletRuntime } from '../applet/runtime.js'
 import type { SessionClient } from './client.js'
+import { type Course, Rest } from './rest.js'
 import { Next, Retries } from './retries.js'
 import { tlvsFor } from './send-proxy.js'
 import { Sides } from './sides.js'
@@ -21,7 +22,7 @@ const { SERVER } = Side
  * There is one for each client that is connected, most of them idle. So what few sessions need is
  * elsewhere, and methods are `private`, not `#`: a class with such methods marks every object.
  */
-export class Session extends Sides implements BackendClient, Asker {
+export class Session extends Sides implements BackendClient, Asker, Course {
   readonly client: SessionClient
   backend: Backend | undefined = undefined
   server: Server | undefined = undefined
@@ -43,6 +44,21 @@ export class Session extends Sides implements BackendClient, Asker {
   constructor(client: SessionClient) {
     super()
     this.client = client
+  }
+
+  /** A session that was idle: it is where it was. */
+  static woken(client: SessionClient, rest: Rest): Session {
+    const session = new Session(client)
+    session.backend = rest.backend
+    session.server = rest.server
+    session.route = rest.route
+    session.endpoint = rest.endpoint
+    session.stand(rest.clientState, rest.serverState)
+    return session
+  }
+
+  /** It is made: the client's side is there. */
+  begin(): void {
     this.transition(Side.CLIENT, SiState.EST)
   }
 
@@ -74,6 +90,17 @@ export class Session extends Sides implements BackendClient, Asker {
   get queuedFor(): number {
     if (this.serverState !== SiState.QUE) return this.#waited
     return this.client.context.clock.now() - this.#waited
+  }
+
+  /** What is left of it while it is idle; undefined where it has more to remember. */
+  get rest(): Rest | undefined {
+    const { backend, server } = this
+    const remembers = this.retries ?? this.applet ?? this.cancelOpenLine
+    if (remembers !== undefined || this.opened || this.#waited !== 0) return undefined
+    if (this.serverState !== SiState.CON || backend === undefined || server === undefined) {
+      return undefined
+    }
+    return Rest.of(backend, server, this.route, this.endpoint)
   }
 
   /** Chooses a server and goes on from there. Precondition: the server's side is in INI. */
@@ -263,9 +290,9 @@ export class Session extends Sides implements BackendClient, Asker {
     if (!this.transition(SERVER, SiState.CON)) return
     this.route = route
     const outcome = server.wantsOutcome ? ConnectFlag.WANT_CONNECTED : 0
-    const watched = client.context.observer.onTransition !== undefined || client.recorded
-    const flags = outcome | (watched ? ConnectFlag.WANT_SOURCE : 0)
-    client.settle()
+    const watched = client.context.observer.onTransition !== undefined
+    const flags = outcome | (watched || client.recorded ? ConnectFlag.WANT_SOURCE : 0)
+    client.settle(watched || outcome !== 0 ? undefined : this.rest)
     engine.connect(client.slot, client.generation, route, flags, 0, tlvsFor(client, server))
   }
 

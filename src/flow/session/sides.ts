@@ -55,6 +55,11 @@ export abstract class Sides {
     return true
   }
 
+  /** Stands in these states, to which it came before. */
+  protected stand(client: number, server: number): void {
+    this.#states = client | (server << SERVER_SHIFT)
+  }
+
   /** Walks both sides to CLO by legal steps, from wherever they are. */
   finish(): void {
     for (const side of BOTH) {

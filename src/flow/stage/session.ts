@@ -38,6 +38,7 @@ export function makeSession(conn: ClientConnection, reporter: Reporter): Session
   if (conn.session !== undefined) return conn.session
   const { frontend } = conn.listener
   const session = new Session(conn)
+  session.begin()
   conn.session = session
   frontend.sessions++
   const { openAfter } = frontend.config.log
