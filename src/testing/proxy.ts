@@ -12,7 +12,7 @@ import type { Config, Duration } from '../config/types.js'
 import type { ClientConnection } from '../flow/connection.js'
 import type { Session } from '../flow/flow.js'
 import { Observer } from '../flow/observer.js'
-import type { TableView } from '../policy/live.js'
+import type { BackendViews, TableView } from '../policy/live.js'
 import type { BackendNames, ServerPaths } from '../policy/names.js'
 import type { Plugin } from '../policy/plugin.js'
 import type { ProxyStats } from '../policy/stats.js'
@@ -128,6 +128,8 @@ export class TestProxy<
 
   /** Stick tables by name. */
   readonly tables: Readonly<Record<Tables, TableView>>
+  /** Backends by name, and their servers: to take one out, to see who waits. */
+  readonly backends: BackendViews<Backends>
   /** Every log line so far. */
   readonly logs: readonly LogRecord[]
   /** The proxy under test, for its events and operations. */
@@ -174,6 +176,7 @@ export class TestProxy<
       observeTable(table, (change) => this.#current.getStore()?.changed(change))
     }
     this.tables = this.proxy.tables as Record<Tables, TableView>
+    this.backends = this.proxy.backends
     this.#servers = this.#checked(options.servers)
     this.#listen()
   }

@@ -103,6 +103,7 @@ test('it may do what an operator does: a server goes out while its table is full
   })
   const result = await proxy.connect()
   assert.equal(result.server, 'b')
+  assert.equal(proxy.backends.app.servers.a.status, 'maint')
 })
 
 test('what is no function is told with its path', () => {

@@ -118,6 +118,7 @@ test('the test proxy has the same views', async () => {
     backends: { app: { servers: { a: '127.0.0.1:9001' } } },
   })
   assert.equal(proxy.tables.t, proxy.proxy.tables.t)
+  assert.equal(proxy.backends.app.servers.a, proxy.proxy.backends.app.servers.a)
   await proxy.connect()
   assert.equal(proxy.proxy.backends.app?.sessions, 1)
 })
