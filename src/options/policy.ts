@@ -8,7 +8,7 @@ import { suggest } from '../base/suggest.js'
 import { MAX_DURATION, readDuration, show } from '../base/units.js'
 import type { Applet } from '../policy/applet.js'
 import type { HandshakeHandler } from '../policy/handler.js'
-import type { Plugin } from '../policy/plugin.js'
+import type { Plugin, PluginInside } from '../policy/plugin.js'
 import { type Rule, verdictKinds } from '../policy/rule.js'
 import { foreignVerdict } from './foreign.js'
 import { optional, required, section } from './section.js'
@@ -94,13 +94,14 @@ const PLUGIN = 'expected a plugin, as a function of definePlugin makes it'
 export const plugin: Type<Plugin> = leaf(
   ['object', 'function'],
   { type: 'Plugin', expected: 'a plugin' },
-  (value: { kind?: unknown; setup?: unknown } | ((...args: never) => unknown)) => {
+  (value: Partial<PluginInside> | ((...args: never) => unknown)) => {
     if (typeof value === 'function') {
       const name = value.name || 'plugin'
       return { message: `${PLUGIN}, got the function ${name} itself. Call it: ${name}().` }
     }
-    const { kind, setup } = value
-    if (kind === 'plugin' && typeof setup === 'function') return undefined
+    const { kind, name, use, setup } = value
+    const isWhole = typeof name === 'string' && typeof use === 'object' && use !== null
+    if (kind === 'plugin' && isWhole && typeof setup === 'function') return undefined
     return { message: `${PLUGIN}, got ${show(value)}.` }
   },
 )

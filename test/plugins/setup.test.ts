@@ -259,10 +259,19 @@ test('what a plugin does wrong is told with its name and path', () => {
         strat() {},
       }) as never,
   })
-  const use = [thrower(), promises(), nothing(), broken(), thrower as never, { kind: 'x' } as never]
+  const use = [
+    thrower(),
+    promises(),
+    nothing(),
+    broken(),
+    thrower as never,
+    { kind: 'x' } as never,
+    { kind: 'plugin', setup() {} } as never,
+  ]
   assert.deepEqual(mistakes(config({ use })), [
     'frontends.web.use[4]: expected a plugin, as a function of definePlugin makes it, got the function thrower itself. Call it: thrower().',
     'frontends.web.use[5]: expected a plugin, as a function of definePlugin makes it, got an object.',
+    'frontends.web.use[6]: expected a plugin, as a function of definePlugin makes it, got an object.',
     "frontends.web.use[0]: plugin 'thrower' cannot be set up: no such file",
     "frontends.web.use[1]: expected what setup of plugin 'promises' gives: { rules, ... }, got a promise. What takes time is for 'start'.",
     "frontends.web.use[2]: expected what setup of plugin 'nothing' gives: { rules, ... }, got undefined.",
