@@ -17,11 +17,12 @@ const IDLE: u32 = u32::MAX;
 pub enum Kind {
     /// A stream: what comes next, or inactivity.
     Stream,
-    /// A server's connection that lasts gets its keep-alive.
-    Liveness,
+    /// A server's connection: it lasts and gets its keep-alive, or has been alone for too
+    /// long.
+    Connection,
 }
 
-const KINDS: [Kind; 2] = [Kind::Stream, Kind::Liveness];
+const KINDS: [Kind; 2] = [Kind::Stream, Kind::Connection];
 /// Bits of a key that are the slot; the two above are the kind.
 const SLOT_BITS: u32 = 30;
 
@@ -235,17 +236,17 @@ mod tests {
     fn kinds_of_one_slot_do_not_know_of_each_other() {
         let mut timers = Timers::new(0);
         timers.schedule(Kind::Stream, 3, 100);
-        timers.schedule(Kind::Liveness, 3, 100);
-        timers.schedule(Kind::Liveness, 4, 100);
-        timers.cancel(Kind::Liveness, 4);
+        timers.schedule(Kind::Connection, 3, 100);
+        timers.schedule(Kind::Connection, 4, 100);
+        timers.cancel(Kind::Connection, 4);
         // Later for the one, which is lazy; earlier for the other, which moves.
         timers.schedule(Kind::Stream, 3, 300);
-        timers.schedule(Kind::Liveness, 3, 50);
+        timers.schedule(Kind::Connection, 3, 50);
         let mut due = Vec::new();
         timers.expire(50 + TICK, &mut due);
-        assert_eq!(due, [(Kind::Liveness, 3)]);
+        assert_eq!(due, [(Kind::Connection, 3)]);
         timers.expire(100 + TICK, &mut due);
-        assert_eq!(due, [(Kind::Liveness, 3), (Kind::Stream, 3)]);
+        assert_eq!(due, [(Kind::Connection, 3), (Kind::Stream, 3)]);
         assert_eq!(timers.next(200), None);
     }
 

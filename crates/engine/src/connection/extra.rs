@@ -1,6 +1,7 @@
 //! What few connections have, and only for a while: an idle session has none of it.
 
 use super::Connection;
+use crate::clock::Moment;
 use crate::handshake::{client_hello, socks};
 
 /// What few connections have.
@@ -31,6 +32,8 @@ pub enum Step {
     Linger(usize),
     /// Bytes that a side whose peer was cut had not acknowledged.
     Cut(usize),
+    /// Until when a server's connection waits for another stream.
+    Alone(Moment),
 }
 
 /// An inspection.
@@ -112,6 +115,15 @@ impl Connection {
         };
         *step = Step::Linger(before + bytes);
         before + bytes
+    }
+
+    /// Until when it waits for another stream, where there is a limit.
+    #[must_use]
+    pub fn waits_until(&self) -> Option<Moment> {
+        match self.extra.as_deref()?.step {
+            Step::Alone(until) => Some(until),
+            _ => None,
+        }
     }
 
     /// Notes how many bytes a side whose peer was cut has not acknowledged; returns how

@@ -352,3 +352,108 @@ fn flush_pipe(
 ) -> Flow {
     Flow::Finished
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Ctrl;
+    use rustix::fd::OwnedFd;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+    /// A source and a target, and what is at their other ends.
+    fn line() -> (Connection, Connection, OwnedFd, OwnedFd) {
+        let end = || {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let (fd, theirs) =
+                socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).expect("pair");
+            let mut connection = Connection::empty();
+            connection.ctrl = Some(Ctrl::Socket { fd, unix: true });
+            (connection, theirs)
+        };
+        let ((source, sender), (target, receiver)) = (end(), end());
+        (source, target, sender, receiver)
+    }
+
+    fn mover() -> Mover {
+        Mover::new(std::sync::Arc::new(8.into()))
+    }
+
+    fn put(fd: &OwnedFd, bytes: &[u8]) {
+        assert_eq!(send(fd, bytes, SendFlags::empty()), Ok(bytes.len()));
+    }
+
+    fn got(fd: &OwnedFd) -> Vec<u8> {
+        let mut bytes = vec![0; 1 << 20];
+        let mut all = Vec::new();
+        while let Ok((_, count @ 1..)) = recv(fd, &mut bytes, RecvFlags::empty()) {
+            all.extend_from_slice(&bytes[..count]);
+        }
+        all
+    }
+
+    #[test]
+    fn no_more_is_read_than_is_allowed_and_ours_goes_first() {
+        let (mut source, mut target, sender, receiver) = line();
+        let (mut channel, mut mover) = (Channel::new(), mover());
+        channel.stop();
+        put(&sender, b"abcdefgh");
+        channel.ahead = Some(mover.buffers.lend(b"ours "));
+        let mut run = |channel: &mut Channel, mover: &mut Mover| {
+            let flow = forward(&mut source, &mut target, channel, BUDGET, mover);
+            (flow, source.bytes_in, got(&receiver))
+        };
+        let told = run(&mut channel, &mut mover);
+        assert_eq!(told, (Flow::Spent, 0, b"ours ".to_vec()));
+        channel.allow(3);
+        let told = run(&mut channel, &mut mover);
+        assert_eq!(told, (Flow::Spent, 3, b"abc".to_vec()));
+        channel.allow(u64::MAX);
+        let told = run(&mut channel, &mut mover);
+        assert_eq!(told, (Flow::Idle, 8, b"defgh".to_vec()));
+        assert_eq!((channel.moved(), mover.buffers.borrowed()), (8, 0));
+    }
+
+    #[test]
+    fn what_was_read_before_is_passed_on_as_far_as_it_is_allowed() {
+        let (mut source, mut target, sender, receiver) = line();
+        let (mut channel, mut mover) = (Channel::new(), mover());
+        channel.stop();
+        channel.allow(4);
+        source.input.buffer = Some(mover.buffers.lend(b"bodynext"));
+        drop(sender);
+        let flow = forward(&mut source, &mut target, &mut channel, BUDGET, &mut mover);
+        assert_eq!((flow, got(&receiver)), (Flow::Spent, b"body".to_vec()));
+        assert_eq!(source.input.bytes(), b"next");
+        channel.allow(100);
+        let flow = forward(&mut source, &mut target, &mut channel, BUDGET, &mut mover);
+        assert_eq!((flow, got(&receiver)), (Flow::Finished, b"next".to_vec()));
+    }
+
+    #[test]
+    fn a_splice_keeps_to_the_allowance_and_reading_to_its_budget() {
+        let (mut source, mut target, sender, receiver) = line();
+        let (mut channel, mut mover) = (Channel::new(), mover());
+        let bytes: Vec<u8> = (0..100_000_u32).map(|it| it as u8).collect();
+        put(&sender, &bytes);
+        channel.stop();
+        channel.allow(70_000);
+        let mut all = Vec::new();
+        let mut turns = 0;
+        loop {
+            let flow = forward(&mut source, &mut target, &mut channel, 1, &mut mover);
+            all.extend(got(&receiver));
+            match flow {
+                Flow::More => turns += 1,
+                Flow::Blocked => {}
+                Flow::Spent => break,
+                flow => panic!("{flow:?}"),
+            }
+            target.ready.write_went();
+        }
+        assert!(turns > 0, "a budget of one byte is one read");
+        assert!(all == bytes[..70_000], "{} bytes", all.len());
+        assert_eq!((source.bytes_in, channel.moved()), (70_000, 70_000));
+        assert_eq!(mover.pipes.borrowed(), 0);
+    }
+}

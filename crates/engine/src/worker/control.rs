@@ -109,5 +109,10 @@ impl Worker {
         for id in open {
             self.end_with(id, reason(by::PROXY, phase::CLOSE, code::SHUTDOWN), 0);
         }
+        for slot in 0..self.slots.used() {
+            if self.slots.get(slot).ctrl.is_some() {
+                self.discard(slot);
+            }
+        }
     }
 }

@@ -28,6 +28,7 @@ impl Worker {
     /// Does what the connection's mode and readiness allow.
     fn advance(&mut self, slot: u32) {
         let Some(id) = self.owner_of(slot) else {
+            self.listen_alone(slot);
             return;
         };
         let connection = self.slots.get(slot);

@@ -12,6 +12,8 @@ mod incoming;
 mod listeners;
 mod outgoing;
 mod session;
+#[cfg(test)]
+mod testing;
 mod timeouts;
 mod tls;
 mod turn;

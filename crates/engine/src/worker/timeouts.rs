@@ -7,7 +7,7 @@ use sluice_wire::events::event;
 use super::Worker;
 use super::incoming::phase_of;
 use crate::clock::Moment;
-use crate::connection::Mode;
+use crate::connection::{Mode, Owner};
 use crate::stream::{Deadline, StreamId};
 use crate::timer::Kind;
 
@@ -49,10 +49,18 @@ impl Worker {
         for &(kind, place) in &due {
             match kind {
                 Kind::Stream => self.on_timer(StreamId::new(place)),
-                Kind::Liveness => self.set_liveness(place),
+                Kind::Connection => self.on_connection_timer(place),
             }
         }
         self.due = due;
+    }
+
+    /// The entry of a server's connection has come due.
+    fn on_connection_timer(&mut self, slot: u32) {
+        match self.slots.get(slot).owner {
+            Owner::Stream(_) => self.set_liveness(slot),
+            Owner::None => self.alone_for_long(slot),
+        }
     }
 
     fn on_timer(&mut self, id: StreamId) {

@@ -82,6 +82,7 @@ impl Worker {
             let (code, errno) = (sys::code_of(error), error.raw_os_error());
             let connects = connection.side == Side::Server && connection.mode == Mode::Connecting;
             let Some(id) = self.owner_of(slot) else {
+                self.discard(slot);
                 continue;
             };
             if connects {

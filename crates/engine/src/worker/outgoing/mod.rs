@@ -70,7 +70,7 @@ impl Worker {
     }
 
     /// Every handshake is done: payload flows.
-    fn establish(&mut self, id: StreamId) {
+    pub(in crate::worker) fn establish(&mut self, id: StreamId) {
         let now = Moment::at(self.now);
         let stream = self.streams.get_mut(id);
         let (client, server) = (stream.client, stream.server);
@@ -100,7 +100,7 @@ impl Worker {
         self.set_idle_deadline(id);
         if probes {
             let lasts = self.now + LASTING;
-            self.timers.schedule(Kind::Liveness, server, lasts);
+            self.timers.schedule(Kind::Connection, server, lasts);
         }
         self.mirror_server(server, local);
         self.mirror(client);

@@ -63,17 +63,22 @@ impl Worker {
         if server == NONE {
             return;
         }
-        self.slots.get_mut(server).close(&mut self.mover);
-        self.mirror(server);
+        self.discard(server);
         let stream = self.streams.get_mut(id);
         stream.up.release(&mut self.mover.buffers);
         stream.server = NONE;
-        self.timers.cancel(Kind::Liveness, server);
+    }
+
+    /// Closes a server's connection, whosever it is, and frees its slot.
+    pub(in crate::worker) fn discard(&mut self, server: u32) {
+        self.slots.get_mut(server).close(&mut self.mover);
+        self.mirror(server);
+        self.timers.cancel(Kind::Connection, server);
         self.slots.free(server, None);
     }
 
     /// A stream that has no server any more is over; its client's connection is alone.
-    fn forget(&mut self, id: StreamId) {
+    pub(super) fn forget(&mut self, id: StreamId) {
         let stream = self.streams.get_mut(id);
         stream.down.release(&mut self.mover.buffers);
         self.slots.get_mut(stream.client).owner = Owner::None;

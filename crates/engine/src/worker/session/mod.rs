@@ -1,5 +1,6 @@
 //! Forwarding between two linked connections.
 
+mod alone;
 mod cut;
 mod end;
 mod inactivity;
