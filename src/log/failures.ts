@@ -55,6 +55,21 @@ export class FailureLog {
     fields: FailureFields,
     message: string,
   ): void {
+    try {
+      this.#report(root, log, level, fields, message)
+    } catch {
+      // A Proxy, or an error whose getters throw: that something failed is told all the same.
+      log()[level]({ ...fields, err: 'what was thrown cannot be read' }, message)
+    }
+  }
+
+  #report(
+    root: Logger,
+    log: () => Logger,
+    level: 'warn' | 'error',
+    fields: FailureFields,
+    message: string,
+  ): void {
     const { err } = fields
     if (root.isLevelEnabled('debug')) {
       const odd = 'err' in fields && !(err instanceof Error)
