@@ -1,7 +1,7 @@
 /** `sluice check`: says whether a configuration is right, without starting anything. */
 
 import { ConfigError, type ConfigIssue, SluiceError } from '../base/errors.js'
-import { loadConfig, orRejected } from '../config/load.js'
+import { loadConfig, orRejected, reading } from '../config/load.js'
 import { findLoops } from '../config/loops.js'
 import { resolveConfig } from '../config/resolve.js'
 import type { ResolvedConfig } from '../config/resolved.js'
@@ -54,9 +54,10 @@ export async function check(options: CheckOptions): Promise<void> {
 }
 
 async function inspect(options: CheckOptions, report: CheckReport): Promise<void> {
-  const { config, file, displayName } = await loadConfig(options.config, { modules })
+  const loaded = await loadConfig(options.config, { modules })
+  const { config, file, displayName } = loaded
   report.file = displayName
-  const resolved = resolveConfig(config, { file: displayName, allowNoSockets: true })
+  const resolved = reading(loaded, () => resolveConfig(config, { allowNoSockets: true }))
   report.warnings.push(...resolved.warnings, ...warnOfMachine(resolved))
   const errors = [...findLoops(resolved).certain, ...checkMachine(resolved)]
   if (errors.length > 0) throw new ConfigError(errors, displayName)

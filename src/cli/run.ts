@@ -1,8 +1,7 @@
 /** `sluice run`: the proxy in the foreground, until a signal. */
 
 import type { Logger } from 'pino'
-import { ConfigError } from '../base/errors.js'
-import { loadConfig } from '../config/load.js'
+import { loadConfig, reading } from '../config/load.js'
 import type { Config, LogConfig } from '../config/types.js'
 import { addonNotify } from '../engine/select.js'
 import { wantsColours } from '../log/format.js'
@@ -38,9 +37,10 @@ export async function run(options: RunOptions): Promise<void> {
   // Before anything that takes time: the first process of a container has no other way to end.
   const signals = new Signals(terminal, notifier)
   const loaded = await loadConfig(options.config, { modules })
-  const config = override(loaded.config, options)
   const chooseLogger = (log: LogOptions) => terminalLogger(log, terminal)
-  const proxy = named(loaded.displayName, () => assembleProxy(config, {}, chooseLogger))
+  const proxy = reading(loaded, () =>
+    assembleProxy(override(loaded.config, options), {}, chooseLogger),
+  )
   signals.proxy = proxy
   guardProcess(proxy, terminal)
   try {
@@ -54,15 +54,6 @@ export async function run(options: RunOptions): Promise<void> {
   for (const line of lines) terminal.line(line)
   notifier.ready(statusLine(lines))
   showLive(proxy, terminal, options.live)
-}
-
-/** Errors of the configuration say which one. */
-function named<T>(file: string, make: () => T): T {
-  try {
-    return make()
-  } catch (error) {
-    throw error instanceof ConfigError ? new ConfigError(error.issues, file) : error
-  }
 }
 
 /** A terminal gets text above its live line; a file or pipe gets the proxy's own asynchronous log. */

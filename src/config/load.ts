@@ -9,7 +9,7 @@ import { extname, relative, resolve } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { createJiti } from 'jiti'
-import { SluiceError } from '../base/errors.js'
+import { ConfigError, SluiceError } from '../base/errors.js'
 import { show } from '../base/units.js'
 import { JsonSyntaxError, parseJson } from './json.js'
 import type { Config } from './types.js'
@@ -115,6 +115,27 @@ export async function orRejected<T>(path: string, name: string, work: Promise<T>
   // Node tells of a rejection when the microtasks are through, and the work may be by then.
   const whole = work.finally(() => nextTurn())
   return Promise.race([whole, rejected]).finally(stop)
+}
+
+/**
+ * What `work` on a configuration gives. Its errors are told with the file; so is what code of the
+ * configuration throws while it is read (a getter, a Proxy), with its line.
+ */
+export function reading<T>(
+  { file, displayName }: Pick<LoadedConfig, 'file' | 'displayName'>,
+  work: () => T,
+): T {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof ConfigError) throw new ConfigError(error.issues, displayName)
+    if (error instanceof SluiceError) throw error
+    const { own, other } = placesInStack(file, error)
+    // No frame of the configuration: that is our own mistake.
+    throw own === undefined && other === undefined
+      ? error
+      : describeFailure(file, displayName, error)
+  }
 }
 
 async function loadJson(path: string, name: string): Promise<unknown> {

@@ -9,6 +9,7 @@ import { Backend } from '../backend/backend.js'
 import { systemResolver } from '../backend/resolve.js'
 import { byName } from '../base/by-name.js'
 import { type Clock, systemClock } from '../base/clock.js'
+import { onAbort } from '../base/endings.js'
 import { ConfigError, SluiceError } from '../base/errors.js'
 import { suggest } from '../base/suggest.js'
 import { parseDuration, show } from '../base/units.js'
@@ -146,6 +147,7 @@ export class SluiceProxy<Backends = BackendNames, Tables extends string = string
   readonly #onAbort = () => {
     void this.stop().catch((error: unknown) => this.logger.error({ err: error }, 'stop failed'))
   }
+  #forgetAbort: (() => void) | undefined
   #engine: Engine | undefined
   #core: Core | undefined
   #tls: TlsStore | undefined
@@ -284,7 +286,7 @@ export class SluiceProxy<Backends = BackendNames, Tables extends string = string
     const { signal } = this.#options
     try {
       signal?.throwIfAborted()
-      signal?.addEventListener('abort', this.#onAbort, { once: true })
+      if (signal) this.#forgetAbort = onAbort(signal, this.#onAbort)
       this.#log?.open()
       for (const table of this.#tables.values()) attachHandle(table)
       for (const { path, message } of this.#config.warnings)
@@ -467,7 +469,7 @@ export class SluiceProxy<Backends = BackendNames, Tables extends string = string
   async #giveUp(): Promise<void> {
     this.#state = 'stopped'
     this.#stopping.abort()
-    this.#options.signal?.removeEventListener('abort', this.#onAbort)
+    this.#forgetAbort?.()
     ;(this as EventEmitter).off('newListener', this.#onListener)
     this.#tls?.close()
     try {

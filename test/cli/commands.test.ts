@@ -297,6 +297,31 @@ test('check and run: a configuration that is never done is told, as is a folder'
   }
 })
 
+test('check and run: what a getter of a configuration throws is told with its place', async () => {
+  const { path, remove } = folder({
+    'getter.mjs': `export default {
+  frontends: { web: { bind: ':1', get backend() { throw new Error('no backend today') } } },
+  backends: { app: { servers: { a: '127.0.0.1:1' } } },
+}`,
+    'proxy.mjs': `const get = () => { throw new Error('nothing to get') }
+export default { frontends: new Proxy({}, { get }), backends: {} }`,
+  })
+  try {
+    for (const command of ['check', 'run']) {
+      for (const [name, message] of [
+        ['getter.mjs', 'getter.mjs:2: no backend today\n'],
+        ['proxy.mjs', 'proxy.mjs:1: nothing to get\n'],
+      ] as const) {
+        const { code, stderr } = await sluice([command, '-c', name], path)
+        assert.equal(stderr, message)
+        assert.equal(code, 1)
+      }
+    }
+  } finally {
+    remove()
+  }
+})
+
 test('a rejection that a configuration leaves unhandled', async () => {
   const valid = `export default {
   frontends: { web: { bind: '127.0.0.1:0', backend: 'app' } },

@@ -319,3 +319,28 @@ test('an engine that there is not is refused with those that there are', () => {
     message: "engine: expected 'native', 'js', 'auto', got 'nativ'. Did you mean 'native'?",
   })
 })
+
+for (const kind of engineKinds) {
+  test(`a dozen proxies with one signal: no warning, and each stops (${kind})`, async () => {
+    const warnings: string[] = []
+    const warned = ({ message }: Error) => warnings.push(message)
+    process.on('warning', warned)
+    const controller = new AbortController()
+    const options = { engine: kind, signal: controller.signal }
+    const proxies = Array.from({ length: 12 }, () =>
+      createProxy({ ...config, log: { level: 'silent' } }, options),
+    )
+    await Promise.all(proxies.map((proxy) => proxy.start()))
+    const exits = process.listenerCount('exit')
+    const [first, ...others] = proxies
+    await first?.stop()
+    const stopped = Promise.all(others.map((proxy) => once(proxy, 'stopped')))
+    controller.abort()
+    await stopped
+    await new Promise((resolve) => setImmediate(resolve))
+    process.removeListener('warning', warned)
+    assert.deepEqual(warnings, [])
+    assert.ok(process.listenerCount('exit') <= exits)
+    assert.ok(proxies.every(({ running }) => !running))
+  })
+}

@@ -1,5 +1,6 @@
 /** The native engine: Rust workers behind shared-memory rings. */
 
+import { onExit } from '../../base/endings.js'
 import { ConfigError, SluiceError } from '../../base/errors.js'
 import { ConnectionTable } from '../../wire/table.js'
 import { Control, Layout, Region } from '../../wire/wire.js'
@@ -90,7 +91,7 @@ export class NativeEngine implements Engine {
   readonly #alive: Set<number>
   /** Keeps the process alive while there is a listener. */
   readonly #keepAlive = setInterval(() => {}, LONGEST_TIMER).unref()
-  readonly #onExit = () => this.#handle.stop()
+  readonly #forgetExit: () => void
   #listeners = 0
   #eager = 0
   #events: EngineEvents | undefined
@@ -123,7 +124,7 @@ export class NativeEngine implements Engine {
       { queue: withoutLoop(), ...options },
     )
     // Threads outlive nothing: cleanup hooks do not run on process.exit().
-    process.once('exit', this.#onExit)
+    this.#forgetExit = onExit(() => this.#handle.stop())
   }
 
   start(events: EngineEvents): void {
@@ -262,7 +263,7 @@ export class NativeEngine implements Engine {
   async stop(): Promise<void> {
     if (this.#stopped) return
     this.#stopped = true
-    process.removeListener('exit', this.#onExit)
+    this.#forgetExit()
     const stats = this.stats()
     for (const [worker, records] of this.#handle.stop().entries()) {
       this.#eventRings[worker]?.append(records)
