@@ -97,9 +97,9 @@ export abstract class KnownClient<C> implements Omit<Seen, 'backend'> {
   /** Whether this is its id. */
   is(id: string): boolean {
     const { idPrefix } = this.context
-    return (
-      id.startsWith(idPrefix) && Number.parseInt(id.slice(idPrefix.length), 16) === this.#sequence
-    )
+    // The text is made for the one that may be it.
+    const sequence = Number.parseInt(id.slice(idPrefix.length), 16)
+    return sequence === this.#sequence && this.id === id
   }
 
   get frontend(): string {

@@ -265,6 +265,9 @@ export class SluiceProxy<Backends = BackendNames, Tables extends string = string
 
   /** Closes the connection of this id, as 'proxy/.../killed'. False where it has ended, or there is none. */
   kill(id: string): boolean {
+    if (typeof id !== 'string') {
+      throw new SluiceError('ERR_SLUICE_ARGUMENT', `kill: expected an id, got ${show(id)}.`)
+    }
     return this.#core?.kill(id) ?? false
   }
 

@@ -180,7 +180,10 @@ test('what policy has not decided yet is listed, a tarpit too, and killed', asyn
   assert.deepEqual(sources(listed), ['192.0.2.1', '192.0.2.2'])
   const waiting = listed.find(({ src }) => src === '192.0.2.2') as SessionView
   assert.equal(proxy.kill('nonsense'), false)
-  assert.equal(proxy.kill(`${waiting.id}0`), false)
+  for (const id of [`${waiting.id}0`, `${waiting.id}z`, waiting.id.toUpperCase(), '']) {
+    assert.equal(proxy.kill(id === waiting.id ? '' : id), false)
+  }
+  assert.throws(() => proxy.kill(7 as never), { message: 'kill: expected an id, got 7.' })
   assert.equal(proxy.kill(waiting.id), true)
   assert.equal(proxy.kill(waiting.id), false)
   assert.deepEqual(clients[1]?.end, { by: 'proxy', phase: 'tcp-rules', code: 'killed' })
