@@ -14,9 +14,11 @@ import { ServerAddresses } from './addresses.js'
 import type { Asker } from './asker.js'
 import { type Balancer, isFree } from './balance/balancer.js'
 import { createBalancer } from './balance/index.js'
+import { inFront, leastBad, serves } from './candidates.js'
 import { isLocalFailure, PassiveMark } from './passive.js'
 import { type BackendClient, FULL, NONE, type Pick, QUEUED } from './pick.js'
 import { WaitQueue } from './queue.js'
+import { tellStatus } from './report.js'
 import { NameWatch, type Resolver } from './resolve.js'
 import { type Router, routeSpec } from './route.js'
 import { BackendServer, type Server } from './server.js'
@@ -285,19 +287,8 @@ export class Backend {
     return serves(server) ? server : undefined
   }
 
-  /**
-   * The marked server with a free slot whose failure is longest ago, for a session that has tried
-   * those without a mark. Backup servers only where they serve.
-   */
   #leastBad(avoid: readonly BackendServer[]): BackendServer | undefined {
-    const backups = this.#active[0]?.config.backup ?? true
-    let best: BackendServer | undefined
-    for (const server of this.#servers) {
-      const { active, enabled, config } = server
-      if (active || !enabled || (config.backup && !backups) || !isFree(server, avoid)) continue
-      if (server.marked && (!best || server.markedAt < best.markedAt)) best = server
-    }
-    return best
+    return leastBad(this.#servers, this.#active[0]?.config.backup ?? true, avoid)
   }
 
   /** What the choice of a policy comes to; undefined where the backend chooses. */
@@ -343,20 +334,7 @@ export class Backend {
     const to = server.status
     if (from === to) return
     server.reported = to
-    const bindings = {
-      server: server.name,
-      from,
-      to,
-      sessions: server.sessions,
-      ...(to === 'down'
-        ? { failures: server.passive?.failures, backoff: server.passive?.backoff }
-        : {}),
-    }
-    // A server that stays away has a trial every now and then: no news.
-    if (to === 'half-open' || (from === 'half-open' && to === 'down')) {
-      this.#log.debug(bindings, `server is ${to}`)
-    } else if (to === 'down') this.#log.warn(bindings, 'server is down')
-    else this.#log.info(bindings, `server is ${to}`)
+    tellStatus(this.#log, server, from, to)
     this.#call('onServerState', () => this.#deps.onServerState?.(server, from, to))
   }
 
@@ -366,18 +344,15 @@ export class Backend {
    */
   #activate(): void {
     const enabled = this.#servers.filter((server) => server.enabled)
-    const usable = this.#inFront(enabled.filter(({ takesNew }) => takesNew))
+    const { allBackups } = this.config
+    const usable = inFront(
+      enabled.filter(({ takesNew }) => takesNew),
+      allBackups,
+    )
     this.usable = usable.length
-    this.#active = usable.length > 0 ? usable : this.#inFront(enabled)
+    this.#active = usable.length > 0 ? usable : inFront(enabled, allBackups)
     for (const server of this.#servers) server.active = this.#active.includes(server)
     this.#balancer.update(this.#active)
-  }
-
-  /** The servers that go first: regular ones, else the first backup, or all where they share. */
-  #inFront(servers: readonly BackendServer[]): readonly BackendServer[] {
-    const regular = servers.filter(({ config }) => !config.backup)
-    if (regular.length > 0) return regular
-    return this.config.allBackups ? servers : servers.slice(0, 1)
   }
 
   /** Gives the free slots of one server to those who wait. */
@@ -433,9 +408,4 @@ export class Backend {
       this.#log.error({ err }, `internal error: ${what} threw`)
     }
   }
-}
-
-/** Whether sessions may be given to the server: those that stick to it, or all. */
-function serves(server: BackendServer): boolean {
-  return server.active || server.takesSticky
 }
