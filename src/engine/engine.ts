@@ -304,7 +304,8 @@ export interface Engine {
   tlsForget(context: number): void
 
   /**
-   * Go on with the handshakes: clear and set pending bits, drop `consume` buffered bytes.
+   * Go on with the handshakes: clear and set pending bits, drop `consume` buffered bytes. TLS may
+   * be set where policy is asked about it: what comes from here on is its first record.
    * `context`: of `downstreamTls`, where it answers TLS without clearing it. `flags`: ProceedFlag.
    */
   proceed(
@@ -318,6 +319,11 @@ export interface Engine {
   ): void
   /** Buffer up to `limit` bytes and call `bytes` on each arrival, and once after `delay` ms (0: never). */
   inspect(conn: number, generation: number, limit: number, delay: number, consume: number): void
+  /**
+   * The first `consume` bytes that the client sent become `bytes` (copied, 1 byte to 16 kB), as if
+   * it had sent those. While an answer is awaited; `inspect` or another answer follows at once.
+   */
+  replace(conn: number, generation: number, bytes: Uint8Array, consume: number): void
   /** Connect and forward. `flags`: ConnectFlag. `tlvs`: encoded TLVs for PROXY v2. */
   connect(
     conn: number,

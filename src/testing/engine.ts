@@ -37,7 +37,7 @@ import {
   Handshake,
   Layout,
 } from '../wire/wire.js'
-import { type AcceptOptions, type ClientHost, TestClient } from './client.js'
+import { type AcceptOptions, type ClientHost, concat, TestClient } from './client.js'
 import { Handshakes } from './handshakes.js'
 import type { ConnectOutcome, HandshakeOutcome, Parts, TestContext } from './parts.js'
 import { Sessions } from './sessions.js'
@@ -254,6 +254,14 @@ export class TestEngine implements Engine, ClientHost, Parts {
       }
       this.#handshakes.awaitBytes(client)
       if (client.input.length > 0 || client.eof) this.#handshakes.show(client, 0)
+    })
+  }
+
+  replace(conn: number, generation: number, bytes: Uint8Array, consume: number): void {
+    const copy = bytes.slice()
+    this.#command('replace', conn, generation, [copy, consume], isAnswerable, (client) => {
+      client.consume(consume)
+      client.input = concat(copy, client.input)
     })
   }
 

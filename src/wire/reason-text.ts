@@ -68,6 +68,7 @@ const TEXTS: Readonly<Record<CodeLabel, string>> = {
   'tls-renegotiation': '% wants to renegotiate TLS',
   'tls-error': 'TLS failed with %',
   'tls-hello-dripped': 'ClientHello in too many pieces',
+  'tls-clear-bytes': 'bytes in clear behind a request to start TLS',
 }
 
 /** The sentence for a reason word. */

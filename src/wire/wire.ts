@@ -1,7 +1,7 @@
 // Generated from crates/wire by `npm run generate`. Do not edit: a difference fails CI.
 
 /** Hash of every name and value below; the addon must have the same. */
-export const WIRE_VERSION = 743114106
+export const WIRE_VERSION = 859447973
 
 /**
  * Connection flags. `SHR`, `SHW` and `ERR` are all that policy needs; the
@@ -339,6 +339,12 @@ export const Command = {
   CLOSE: 8,
   /** A time-out of this connection alone. a: Timeout, b: ms (0: none, -1: as configured). */
   SET_TIMEOUT: 9,
+  /**
+   * The first buffered bytes of a client become others, while policy is asked; INSPECT,
+   * PROCEED or another answer follows. a: offset, b: length (at most 16 kB), c: how many
+   * bytes they replace.
+   */
+  REPLACE: 10,
 } as const
 
 /** Options of a PROCEED command. */
@@ -574,6 +580,8 @@ export const Code = {
   TLS_ERROR: 62,
   /** The ClientHello came in more than 2048 pieces. */
   TLS_HELLO_DRIPPED: 63,
+  /** Bytes in clear came behind a request to start TLS. */
+  TLS_CLEAR_BYTES: 64,
 } as const
 
 /**
@@ -828,6 +836,7 @@ export type CodeLabel =
   | 'tls-renegotiation'
   | 'tls-error'
   | 'tls-hello-dripped'
+  | 'tls-clear-bytes'
 
 /** Code labels by value; index 0 is unused. */
 export const CodeLabels: readonly CodeLabel[] = [
@@ -895,4 +904,5 @@ export const CodeLabels: readonly CodeLabel[] = [
   'tls-renegotiation',
   'tls-error',
   'tls-hello-dripped',
+  'tls-clear-bytes',
 ]

@@ -67,6 +67,47 @@ engineTest('everything may be consumed', async (h) => {
   await server.expect('kept')
 })
 
+engineTest('the first bytes become others, before and behind them nothing changes', async (h) => {
+  const upstream = await h.server()
+  const { port } = await h.listenPort()
+  const route = h.route(upstream.port)
+  h.answers.handshake = ({ conn, generation }) => h.engine.inspect(conn, generation, LIMIT, 0, 0)
+  h.answers.bytes = ({ conn, generation, bytes }) => {
+    const text = bytes?.toString() ?? ''
+    if (text.startsWith('user:')) {
+      h.engine.replace(conn, generation, Buffer.from('somebody else:'), 5)
+      h.engine.inspect(conn, generation, LIMIT, 0, 0)
+    } else if (text.endsWith('rest')) {
+      h.engine.replace(conn, generation, Buffer.from('> '), 0)
+      h.engine.connect(conn, generation, route, 0, 0)
+    }
+  }
+  const client = await h.dial({ port })
+  await client.send('user:')
+  await h.next('bytes', ({ bytes }) => bytes?.toString() === 'somebody else:')
+  await client.send('rest')
+  const server = await upstream.accept()
+  await server.expect('> somebody else:rest')
+  await client.send(' and more')
+  client.fin()
+  assert.equal((await server.readToEnd()).toString(), ' and more')
+})
+
+engineTest('bytes of policy reach the server of a client that says nothing', async (h) => {
+  const upstream = await h.server()
+  const { port } = await h.listenPort()
+  const route = h.route(upstream.port)
+  h.answers.handshake = ({ conn, generation }) => {
+    h.engine.replace(conn, generation, Buffer.from('hello'), 0)
+    h.engine.connect(conn, generation, route, 0, 0)
+  }
+  const client = await h.dial({ port })
+  const server = await upstream.accept()
+  await server.expect('hello')
+  await client.send('world')
+  await server.expect('world')
+})
+
 engineTest('FULL comes at the limit, and the bytes behind it are not lost', async (h) => {
   const upstream = await h.server()
   const { port } = await h.listenPort()

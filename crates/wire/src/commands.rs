@@ -28,6 +28,10 @@ constants! {
         CLOSE = 8;
         /// A time-out of this connection alone. a: Timeout, b: ms (0: none, -1: as configured).
         SET_TIMEOUT = 9;
+        /// The first buffered bytes of a client become others, while policy is asked; INSPECT,
+        /// PROCEED or another answer follows. a: offset, b: length (at most 16 kB), c: how many
+        /// bytes they replace.
+        REPLACE = 10;
     }
 }
 

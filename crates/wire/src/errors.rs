@@ -193,6 +193,8 @@ constants! {
         TLS_ERROR = 62;
         /// The ClientHello came in more than 2048 pieces.
         TLS_HELLO_DRIPPED = 63;
+        /// Bytes in clear came behind a request to start TLS.
+        TLS_CLEAR_BYTES = 64;
     }
 }
 

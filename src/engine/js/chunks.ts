@@ -17,6 +17,13 @@ export class Chunks {
     this.#length += chunk.length
   }
 
+  /** Puts a chunk in front. */
+  unshift(chunk: Buffer): void {
+    if (chunk.length === 0) return
+    this.#chunks.unshift(chunk)
+    this.#length += chunk.length
+  }
+
   /** Everything as one view, valid until bytes are consumed. */
   view(): Buffer {
     if (this.#chunks.length === 0) return EMPTY

@@ -91,6 +91,10 @@ export class Client implements IncomingOwner, OutgoingOwner, ForwardOwner, Apple
     return this.#isIncoming && this.#incoming.inspect(limit, delay, consume)
   }
 
+  replace(bytes: Uint8Array, consume: number): boolean {
+    return this.#isIncoming && this.#incoming.replace(bytes, consume)
+  }
+
   connect(route: number, flags: number, consume: number, tlvs: Uint8Array | undefined): boolean {
     if (!this.#finishIncoming(consume)) return false
     this.#connect(route, flags, tlvs)

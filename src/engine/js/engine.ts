@@ -138,6 +138,10 @@ class JsEngine implements Engine, Shared {
     this.#count(this.#find(conn, generation)?.inspect(limit, delay, consume))
   }
 
+  replace(conn: number, generation: number, bytes: Uint8Array, consume: number): void {
+    this.#count(this.#find(conn, generation)?.replace(bytes, consume))
+  }
+
   connect(
     conn: number,
     generation: number,

@@ -167,6 +167,7 @@ export class Incoming implements SideHandler, DownstreamOwner {
     this.#pending.proceed(clear, set)
     this.#answered(consume)
     if (set & Handshake.ACCEPT_PROXY) this.side.flags(ConnFlag.PROXY_IN_PENDING, 0)
+    if (set & Handshake.TLS) this.side.flags(ConnFlag.DATA_OPEN_PENDING, ConnFlag.DATA_CONNECTED)
     this.#recordPending()
     this.#mode = Mode.HANDSHAKE
     queueMicrotask(() => this.advance())
@@ -187,6 +188,14 @@ export class Incoming implements SideHandler, DownstreamOwner {
         if (this.#mode === Mode.INSPECT) this.#show(0)
       })
     }
+    return true
+  }
+
+  /** The first `consume` bytes become others. @returns false where no answer is awaited. */
+  replace(bytes: Uint8Array, consume: number): boolean {
+    if (!this.answerable) return false
+    this.input.consume(consume)
+    this.input.unshift(Buffer.from(bytes))
     return true
   }
 

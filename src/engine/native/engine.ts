@@ -196,6 +196,10 @@ export class NativeEngine implements Engine {
     this.#to(conn)?.inspect(conn, generation, limit, delay, consume)
   }
 
+  replace(conn: number, generation: number, bytes: Uint8Array, consume: number): void {
+    this.#to(conn)?.replace(conn, generation, bytes, consume)
+  }
+
   connect(
     conn: number,
     generation: number,

@@ -59,6 +59,12 @@ export class CommandEncoder {
     this.#numbers(Command.INSPECT, conn, generation, limit, delay, consume)
   }
 
+  /** `bytes`: at most Layout.MAX_CHUNK. */
+  replace(conn: number, generation: number, bytes: Uint8Array, consume: number): void {
+    const slot = conn - this.#firstConn
+    this.#bytes(conn, [Command.REPLACE, slot, generation, 0, 0, consume, 0, 0], 3, bytes)
+  }
+
   connect(
     conn: number,
     generation: number,

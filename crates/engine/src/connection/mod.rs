@@ -317,6 +317,12 @@ impl Connection {
         self.flags |= conn_flag::DATA_CONNECTED;
     }
 
+    /// Policy starts TLS on payload that was in clear: a step that is wanted from here on.
+    pub fn want_tls(&mut self) {
+        self.set_step(conn_flag::DATA_OPEN_STARTED, step::WANTED);
+        self.flags &= !conn_flag::DATA_CONNECTED;
+    }
+
     /// The socket, while there is one.
     #[must_use]
     pub fn socket(&self) -> Option<&OwnedFd> {

@@ -47,6 +47,15 @@ impl Buffer {
         data.extend_from_slice(bytes);
     }
 
+    /// Puts bytes in front of those that wait. The caller bounds the length.
+    pub fn prepend(&mut self, bytes: &[u8]) {
+        let Bytes { data, start } = &mut *self.0;
+        // In the room of bytes that were consumed, as far as there is any.
+        let kept = start.saturating_sub(bytes.len());
+        data.splice(kept..*start, bytes.iter().copied());
+        *start = kept;
+    }
+
     /// Drops up to `count` bytes at the front.
     pub fn consume(&mut self, count: usize) {
         self.0.start = (self.0.start + count).min(self.0.data.len());
@@ -95,6 +104,15 @@ impl BufferPool {
         }
     }
 
+    /// Puts `bytes` in front of those in `place`, lending a buffer where there is none.
+    pub fn prepend(&mut self, place: &mut Option<Buffer>, bytes: &[u8]) {
+        match place {
+            Some(buffer) => buffer.prepend(bytes),
+            None if bytes.is_empty() => {}
+            None => *place = Some(self.lend(bytes)),
+        }
+    }
+
     /// Drops `count` bytes of the buffer in `place`, and the buffer once it is empty.
     pub fn consume(&mut self, place: &mut Option<Buffer>, count: usize) {
         if let Some(buffer) = place {
@@ -139,6 +157,24 @@ mod tests {
         assert_eq!(pool.borrowed(), 1);
         pool.consume(&mut place, 99);
         assert!(place.is_none());
+        assert_eq!(pool.borrowed(), 0);
+    }
+
+    #[test]
+    fn bytes_go_in_front_of_those_that_wait() {
+        let mut pool = BufferPool::default();
+        let mut place = None;
+        pool.prepend(&mut place, b"");
+        assert_eq!(pool.borrowed(), 0);
+        pool.prepend(&mut place, b"world");
+        pool.prepend(&mut place, b"old hello ");
+        pool.consume(&mut place, 4);
+        // Shorter than what was consumed, and longer.
+        pool.prepend(&mut place, b"a ");
+        pool.prepend(&mut place, b"once upon ");
+        let seen = place.as_ref().map(Buffer::bytes);
+        assert_eq!(seen, Some(&b"once upon a hello world"[..]));
+        pool.consume(&mut place, 99);
         assert_eq!(pool.borrowed(), 0);
     }
 

@@ -56,6 +56,7 @@ impl Worker {
             command::CREDIT => self.applet_credit(slot, a.max(0) as u64),
             command::REPLY => self.reply(slot, a, b, c),
             command::SET_TIMEOUT => self.set_timeout(slot, a, b),
+            command::REPLACE => self.replace(slot, a, b, c),
             _ => self.obey_close(slot, a, b, c.max(0) as u64),
         }
     }
@@ -79,6 +80,19 @@ impl Worker {
         self.command_bytes = bytes;
     }
 
+    /// The first bytes of the client become others: what is next sees those.
+    fn replace(&mut self, slot: u32, offset: i32, length: i32, replaced: i32) {
+        let mut bytes = std::mem::take(&mut self.command_bytes);
+        bytes.clear();
+        self.commands.bytes(offset, length, &mut bytes);
+        self.consume(slot, replaced);
+        let connection = self.slots.get_mut(slot);
+        self.mover
+            .buffers
+            .prepend(&mut connection.input.buffer, &bytes);
+        self.command_bytes = bytes;
+    }
+
     fn proceed(&mut self, slot: u32, [clear, set, consume, context, flags]: [i32; 5]) {
         let connection = self.slots.get_mut(slot);
         // A second answer to a question that is answered already changes nothing.
@@ -87,7 +101,7 @@ impl Worker {
                 let bit = i32::from(bit);
                 clear & bit != 0 || set != 0 || bit & ENGINE_BITS != 0
             }
-            _ => clear & connection.handshakes() != 0,
+            _ => clear & connection.handshakes() != 0 || set != 0,
         };
         if !open {
             self.mailbox.stats.late.fetch_add(1, Ordering::Relaxed);
@@ -112,6 +126,8 @@ impl Worker {
         connection.set_handshakes(connection.handshakes() & !clear | set);
         if clear & handshake::TLS != 0 {
             connection.skip_tls();
+        } else if set & handshake::TLS != 0 {
+            connection.want_tls();
         }
         let id = self.stream_of(slot);
         self.streams.get_mut(id).deadline_kind = Deadline::None;
@@ -143,7 +159,11 @@ impl Worker {
 fn takes(mode: Mode, kind: i32, send_flags: i32) -> bool {
     let undecided = matches!(mode, Mode::Ask(_) | Mode::Inspect | Mode::Held);
     match kind {
-        command::PROCEED | command::INSPECT | command::CONNECT | command::APPLET => undecided,
+        command::PROCEED
+        | command::INSPECT
+        | command::CONNECT
+        | command::APPLET
+        | command::REPLACE => undecided,
         command::SEND => mode == Mode::Applet || undecided && send_flags & send_flag::FIN == 0,
         command::CREDIT => mode == Mode::Applet,
         command::REPLY => undecided || mode == Mode::Connecting,
