@@ -10,8 +10,6 @@ export type { AttemptRecord, EndRecord, SessionRecord, TlsRecord } from './flow/
 export type { Applet, AppletStream } from './policy/applet.js'
 export { defineApplet } from './policy/applet.js'
 export type { DataType, ReadableIn, StoredIn, TableStore } from './policy/counters.js'
-export type { HandshakeAnswer, HandshakeHandler } from './policy/handler.js'
-export { defineHandshake } from './policy/handler.js'
 export type {
   BackendView,
   BackendViews,
@@ -33,7 +31,7 @@ export type {
 } from './policy/live.js'
 export type { MetricStats } from './policy/metrics.js'
 export type { Plugin } from './policy/plugin.js'
-export type { Rule, RuleFunction, Verdict } from './policy/rule.js'
+export type { HandshakeRule, Rule, RuleFunction, Verdict } from './policy/rule.js'
 export type { BackendStats, FrontendStats, ProxyStats } from './policy/stats.js'
 export type { Connection } from './policy/types.js'
 export type { SluiceProxy } from './proxy/proxy.js'

@@ -1,5 +1,6 @@
 /** What policies are written with: `import { reject, track } from 'sluice/policy'`. */
 
+export type { Duration, Size } from './base/units.js'
 export type { ProxySsl } from './codec/proxy.js'
 export { readProxySsl } from './codec/proxy.js'
 export type { ClientHello } from './codec/tls.js'
@@ -12,13 +13,6 @@ export type { CidrFile, CidrFileOptions, CidrList } from './policy/cidr.js'
 export { cidrFile, cidrList } from './policy/cidr.js'
 export type { Counts, DataType, ReadableIn, StoredIn, TableStore } from './policy/counters.js'
 export type { Base64 } from './policy/fields.js'
-export type {
-  HandshakeAnswer,
-  HandshakeDone,
-  HandshakeHandler,
-  HandshakeSend,
-} from './policy/handler.js'
-export { defineHandshake } from './policy/handler.js'
 export type {
   KeyOf,
   TableChanges,
@@ -39,7 +33,18 @@ export type {
   SchemaResult,
   WrongOption,
 } from './policy/plugin.js'
-export type { Rule, RuleAnswer, RuleFunction, Rules, Verdict, VerdictAmong } from './policy/rule.js'
+export type {
+  HandshakeRule,
+  HandshakeRuleOptions,
+  HandshakeRules,
+  NamedRule,
+  Rule,
+  RuleAnswer,
+  RuleFunction,
+  Rules,
+  Verdict,
+  VerdictAmong,
+} from './policy/rule.js'
 export { chargen, discard, echo, staticReply } from './policy/stock.js'
 export type {
   ClientCertDemand,
@@ -47,6 +52,7 @@ export type {
   ConnectionTimeouts,
   CounterName,
   FieldValue,
+  FirstBytes,
   Key,
   PeerCertificate,
   TlsInfo,

@@ -35,9 +35,9 @@ export default defineConfig({
     web: {
       bind: '127.0.0.1:8080',
       backend: 'app',
-      // A content rule runs when the request is there: some clients are confused by an answer
+      // A handshake rule runs when the request is there: some clients are confused by an answer
       // that comes before.
-      rules: { content: [downForMaintenance], inspectDelay: '5s' },
+      rules: { handshake: [downForMaintenance] },
     },
   },
   backends: { app: { servers: { a: '127.0.0.1:9001' } } },

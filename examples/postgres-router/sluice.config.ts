@@ -20,12 +20,16 @@ export default defineConfig({
   frontends: {
     postgres: {
       bind: '127.0.0.1:6432',
-      handshakes: [
-        postgresRouter({
-          route: (database) =>
-            database.startsWith('tenant_') ? 'tenants' : backends.get(database),
-        }),
-      ],
+      // With a certificate, behind a request for TLS: bind: { address, tls: { cert }, startTls:
+      // 'rule' }, and postgresTls() in front of the router.
+      rules: {
+        handshake: [
+          postgresRouter({
+            route: (database) =>
+              database.startsWith('tenant_') ? 'tenants' : backends.get(database),
+          }),
+        ],
+      },
     },
   },
   backends: {

@@ -6,7 +6,7 @@
  * a space and a target (RFC 9112 section 3); HTTP/2 without TLS begins with
  * 'PRI * HTTP/2.0' (RFC 9113 section 3.4), which has the same form.
  */
-import { defineHandshake, type HandshakeHandler } from 'sluice/policy'
+import { type Duration, type HandshakeRule, more, reject, setVar, useBackend } from 'sluice/policy'
 
 export type Protocol = 'ssh' | 'tls' | 'http' | 'unknown'
 
@@ -51,25 +51,25 @@ export interface DetectionOptions {
   /** Backend of each protocol. Without `unknown`, other clients are closed. */
   backends: Partial<Record<Protocol, string>>
   /** How long a silent client is waited for; then it gets the frontend's default backend. */
-  wait?: string
+  wait?: Duration
 }
 
 /**
- * A handler that chooses the backend by protocol, and leaves every byte for the
+ * A rule that chooses the backend by protocol, and leaves every byte for the
  * server. A client that waits for the server to speak first (some SSH clients,
  * SMTP, MySQL) goes to the frontend's default backend after `wait`.
  */
-export function protocolDetection({ backends, wait = '2s' }: DetectionOptions): HandshakeHandler {
-  return defineHandshake({
+export function protocolDetection({ backends, wait = '2s' }: DetectionOptions): HandshakeRule {
+  return {
     name: 'protocol-detection',
     limit: LONGEST_METHOD + 1,
     deadline: wait,
-    onTimeout: 'open',
-    onBytes(_conn, bytes, { eof, full }) {
-      const protocol = detect(bytes) ?? (eof || full ? 'unknown' : undefined)
-      if (protocol === undefined) return 'more'
+    run({ bytes, last }) {
+      if (bytes.length === 0) return last ? undefined : more()
+      const protocol = detect(bytes) ?? (last ? 'unknown' : undefined)
+      if (protocol === undefined) return more()
       const backend = backends[protocol]
-      return backend === undefined ? { reject: 'close' } : { backend, vars: { protocol } }
+      return backend === undefined ? reject() : [useBackend(backend), setVar('protocol', protocol)]
     },
-  })
+  }
 }

@@ -17,7 +17,9 @@ export default defineConfig({
       bind: '127.0.0.1:8443',
       // Clients that say nothing: an SSH client that waits for the server's line.
       backend: 'ssh',
-      handshakes: [protocolDetection({ backends: { ssh: 'ssh', tls: 'https', http: 'http' } })],
+      rules: {
+        handshake: [protocolDetection({ backends: { ssh: 'ssh', tls: 'https', http: 'http' } })],
+      },
     },
   },
   backends: {

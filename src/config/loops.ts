@@ -92,8 +92,7 @@ function wayBack(first: Step, steps: readonly Step[]): Step[] | undefined {
 }
 
 function hasPolicy(frontend: ResolvedFrontend): boolean {
-  const lists = Object.values(frontend.rules)
-  return frontend.handshakes.length > 0 || lists.some((list) => list.length > 0)
+  return Object.values(frontend.rules).some((list) => list.length > 0)
 }
 
 /** Ports that clients come to, as far as no PROXY header says another one. */

@@ -50,6 +50,9 @@ function resolveBind(
     if (bind.health && bind[option])
       issues.add([...path, option], "is for connections with payload, and 'health' ends them all.")
   }
+  if (bind.startTls === 'rule' && bind.tls === undefined) {
+    issues.add([...path, 'startTls'], "needs 'tls': without it there is none to start.")
+  }
   if (bind.address === undefined) return []
   const parsed = readBindAddress(bind.address, {
     port: bind.port,

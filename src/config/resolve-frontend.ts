@@ -8,7 +8,7 @@ import { frontendTimeouts, resolveTimeouts } from '../options/timeouts.js'
 import type { FrontendConfig } from '../options/written.js'
 import type { Rule } from '../policy/rule.js'
 import type { Context } from './context.js'
-import type { Path } from './issues.js'
+import type { Issues, Path } from './issues.js'
 import { placed } from './plugins.js'
 import { checkCidrs, resolveBinds } from './resolve-bind.js'
 import type { PlacedRule, PlacedRules, ResolvedBind, ResolvedFrontend } from './resolved.js'
@@ -39,20 +39,18 @@ export function resolveFrontend(
   const maxconn = options.maxconn ?? context.maxconn
   const binds = resolveBinds([...path, 'bind'], bind, maxconn, context)
   const routed = binds.some((bind) => bind.sniRoutes)
+  checkStarts(path, rules.handshake, binds, issues)
   checkTlsRules(name, frontend.rules ?? {}, binds, context)
   const silent = ruleListNames.every((list) => rules[list].length === 0)
   if (!routed && silent)
     checkChoice(path, frontend, binds.length > 0 && binds.every((bind) => bind.health), context)
 
-  const { inspectDelay, inspectLimit } = written
   return {
     ...options,
     name,
     binds,
     maxconn,
     rules,
-    inspectDelay,
-    inspectLimit,
     timeouts: resolveTimeouts(frontendTimeouts, frontend.timeouts, context.config.timeouts),
   }
 }
@@ -89,6 +87,26 @@ function checkTracking(path: Path, run: unknown, context: Context): void {
   if (typeof table !== 'string') return
   if (typeof counter === 'string') checkCounter(path, counter, context.issues)
   checkTable(path, table, context)
+}
+
+/** TLS that no rule could start, and verdicts that start what is not there. */
+function checkStarts(
+  path: Path,
+  rules: readonly PlacedRule[],
+  binds: readonly ResolvedBind[],
+  issues: Issues,
+): void {
+  // A bind that is wrong was told, and might have had it.
+  if (binds.length === 0) return
+  const starts = binds.some(({ startTls }) => startTls === 'rule')
+  if (starts && rules.length === 0) {
+    const message = "expected a rule that answers startTls(), as a bind has startTls: 'rule'."
+    issues.add([...path, 'rules', 'handshake'], message)
+  }
+  for (const { rule, path: at } of rules) {
+    if (starts || typeof rule === 'function' || !('kind' in rule)) continue
+    if (rule.kind === 'startTls') issues.add(at, "needs a bind with 'tls' and startTls: 'rule'.")
+  }
 }
 
 /** Rules that would never run, and verdicts that no bind can follow. */
@@ -135,15 +153,6 @@ function checkChoice(
   context: Context,
 ): void {
   // A 'backend' that is there and wrong, or misspelt, was told by the shape check.
-  if (
-    frontend.handshakes?.length ||
-    onlyHealth ||
-    'backend' in frontend ||
-    context.issues.hasBelow(path)
-  )
-    return
-  context.issues.add(
-    path,
-    'has no backend, and no rule or handshake handler that could choose one.',
-  )
+  if (onlyHealth || 'backend' in frontend || context.issues.hasBelow(path)) return
+  context.issues.add(path, 'has no backend, and no rule that could choose one.')
 }

@@ -140,8 +140,6 @@ export interface ResolvedFrontend
   name: string
   binds: ResolvedBind[]
   rules: PlacedRules
-  inspectDelay: number
-  inspectLimit: number
 }
 
 export type ServerAddress =

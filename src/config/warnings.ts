@@ -37,28 +37,10 @@ function warnOfFrontend(frontend: ResolvedFrontend, config: Resolved, context: C
   const lists = listsOf(frontend)
   for (const list of lists) warnOfRules(list, context)
   warnOfRefusal(lists, context)
-  warnOfTwins(
-    [...path, 'handshakes'],
-    frontend.handshakes.map(({ name }) => name),
-    context,
-  )
   if (frontend.onError === 'open' && frontend.backend === undefined) {
     warnings.add(
       [...path, 'onError'],
       "'open' goes on to the default backend, and this frontend has none: late connections are closed. Name a 'backend'.",
-    )
-  }
-  if (frontend.inspectDelay > 0 && frontend.rules.content.length === 0) {
-    warnings.add(
-      [...path, 'rules', 'inspectDelay'],
-      "is for content rules, and there are none: it does nothing. Add 'content' or remove it.",
-    )
-  }
-  const more = frontend.rules.content.find(({ rule }) => kindOf(rule) === 'more')
-  if (more && frontend.inspectDelay === 0) {
-    warnings.add(
-      more.path,
-      "more() waits for rules.inspectDelay at most, which is off: it waits for nothing. Set 'inspectDelay'.",
     )
   }
   const backend = config.backends.find(({ name }) => name === frontend.backend)
@@ -235,7 +217,6 @@ function references(config: Resolved): {
     if (frontend.backend !== undefined) backends.add(frontend.backend)
     for (const { sniRoutes } of frontend.binds)
       for (const backend of sniRoutes?.values() ?? []) backends.add(backend)
-    if (frontend.handshakes.length > 0) opaque = true
     for (const { rule } of listsOf(frontend).flatMap(({ rules }) => rules)) {
       const seen = ('run' in rule ? rule.run : rule) as { backend?: unknown; table?: unknown }
       if (typeof seen.backend === 'string') backends.add(seen.backend)

@@ -5,7 +5,7 @@
 
 import type { Backend, Server } from '../backend/backend.js'
 import { packReason } from '../wire/reason.js'
-import { By, CloseMode, Code, Phase } from '../wire/wire.js'
+import { By, CloseMode, Code, Handshake, Phase } from '../wire/wire.js'
 import type { AppletRuntime } from './applet/runtime.js'
 import { KnownClient } from './known.js'
 import type { PolicyCounts } from './rules/scope.js'
@@ -36,6 +36,7 @@ class Work {
   expectsProxy = false
   wait: Wait | undefined = undefined
   inspection: Inspection | undefined = undefined
+  consumed = 0
 }
 
 export class ClientConnection extends KnownClient<ClientConnection> implements SessionClient {
@@ -81,8 +82,12 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
     return this.subject
   }
 
-  get payload(): Uint8Array {
-    return this.#work?.inspection?.payload ?? EMPTY
+  get bytes(): Uint8Array {
+    return this.#work?.inspection?.shown ?? EMPTY
+  }
+
+  get last(): boolean {
+    return this.#work?.inspection?.last ?? false
   }
 
   // --- what is under way, or asked for; at its default for most connections ---
@@ -162,8 +167,17 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
     return work.inspection
   }
 
-  get final(): boolean {
-    return this.#work?.inspection?.final ?? false
+  /** Bytes that rules took, to be dropped with the next answer. */
+  set consumed(count: number) {
+    if (count > 0) this.needWork().consumed = count
+  }
+
+  takeConsumed(): number {
+    const work = this.#work
+    if (work === undefined || work.consumed === 0) return 0
+    const { consumed } = work
+    work.consumed = 0
+    return consumed
   }
 
   // --- its session ---
@@ -217,6 +231,32 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
       if (!stage.enter(this, shown, hello)) return
       shown = EMPTY
     }
+  }
+
+  /** Sends bytes of a handshake to the client: at most 16 kB. */
+  send(bytes: Uint8Array): void {
+    this.context.engine.send(this.slot, this.generation, bytes, false)
+  }
+
+  /** A handshake rule starts TLS, on what comes from here on. Throws where it cannot. */
+  startTls(): void {
+    const { listener, slot, generation } = this
+    if (listener.bind.startTls !== 'rule') {
+      throw new TypeError("startTls() is for a bind with tls and startTls: 'rule'")
+    }
+    if (this.hello !== undefined) throw new TypeError('startTls() a second time')
+    const inspection = this.inspect()
+    if (inspection.front.length > 0) throw new TypeError('prepend() before startTls()')
+    if (inspection.left > 0) {
+      // Somebody else may have put them there (CVE-2011-0411): nobody may take them for encrypted.
+      this.close(packReason(By.CLIENT, Phase.CUSTOM, Code.TLS_CLEAR_BYTES))
+      return
+    }
+    const { taken } = inspection
+    this.forget()
+    this.phase = Phase.TLS
+    inspection.restart()
+    this.context.engine.proceed(slot, generation, Handshake.TCP_RULES, Handshake.TLS, taken)
   }
 
   // --- its end ---
@@ -275,7 +315,6 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
     if (work === undefined) return
     work.wait?.forget()
     work.wait = undefined
-    if (work.inspection !== undefined) work.inspection.inbox = undefined
   }
 
   /** It neither waits for a place to do its TLS handshake nor holds one. */

@@ -366,13 +366,16 @@ function handlesOf(tables: Iterable<StickTable>): Map<object, StickTable> {
   return handles
 }
 
-/** The engine does not know of queues, turn-arounds and content rules. */
+/** The engine does not know of queues, turn-arounds, and stages that go on without asking it. */
 function reasonOf(conn: ClientConnection, reason: number): number {
   if (conn.decided !== 0) return reason
   const { phase, course } = conn
-  if (phase === Phase.QUEUE || phase === Phase.CONTENT) return withPhase(reason, phase)
+  if (POLICYS_OWN.has(phase)) return withPhase(reason, phase)
   return course?.serverState === SiState.TAR ? withPhase(reason, Phase.CONNECT) : reason
 }
+
+/** While they last the engine waits for policy, and does nothing of its own. */
+const POLICYS_OWN: ReadonlySet<number> = new Set([Phase.CUSTOM, Phase.ACCEPT_SESSION, Phase.QUEUE])
 
 function isQueued({ phase, secure }: ClientConnection): boolean {
   return phase === Phase.QUEUE || secure?.ticket?.waiting === true

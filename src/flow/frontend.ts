@@ -15,13 +15,7 @@ import type { DownstreamContexts } from '../tls/contexts.js'
 import { formatReason } from '../wire/reason.js'
 import { Handshake } from '../wire/wire.js'
 import type { FlowContext } from './context.js'
-import {
-  type CompiledHandler,
-  compileHandler,
-  compileRules,
-  type RuleStage,
-  type Ruleset,
-} from './rules/compile.js'
+import { compileRules, type RuleStage, type Ruleset } from './rules/compile.js'
 import type { Stage } from './stage/stage.js'
 import type { Seen } from './view.js'
 
@@ -97,8 +91,7 @@ export class Frontend {
   /** Default backend. */
   readonly backend: Backend | undefined
   readonly rules: Readonly<Record<RuleStage, Ruleset<Seen>>>
-  readonly handlers: readonly CompiledHandler[]
-  /** Failures of rules and handlers mean to go on. */
+  /** Failures of rules mean to go on. */
   readonly opens: boolean
   /** Budget of implicit deadlines, ms. */
   readonly verdictTimeout: number
@@ -135,14 +128,15 @@ export class Frontend {
       ]
     })
     this.rules = Object.fromEntries(compiled) as Frontend['rules']
-    this.handlers = config.handshakes.map(compileHandler)
   }
 
   /** What the engine is to do for a listener, and what to ask about it. Precondition: it has its stages. */
   listenSpec({ bind, stages }: Listener, fallbackRoute: number, maxconn: number): ListenSpec {
     const { config } = this
     const ask = stages.reduce((bits, { bit }) => bits | bit, 0)
-    const handshakes = bind.health ? ask | Handshake.HEALTH : ask
+    // Rules ask for TLS: until then it is not to be done.
+    const first = bind.startTls === 'rule' ? ask & ~Handshake.TLS : ask
+    const handshakes = bind.health ? first | Handshake.HEALTH : first
     return {
       address: bind.address,
       backlog: bind.backlog,
@@ -186,19 +180,19 @@ export class Frontend {
   /** One answer may take the budget, and every deadline that a rule was given on top. */
   #engineVerdictTimeout(): number {
     if (this.verdictTimeout === 0) return 0
-    const { connection, clientHello, secured, session, content } = this.rules
-    // Rules that share a question have a budget each.
-    const budget = ({ rules }: Ruleset<Seen>) => (rules.length > 0 ? this.verdictTimeout : 0)
-    const extra = Math.max(
-      connection.extraTime,
-      session.extraTime,
-      content.extraTime,
+    const { connection, clientHello, secured, handshake, session } = this.rules
+    // Lists that share a question have a budget each, but those on bytes: they have deadlines only.
+    const time = ({ rules, extraTime }: Ruleset<Seen>) =>
+      (rules.length > 0 ? this.verdictTimeout : 0) + extraTime
+    const behind = handshake.extraTime + time(session)
+    const longest = Math.max(
+      this.verdictTimeout,
+      time(connection) + behind,
       // Behind its rules a handshake may wait in its queue, at most as long as for a verdict.
-      clientHello.extraTime + budget(clientHello),
-      secured.extraTime + budget(secured) + session.extraTime,
+      time(clientHello) + this.verdictTimeout,
+      time(secured) + behind,
     )
-    const handlers = this.handlers.map(({ deadline }) => deadline)
-    return Math.max(this.verdictTimeout + extra, ...handlers) + ENGINE_MARGIN
+    return longest + ENGINE_MARGIN
   }
 }
 

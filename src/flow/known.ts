@@ -69,7 +69,8 @@ export abstract class KnownClient<C> implements Omit<Seen, 'backend'> {
     this.#sequence = sequence
   }
 
-  abstract readonly payload: Uint8Array
+  abstract readonly bytes: Uint8Array
+  abstract readonly last: boolean
   abstract priority: number
 
   get context(): FlowContext {

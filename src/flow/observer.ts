@@ -6,7 +6,7 @@ import type { Sides } from './session/sides.js'
 
 /** Each field is undefined while nobody watches, and costs nothing then. What it calls must not throw. */
 export class Observer implements RuleObserver {
-  /** A rule or a handshake handler was called. */
+  /** A rule was called. */
   onRule: RuleObserver['onRule'] = undefined
   /** A backend was asked for a server. */
   onPick: ((client: BackendClient, choice: Pick) => void) | undefined = undefined

@@ -10,8 +10,7 @@ import type { FlowContext } from './context.js'
 import type { Frontend, Listener } from './frontend.js'
 import type { Reporter } from './record/reporter.js'
 import { ConnectionRules } from './stage/connection-rules.js'
-import { ContentRules } from './stage/content.js'
-import { Handshakes } from './stage/handshake.js'
+import { HandshakeRules } from './stage/handshake.js'
 import { Hello } from './stage/hello.js'
 import { Monitor } from './stage/monitor.js'
 import { ProxyHeader } from './stage/proxy-header.js'
@@ -27,12 +26,14 @@ export function stagesOf(
   context: FlowContext,
   reporter: Reporter,
 ): readonly Stage<ClientConnection>[] {
-  const { rules, handlers, config, opens } = frontend
-  const { acceptProxy, tls, sniRoutes } = listener.bind
-  const asksTls = tls !== undefined || sniRoutes !== undefined
+  const { rules, config } = frontend
+  const { acceptProxy, tls, sniRoutes, startTls } = listener.bind
+  const startsByRule = startTls === 'rule'
+  const asksTls = (tls !== undefined || sniRoutes !== undefined) && !startsByRule
   // The question about TLS brings the ClientHello, so that TLVs must come with one before it.
   const wantsTlvs = asksTls && acceptProxy !== undefined && rules.clientHello.rules.length > 0
-  const behindTls = handlers.length > 0 ? Handshake.CUSTOM : Handshake.ACCEPT_SESSION
+  const looks = rules.handshake.rules.length > 0
+  const behindTls = looks ? Handshake.CUSTOM : Handshake.ACCEPT_SESSION
   const stages = [
     config.monitor && new Monitor(config.monitor),
     acceptProxy && new ProxyHeader(listener.proxySources),
@@ -40,11 +41,15 @@ export function stagesOf(
       new ConnectionRules(rules.connection, context),
     asksTls && new Hello(rules.clientHello, context),
     asksTls && new Tls(context.engine),
-    asksTls && rules.secured.rules.length > 0 && new Secured(behindTls, rules.secured, context),
-    handlers.length > 0 && new Handshakes(handlers, opens, context),
+    tls !== undefined &&
+      rules.secured.rules.length > 0 &&
+      new Secured(behindTls, rules.secured, context),
+    looks && new HandshakeRules(rules.handshake, context),
     new SessionRules(rules.session, context, reporter),
-    rules.content.rules.length > 0 && new ContentRules(rules.content, config, context),
     new Target(),
+    // Not on the way: a handshake rule sends a connection there, and TLS back to what is behind it.
+    startsByRule && new Hello(rules.clientHello, context),
+    startsByRule && new Tls(context.engine),
   ]
   return stages.filter((stage) => typeof stage === 'object')
 }

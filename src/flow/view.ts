@@ -1,5 +1,5 @@
 /**
- * A connection as policies hold it: the members of `Connection`, the payload of content rules,
+ * A connection as policies hold it: the members of `Connection`, the first bytes for handshake rules,
  * and no others, also at run time. Made when a policy first looks.
  */
 
@@ -9,9 +9,9 @@ import { show } from '../base/units.js'
 import type { ClientHello } from '../codec/tls.js'
 import type { BackendView } from '../policy/live.js'
 import type {
-  Connection,
   ConnectionTimeouts,
   FieldValue,
+  FirstBytes,
   TlsInfo,
   TrackedCounter,
 } from '../policy/types.js'
@@ -19,10 +19,8 @@ import type { Variables } from '../policy/vars.js'
 import { TABLE, TRACK, type TrackScope } from '../tables/handle.js'
 import type { StickTable, TableKey } from '../tables/stick-table.js'
 
-/** What content rules see beside the connection. */
-export interface Seen extends Connection {
-  readonly payload: Uint8Array
-}
+/** What rules of some stages see beside the connection. */
+export type Seen = FirstBytes
 
 /** What it is a view of. */
 interface Viewed extends Omit<Seen, 'backend'> {
@@ -140,8 +138,12 @@ export class ConnectionView implements Seen, TrackScope {
     return this.#conn.signal
   }
 
-  get payload(): Uint8Array {
-    return this.#conn.payload
+  get bytes(): Uint8Array {
+    return this.#conn.bytes
+  }
+
+  get last(): boolean {
+    return this.#conn.last
   }
 
   [TABLE](handle: object): StickTable | undefined {

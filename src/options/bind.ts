@@ -15,6 +15,7 @@ import {
   list,
   named,
   nameOf,
+  oneOf,
   size,
   type Type,
   text,
@@ -136,6 +137,12 @@ export const bind = section(
       either('{ cert, ... } or a list of these', tlsOfBind, list(tlsOfBind)),
       'Terminate TLS. A list gives sets of certificates options of their own; the first set serves names that no certificate is for.',
       { means: 'off', example: "{ cert: '/etc/ssl/sluice/' }" },
+    ),
+    startTls: optional(
+      oneOf('accept', 'rule'),
+      "When TLS begins: with the first byte ('accept'), or when a handshake rule answers startTls() ('rule'): SMTP's STARTTLS, " +
+        "PostgreSQL's SSLRequest. With 'rule' a client for which none does is closed, unless one answers accept().",
+      { default: 'accept' },
     ),
     sniRoutes: optional(
       named(nameOf('backend')),

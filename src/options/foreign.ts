@@ -6,6 +6,7 @@
 const ACTIVE =
   "there are no active checks; failed connects take a server out, see 'passive' of its backend"
 const RULES = "rules are functions in 'rules' of a frontend"
+const HANDSHAKE = "is 'rules.handshake' of a frontend: rules with conn.bytes"
 const TLS_OF_BIND = "is 'cert' in 'tls' of a bind"
 const IN_ADDRESS = "is 'address', with the port: '127.0.0.1:9001'"
 const SYSTEM = 'is for the service manager, systemd for example'
@@ -36,7 +37,7 @@ const words: Record<string, string> = {
   option: 'every option has a name of its own here',
   options: 'every option has a name of its own here',
   resolvers: "names are resolved by the system, see 'global.resolveInterval'",
-  userlist: 'there are no user lists; a rule or a handshake handler may check users',
+  userlist: 'there are no user lists; a rule may check users',
   errorfile: "the verdict reply('text') answers a client",
   nbthread: "is 'global.workers'",
   nbproc: "is 'global.workers'",
@@ -110,6 +111,13 @@ const words: Record<string, string> = {
   url: IN_ADDRESS,
   // Anybody's
   rules: RULES,
+  // Ours, before 0.2
+  handshakes: HANDSHAKE,
+  content: HANDSHAKE,
+  inspectdelay: "is 'deadline' of a rule in 'rules.handshake'",
+  inspectlimit: "is 'limit' of a rule in 'rules.handshake'",
+  onbytes: "is 'run' of a rule: (conn) => ..., with conn.bytes and conn.last",
+  ontimeout: "is 'onError', or conn.last in the rule itself",
 }
 
 /** What is meant by an unknown key; undefined where nobody knows. */

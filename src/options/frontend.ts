@@ -3,7 +3,7 @@
 import { bind, cidrs } from './bind.js'
 import { connections, MAX } from './limits.js'
 import { mode } from './mode.js'
-import { handshakeHandler, plugin, rules as rulesOf } from './policy.js'
+import { handshakeRules, plugin, rules as rulesOf } from './policy.js'
 import { type RuleList, type RuleOf, ruleListNames, ruleLists } from './rules.js'
 import { type Option, optional, type ResolvedBy, required, section } from './section.js'
 import { frontendTimeouts } from './timeouts.js'
@@ -16,7 +16,6 @@ import {
   list,
   nameOf,
   oneOf,
-  size,
   type Type,
   text,
 } from './type.js'
@@ -46,20 +45,12 @@ type Lists = { [K in RuleList]: Option<RuleOf<K>[], RuleOf<K>[], false> }
 const lists = Object.fromEntries(
   ruleListNames.map((name) => {
     const { doc, subject } = ruleLists[name]
-    return [name, optional(rulesOf(subject), doc, { default: [], means: 'none' })]
+    const type = name === 'handshake' ? handshakeRules : rulesOf(subject)
+    return [name, optional<unknown, unknown>(type, doc, { default: [], means: 'none' })]
   }),
 ) as Lists
 
-export const rules = section({
-  ...lists,
-  inspectDelay: optional(duration(), 'Longest wait for payload that content rules ask for.', {
-    absent: 0,
-    means: 'off: rules see what is there',
-  }),
-  inspectLimit: optional(size(1, 65_536), 'Most payload that content rules may see.', {
-    default: '16kB',
-  }),
-})
+export const rules = section(lists)
 
 const log = section(
   {
@@ -91,7 +82,7 @@ export const frontend = section(
       { example: "['127.0.0.1:8080', { address: 'unix:/run/a.sock', mode: '660' }]" },
     ),
     backend: optional(nameOf('backend'), 'Default backend.', {
-      means: 'none: rules or handlers choose',
+      means: 'none: rules choose',
       example: "'app'",
     }),
     maxconn: optional(connections, 'Connections at once; accepting pauses at the limit.', {
@@ -99,11 +90,6 @@ export const frontend = section(
     }),
     monitor: optional(monitor, 'Replies to monitoring systems.', { means: 'off' }),
     rules: optional(rules, 'Rules by stage, in the order in which they run.', { default: {} }),
-    handshakes: optional(
-      list(handshakeHandler),
-      'Handshake handlers written in TypeScript, in order.',
-      { default: [], means: 'none' },
-    ),
     use: optional(list(plugin), 'Plugins, whose rules run before those above.', {
       default: [],
       means: 'none',

@@ -1,28 +1,16 @@
 /**
- * What policies bring along: rules, handshake handlers and applets. Functions
+ * What policies bring along: rules and applets. Functions
  * are opaque; only their frames are checked.
  */
 
-import { z } from 'zod'
 import { suggest } from '../base/suggest.js'
-import { MAX_DURATION, readDuration, show } from '../base/units.js'
+import { readSize, type Size, show } from '../base/units.js'
 import type { Applet } from '../policy/applet.js'
-import type { HandshakeHandler } from '../policy/handler.js'
 import type { Plugin, PluginInside } from '../policy/plugin.js'
-import { type Rule, verdictKinds } from '../policy/rule.js'
+import { type HandshakeRule, type Rule, verdictKinds } from '../policy/rule.js'
 import { foreignVerdict } from './foreign.js'
-import { optional, required, section } from './section.js'
-import {
-  duration,
-  either,
-  fn,
-  type LeafParams,
-  leaf,
-  list,
-  oneOf,
-  type Type,
-  text,
-} from './type.js'
+import { type Options, optional, required, section } from './section.js'
+import { duration, either, flag, fn, leaf, list, oneOf, type Type, text } from './type.js'
 
 const kindNames = [...verdictKinds.values()].map(({ kind }) => kind)
 
@@ -43,7 +31,7 @@ const verdict = leaf(
   },
 )
 
-const namedRule = section({
+const ruleOptions = {
   name: required(text(), 'Name in logs and errors.'),
   run: required(fn('(conn) => verdict'), 'The rule itself.'),
   deadline: optional(duration(1), 'Longest time for an answer.', {
@@ -52,27 +40,64 @@ const namedRule = section({
   onError: optional(oneOf('close', 'open'), 'When it throws, rejects or is late.', {
     means: "the frontend's `onError`",
   }),
-})
+}
 
-const ruleSchema = either(
-  'a rule: a function, a verdict, or { name, run, deadline, onError }',
-  fn('(conn) => verdict'),
-  verdict,
-  namedRule,
-).schema.meta({ type: 'Rule', expected: 'a rule: a function, a verdict, or { name, run }' })
+/** Most that an engine shows. */
+const MOST_BYTES = 65_536
+
+/** As a size, or as a number of bytes. */
+const byteLimit: Type<Size | number> = leaf(
+  ['string', 'number'],
+  { type: 'Size | number', expected: "a size such as '16kB' or a number of bytes" },
+  (value: Size | number) => {
+    if (typeof value === 'string') {
+      const read = readSize(value)
+      if (!('value' in read)) return read
+      if (read.value >= 1 && read.value <= MOST_BYTES) return undefined
+    } else if (Number.isInteger(value) && value >= 1 && value <= MOST_BYTES) return undefined
+    return { message: `expected '1B' to '64kB', or a whole number of bytes, got ${show(value)}.` }
+  },
+)
+
+const byteRuleOptions = {
+  ...ruleOptions,
+  limit: optional(byteLimit, 'Most bytes that it sees, at most 64kB.', { default: '16kB' }),
+  speaksFirst: optional(flag, 'It is called at once, without waiting for bytes.', {
+    default: false,
+  }),
+}
+
+/** One of a list. `words`: what an object may have. */
+function ruleOf<R>(options: Options, words: string): Type<R> {
+  const expected = `a rule: a function, a verdict, or { ${words} }`
+  const { schema } = either(expected, fn('(conn) => verdict'), verdict, section(options))
+  return {
+    schema: schema.meta({
+      type: 'Rule',
+      expected: 'a rule: a function, a verdict, or { name, run }',
+    }),
+    code: () => 'Rule',
+    parts: [],
+    resolve: (value) => value,
+  }
+}
 
 /**
  * Rules: each a function, a verdict, or a function with a name and options. `subject`: the type of
  * what they are about, in TypeScript, where that is not every connection.
  */
 export function rules<C>(subject = 'Connection'): Type<Rule<C>[], Rule<C>[]> {
-  const rule: Type<Rule<C>> = {
-    schema: ruleSchema,
-    code: () => 'Rule',
-    parts: [],
-    resolve: (value) => value,
-  }
+  const rule = ruleOf<Rule<C>>(ruleOptions, 'name, run, deadline, onError')
   return { ...list(rule), code: () => `Rules<${subject}, N>`, names: true }
+}
+
+/** Rules on the first bytes. */
+export const handshakeRules: Type<HandshakeRule[], HandshakeRule[]> = {
+  ...list(
+    ruleOf<HandshakeRule>(byteRuleOptions, 'name, run, limit, deadline, onError, speaksFirst'),
+  ),
+  code: () => 'HandshakeRules<N>',
+  names: true,
 }
 
 export const BROKEN_APPLET = 'expected an applet, as defineApplet(name, serve) makes it.'
@@ -105,52 +130,3 @@ export const plugin: Type<Plugin> = leaf(
     return { message: `${PLUGIN}, got ${show(value)}.` }
   },
 )
-
-/** Class instances are welcome, so that only the known members are looked at. */
-const handlerSchema = z
-  .unknown()
-  .superRefine((value, ctx) => {
-    const issue = (message: string, path: string[] = [], suggestion?: string) => {
-      const params: LeafParams = { mismatch: path.length === 0, suggestion }
-      ctx.addIssue({ code: 'custom', message, path, params: { ...params }, continue: false })
-    }
-    if (typeof value !== 'object' || value === null) {
-      issue(`expected a handshake handler, as defineHandshake() makes it, got ${show(value)}.`)
-      return
-    }
-    const { name, onBytes, limit, deadline, onTimeout } = value as Record<string, unknown>
-    if (typeof name !== 'string' || name === '')
-      issue(`expected a string, got ${show(name)}.`, ['name'])
-    if (typeof onBytes !== 'function')
-      issue(`expected a function, got ${show(onBytes)}.`, ['onBytes'])
-    if (
-      limit !== undefined &&
-      !(Number.isInteger(limit) && Number(limit) > 0 && Number(limit) <= 65_536)
-    ) {
-      issue(`expected a whole number from 1 to 65536, got ${show(limit)}.`, ['limit'])
-    }
-    if (deadline !== undefined) {
-      const wrong = checkMilliseconds(deadline)
-      if (wrong) issue(wrong.message, ['deadline'], wrong.suggestion)
-    }
-    if (onTimeout !== undefined && onTimeout !== 'close' && onTimeout !== 'open') {
-      issue(`expected 'close' or 'open', got ${show(onTimeout)}.`, ['onTimeout'])
-    }
-  })
-  .meta({ type: 'HandshakeHandler' })
-
-export const handshakeHandler: Type<HandshakeHandler> = {
-  schema: handlerSchema,
-  code: () => 'HandshakeHandler',
-  parts: [],
-  resolve: (value) => value,
-}
-
-function checkMilliseconds(value: unknown): { message: string; suggestion?: string } | undefined {
-  const parsed = typeof value === 'number' ? { value } : readDuration(value)
-  if ('message' in parsed) return parsed
-  if (parsed.value > 0 && parsed.value <= MAX_DURATION) return undefined
-  return {
-    message: `expected more than 0 milliseconds, at most ${MAX_DURATION}, got ${show(value)}.`,
-  }
-}

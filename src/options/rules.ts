@@ -1,8 +1,8 @@
 /** The lists of rules of a frontend: a row for each. */
 
 import type { ClientHello } from '../codec/tls.js'
-import type { Rule } from '../policy/rule.js'
-import type { Connection, TlsInfo } from '../policy/types.js'
+import type { HandshakeRule, Rule } from '../policy/rule.js'
+import type { Connection, FirstBytes, TlsInfo } from '../policy/types.js'
 
 interface Row<C> {
   /** In errors. */
@@ -18,7 +18,6 @@ function row<C = Connection>(row: Row<C>): Row<C> {
   return row
 }
 
-type Content = Connection & { readonly payload: Uint8Array }
 type Hello = Connection & { readonly hello: ClientHello }
 type Secured = Connection & { readonly tls: TlsInfo }
 
@@ -38,20 +37,22 @@ export const ruleLists = {
     doc: 'Rules when TLS is complete, before the session: certificate, cipher and version are in `conn.tls`.',
     subject: 'Connection & { readonly tls: TlsInfo }',
   }),
+  handshake: row<FirstBytes>({
+    title: 'handshake rules',
+    doc: 'Rules with the first bytes, behind TLS those that were decrypted: they may wait for more, take bytes away or put others in their place, answer, and start TLS.',
+    subject: 'FirstBytes',
+  }),
   session: row({
     title: 'session rules',
     doc: 'Rules when the session is made.',
-  }),
-  content: row<Content>({
-    title: 'content rules',
-    doc: 'Rules with the first payload.',
-    subject: 'Connection & { readonly payload: Uint8Array }',
   }),
 }
 
 type Lists = typeof ruleLists
 /** A list of rules by its key in the configuration. */
 export type RuleList = keyof Lists
-export type RuleOf<K extends RuleList> = NonNullable<Lists[K]['rule']>
+export type RuleOf<K extends RuleList> = K extends 'handshake'
+  ? HandshakeRule
+  : NonNullable<Lists[K]['rule']>
 
 export const ruleListNames = Object.keys(ruleLists) as RuleList[]

@@ -7,11 +7,10 @@ import type { Cidr } from '../address/set.js'
 import type { Duration, Size } from '../base/units.js'
 import type { ClientHello } from '../codec/tls.js'
 import type { Applet } from '../policy/applet.js'
-import type { HandshakeHandler } from '../policy/handler.js'
 import type { Started } from '../policy/live.js'
 import type { BackendNames, Names, NamesIn, Using } from '../policy/names.js'
 import type { Plugin } from '../policy/plugin.js'
-import type { Rules } from '../policy/rule.js'
+import type { HandshakeRules, Rules } from '../policy/rule.js'
 import type { Connection, TlsInfo } from '../policy/types.js'
 
 /** A configuration. The names in it are for the compiler: `Config` alone has any. */
@@ -144,7 +143,7 @@ export interface FrontendConfig<N extends Names = Names> {
   mode?: 'tcp'
   /** Where to listen. */
   bind: string | BindConfig<N> | (string | BindConfig<N>)[]
-  /** Default backend. Default: none: rules or handlers choose. */
+  /** Default backend. Default: none: rules choose. */
   backend?: N['backend']
   /** Connections at once; accepting pauses at the limit. Default: global.maxconn. */
   maxconn?: number
@@ -164,19 +163,14 @@ export interface FrontendConfig<N extends Names = Names> {
      * `conn.tls`. Default: none.
      */
     secured?: Rules<Connection & { readonly tls: TlsInfo }, N>
+    /**
+     * Rules with the first bytes, behind TLS those that were decrypted: they may wait for more,
+     * take bytes away or put others in their place, answer, and start TLS. Default: none.
+     */
+    handshake?: HandshakeRules<N>
     /** Rules when the session is made. Default: none. */
     session?: Rules<Connection, N>
-    /** Rules with the first payload. Default: none. */
-    content?: Rules<Connection & { readonly payload: Uint8Array }, N>
-    /**
-     * Longest wait for payload that content rules ask for. Default: off: rules see what is there.
-     */
-    inspectDelay?: Duration
-    /** Most payload that content rules may see. Default '16kB'. */
-    inspectLimit?: Size
   }
-  /** Handshake handlers written in TypeScript, in order. Default: none. */
-  handshakes?: HandshakeHandler[]
   /** Plugins, whose rules run before those above. Default: none. */
   use?: Plugin[]
   /**
@@ -261,6 +255,12 @@ export interface BindConfig<N extends Names = Names> {
    * names that no certificate is for. Default: off.
    */
   tls?: DownstreamTlsConfig | DownstreamTlsConfig[]
+  /**
+   * When TLS begins: with the first byte ('accept'), or when a handshake rule answers startTls()
+   * ('rule'): SMTP's STARTTLS, PostgreSQL's SSLRequest. With 'rule' a client for which none does is
+   * closed, unless one answers accept(). Default 'accept'.
+   */
+  startTls?: 'accept' | 'rule'
   /**
    * Route by TLS server name without terminating: 'name', '*.name' (one label) or '*' (the rest),
    * to backends. Names that are not here are terminated where there is `tls`, and go through to the
@@ -641,16 +641,13 @@ export interface PluginParts<N extends Names = Names> {
      * `conn.tls`. Default: none.
      */
     secured?: Rules<Connection & { readonly tls: TlsInfo }, N>
+    /**
+     * Rules with the first bytes, behind TLS those that were decrypted: they may wait for more,
+     * take bytes away or put others in their place, answer, and start TLS. Default: none.
+     */
+    handshake?: HandshakeRules<N>
     /** Rules when the session is made. Default: none. */
     session?: Rules<Connection, N>
-    /** Rules with the first payload. Default: none. */
-    content?: Rules<Connection & { readonly payload: Uint8Array }, N>
-    /**
-     * Longest wait for payload that content rules ask for. Default: off: rules see what is there.
-     */
-    inspectDelay?: Duration
-    /** Most payload that content rules may see. Default '16kB'. */
-    inspectLimit?: Size
   }
   /** Stick tables. In stats they are 'PLUGIN.TABLE'. */
   tables?: Record<string, TableConfig>

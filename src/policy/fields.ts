@@ -49,18 +49,32 @@ export const duration: Field<Duration> = {
   },
 }
 
-/** What is sent: text or bytes. */
-export const content: Field<string | Uint8Array | Base64> = {
-  expected: `text or bytes, at most ${MOST_REPLY} (a string, a Uint8Array or { base64 })`,
-  fits: (value) =>
-    typeof value === 'string'
-      ? Buffer.byteLength(value) <= MOST_REPLY
-      : isBytes(value) && bytesOf(value).length <= MOST_REPLY,
-  tell: (value) =>
-    wrongBase64(value) ??
-    (typeof value === 'string' || isBytes(value)
-      ? { message: `expected at most ${MOST_REPLY} bytes, got ${bytesOf(value).length}.` }
-      : undefined),
+export const count: Field<number> = {
+  expected: 'a whole number from 0 on',
+  fits: (value) => Number.isInteger(value) && (value as number) >= 0,
+}
+
+/** Most bytes of a handshake at once: an empty socket takes as many without waiting. */
+export const MOST_SHORT = 16_384
+
+/** What is sent last: text or bytes. */
+export const content = contentUpTo(MOST_REPLY)
+/** What is sent in a handshake. */
+export const shortContent = contentUpTo(MOST_SHORT)
+
+function contentUpTo(most: number): Field<string | Uint8Array | Base64> {
+  return {
+    expected: `text or bytes, at most ${most} (a string, a Uint8Array or { base64 })`,
+    fits: (value) =>
+      typeof value === 'string'
+        ? Buffer.byteLength(value) <= most
+        : isBytes(value) && bytesOf(value).length <= most,
+    tell: (value) =>
+      wrongBase64(value) ??
+      (typeof value === 'string' || isBytes(value)
+        ? { message: `expected at most ${most} bytes, got ${bytesOf(value).length}.` }
+        : undefined),
+  }
 }
 
 /** Undefined where nothing is tracked. */

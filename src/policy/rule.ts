@@ -1,8 +1,8 @@
 /** Rules, and the verdicts that they answer. */
 
-import type { Duration } from '../base/units.js'
+import type { Duration, Size } from '../base/units.js'
 import type { Names } from './names.js'
-import type { Connection } from './types.js'
+import type { Connection, FirstBytes } from './types.js'
 import { type Kind, madeBy } from './verdict.js'
 import type { Track, UseBackend, UseServer } from './verdicts.js'
 import * as constructors from './verdicts.js'
@@ -41,6 +41,16 @@ export type RuleFunction<C = Connection, N extends Names = Names> = (
   conn: C,
 ) => RuleAnswer<N> | Promise<RuleAnswer<N>>
 
+/** A function with a name and options. */
+export interface NamedRule<C = Connection, N extends Names = Names> {
+  name: string
+  run: RuleFunction<C, N>
+  /** Longest time for an answer: '250ms'. Default: global.verdictTimeout. */
+  deadline?: Duration
+  /** When it throws, rejects or is late. Default: the frontend's onError. */
+  onError?: 'close' | 'open'
+}
+
 /**
  * A rule: a function (its name is the rule's name), a constant verdict, or either with options.
  * `N`: names of the configuration that it is for; a rule without them is for any.
@@ -48,14 +58,28 @@ export type RuleFunction<C = Connection, N extends Names = Names> = (
 export type Rule<C = Connection, N extends Names = Names> =
   | RuleFunction<C, N>
   | VerdictAmong<N>
-  | {
-      name: string
-      run: RuleFunction<C, N>
-      /** Longest time for an answer: '250ms'. Default: global.verdictTimeout. */
-      deadline?: Duration
-      /** When it throws, rejects or is late. Default: the frontend's onError. */
-      onError?: 'close' | 'open'
-    }
+  | NamedRule<C, N>
 
 /** Rules of one stage. `[]` has the compiler look at each by itself: its error is at its place. */
 export type Rules<C = Connection, N extends Names = Names> = Rule<C, N>[] | []
+
+/**
+ * A handshake rule with a name and options. `deadline`: for all its calls together, and the
+ * client's bytes; default '5s'. `onError`: also for a rule that wants more than there will be;
+ * 'open' goes on with the next rule.
+ */
+export interface HandshakeRuleOptions<N extends Names = Names> extends NamedRule<FirstBytes, N> {
+  /** Most bytes that it sees: '4kB' or a number of bytes, at most '64kB'. Default '16kB'. */
+  limit?: Size | number
+  /** It is called at once, without waiting for bytes: a greeting. Default false. */
+  speaksFirst?: boolean
+}
+
+/** A rule on the first bytes. */
+export type HandshakeRule<N extends Names = Names> =
+  | RuleFunction<FirstBytes, N>
+  | VerdictAmong<N>
+  | HandshakeRuleOptions<N>
+
+/** Rules on the first bytes, as `Rules`. */
+export type HandshakeRules<N extends Names = Names> = HandshakeRule<N>[] | []

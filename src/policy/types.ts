@@ -134,6 +134,17 @@ export interface Connection {
   readonly signal: AbortSignal
 }
 
+/** A connection as handshake rules see it. */
+export interface FirstBytes extends Connection {
+  /**
+   * What the client sent, less what rules before took: for reading, at most the rule's `limit`.
+   * It stays as it is while a rule thinks.
+   */
+  readonly bytes: Uint8Array
+  /** No more will come: the client's FIN, the rule's limit or its deadline. */
+  readonly last: boolean
+}
+
 export type ClientCertDemand = 'none' | 'optional' | 'required'
 
 export type Key = string | number | Uint8Array | undefined

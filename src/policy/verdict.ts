@@ -7,7 +7,7 @@ import { suggest } from '../base/suggest.js'
 import { show } from '../base/units.js'
 
 /** A list of rules, by its key in `rules`. */
-export type Stage = 'connection' | 'clientHello' | 'secured' | 'session' | 'content'
+export type Stage = 'connection' | 'clientHello' | 'secured' | 'handshake' | 'session'
 
 /** What is wrong with a value. */
 export interface Wrong {

@@ -9,6 +9,7 @@ import {
   type Base64,
   bytesOf,
   content,
+  count,
   duration,
   finite,
   flag,
@@ -16,6 +17,8 @@ import {
   name,
   oneOf,
   optional,
+  plain,
+  shortContent,
   variable,
 } from './fields.js'
 import type { NamesBackend, NamesTable } from './names.js'
@@ -29,6 +32,7 @@ const CLOSE = Object.freeze({ kind: 'reject' })
 const RESET = Object.freeze({ kind: 'reject', reset: true })
 const EXPECT_PROXY = Object.freeze({ kind: 'expectProxy' })
 const MORE = Object.freeze({ kind: 'more' })
+const START_TLS = Object.freeze({ kind: 'startTls' })
 const PASSTHROUGH = Object.freeze({ kind: 'passthrough' })
 
 /** Ends this ruleset: the rules behind it are not run. */
@@ -198,13 +202,66 @@ export const priority = declare({
   make: (value: number) => ({ kind: 'priority', value }) as const,
 })
 
-/** Content rules: waits for more payload, within inspectDelay and inspectLimit. */
+/**
+ * Handshake rules: the same rule is called again when more bytes came, at the latest with
+ * `last`, where wanting more is a failure.
+ */
 export const more = declare({
   kind: 'more',
   call: 'more()',
-  only: 'content',
+  only: 'handshake',
   fields: {},
   make: () => MORE,
+})
+
+/**
+ * Handshake rules: takes bytes of the client away, so that neither the rules behind it nor the
+ * server see them. Standing in a list as it is, it waits for them.
+ */
+export const consume = declare({
+  kind: 'consume',
+  call: 'consume(4)',
+  only: 'handshake',
+  fields: { bytes: count },
+  make: (bytes: number) => ({ kind: 'consume', bytes }) as const,
+})
+
+/**
+ * Handshake rules: sends at most 16 kB to the client, before anything that the server says.
+ * `consume`: takes so many bytes away as well.
+ */
+export const send = declare({
+  kind: 'send',
+  call: "send('text')",
+  only: 'handshake',
+  fields: { content: shortContent, consume: optional(count) },
+  make: (content: string | Uint8Array | Base64, options: { consume?: number } = {}) =>
+    ({ kind: 'send', content: plain(content), ...options }) as const,
+})
+
+/**
+ * Handshake rules: puts at most 16 kB in front of the bytes that are left, as if the client had
+ * sent them. With `consume` they replace what it said.
+ */
+export const prepend = declare({
+  kind: 'prepend',
+  call: "prepend('text')",
+  only: 'handshake',
+  fields: { content: shortContent },
+  make: (content: string | Uint8Array | Base64) =>
+    ({ kind: 'prepend', content: plain(content) }) as const,
+})
+
+/**
+ * Handshake rules, on a bind with `startTls: 'rule'`: TLS begins with the client's next byte. The
+ * rules behind this one see what was decrypted. Where bytes in clear are left, the client is closed.
+ */
+export const startTls = declare({
+  kind: 'startTls',
+  call: 'startTls()',
+  only: 'handshake',
+  fields: {},
+  make: () => START_TLS,
 })
 
 /**

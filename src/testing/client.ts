@@ -66,6 +66,8 @@ export interface Reactions {
   serverFin?: () => void
   /** The client got a FIN. */
   clientFin?: () => void
+  /** The proxy starts TLS on a connection that was in clear. */
+  tlsStarts?: () => void
 }
 
 /** What a client asks of its engine. */

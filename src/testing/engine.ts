@@ -238,6 +238,7 @@ export class TestEngine implements Engine, ClientHost, Parts {
       pending.proceed(clear, set)
       this.#answered(client, consume)
       client.mode = 'handshake'
+      if ((set & Handshake.TLS) !== 0) client.reactions.tlsStarts?.()
       this.#handshakes.advance(client)
     })
   }

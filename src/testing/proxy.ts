@@ -202,8 +202,9 @@ export class TestProxy<
     addressOf('src', src)
     addressOf('dst', dst)
     const tls = options.tls && new TlsClient(options.tls)
-    const content = Buffer.concat([tls?.records ?? EMPTY, Buffer.from(options.bytes ?? '')])
-    const arrivals = arrivalsOf(content, options.proxy, options.split)
+    const sealed = Buffer.concat([tls?.records ?? EMPTY, Buffer.from(options.bytes ?? '')])
+    const clear = options.tls?.clear
+    const arrivals = arrivalsOf(clear ?? sealed, options.proxy, options.split)
     const servers = this.#checked(options.servers)
     const { fin = false, srcPort } = options
     const pause = options.delay === undefined ? 0 : parseDuration(options.delay, 'delay')
@@ -214,11 +215,17 @@ export class TestProxy<
         (client) => {
           client.window = options.window ?? CLIENT_WINDOW
           if (!options.allowHalfOpen) client.reactions.clientFin = () => client.fin()
+          if (clear !== undefined) {
+            client.reactions.tlsStarts = () => {
+              client.send(sealed)
+              if (fin) client.fin()
+            }
+          }
           trail.client = client
           this.#trails.set(client, trail)
         },
       )
-      return this.#play(client, arrivals, pause, fin)
+      return this.#play(client, arrivals, pause, fin && clear === undefined)
     }
     if (this.#engine.hasRoom(listener)) {
       await accept()

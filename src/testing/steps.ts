@@ -1,24 +1,18 @@
-/** Policy at work, as tests see it: which rules and handlers ran, and what they answered. */
+/** Policy at work, as tests see it: which rules ran, and what they answered. */
 
 import { isThenable } from '../flow/flow.js'
-import type { HandshakeAnswer } from '../policy/handler.js'
 import type { Verdict } from '../policy/rule.js'
 
-export type PolicyPhase =
-  | 'connection'
-  | 'clientHello'
-  | 'secured'
-  | 'session'
-  | 'content'
-  | 'handshake'
+/** The stage of a rule. */
+export type PolicyPhase = 'connection' | 'clientHello' | 'secured' | 'handshake' | 'session'
 
-/** One call of a rule or a handshake handler. */
+/** One call of a rule. */
 export interface PolicyStep {
   phase: PolicyPhase
   /** Name of the rule, as logs have it; the kind of a rule that is a verdict. */
   name: string
   /** What it answered; undefined where it had nothing to say, or has not answered yet. */
-  answer: Verdict | readonly Verdict[] | HandshakeAnswer | undefined
+  answer: Verdict | readonly Verdict[] | undefined
   /** It threw, or its promise was rejected. */
   error?: unknown
   /** ms on the virtual clock when it was called. */

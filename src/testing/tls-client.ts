@@ -13,6 +13,11 @@ export interface TlsClientOptions extends HelloOptions {
    * handshake message, or its records.
    */
   hello?: Uint8Array
+  /**
+   * What it sends in clear to ask for TLS; the ClientHello and the rest follow once the proxy
+   * starts it. Default: nothing, it begins with the ClientHello.
+   */
+  clear?: string | Uint8Array
   /** Shown where it is asked for; as DER, or made. Default: none. */
   clientCert?: TestCertificate | Uint8Array
   /** The authorities that the bind trusts have not issued the certificate. Default false. */

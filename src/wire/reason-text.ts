@@ -39,7 +39,7 @@ const TEXTS: Readonly<Record<CodeLabel, string>> = {
   tarpit: 'tarpitted by policy',
   replied: 'answered by policy',
   'policy-error': 'the policy failed',
-  'handshake-limit': 'more bytes than a handshake handler takes',
+  'handshake-limit': 'more bytes than a handshake rule takes',
   'no-backend': 'no backend was chosen',
   'no-server': 'no server is usable',
   health: 'health check answered',

@@ -162,7 +162,7 @@ export const Handshake = {
   TCP_RULES: 8,
   /** Incoming. The TLS data layer's accept. */
   TLS: 16,
-  /** Incoming. A handshake handler written in TypeScript. */
+  /** Incoming. The `rules.handshake` rules see the first bytes. */
   CUSTOM: 32,
   /** Incoming. The session is made and its target chosen. */
   ACCEPT_SESSION: 64,
@@ -404,7 +404,7 @@ export const By = {
   SERVER: 2,
   /** Sluice itself: a resource, a limit or a shutdown. */
   PROXY: 3,
-  /** A policy: a rule, a handler or an applet. */
+  /** A policy: a rule or an applet. */
   POLICY: 4,
   /** A time-out. */
   TIMEOUT: 5,
@@ -424,11 +424,11 @@ export const Phase = {
   TCP_RULES: 5,
   /** HH_TLS on the client's side (TLS). */
   TLS: 6,
-  /** A handshake handler written in TypeScript. */
+  /** Handshake rules, on the client's first bytes. */
   CUSTOM: 7,
   /** HH_ACCEPT_SESSION: session rules and the choice of a target. */
   ACCEPT_SESSION: 8,
-  /** Content rules, waiting for payload. */
+  /** Payload is looked at where the session is asked about; no stage does. */
   CONTENT: 9,
   /** Waiting in a backend's or server's queue. */
   QUEUE: 10,
@@ -514,15 +514,15 @@ export const Code = {
   SOCKS_AUTH: 29,
   /** The SOCKS proxy refused the request. */
   SOCKS_REFUSED: 30,
-  /** A rule or handler rejected the connection. */
+  /** A rule rejected the connection. */
   REJECTED: 31,
   /** A rule tarpitted the connection and its time is over. */
   TARPIT: 32,
   /** A reply was sent and the connection closed. */
   REPLIED: 33,
-  /** A rule or handler threw or answered nonsense, and the default is to close. */
+  /** A rule threw or answered nonsense, and the default is to close. */
   POLICY_ERROR: 34,
-  /** A handler wanted more bytes than its limit. */
+  /** A handshake rule wanted more bytes than its limit. */
   HANDSHAKE_LIMIT: 35,
   /** No backend was chosen. */
   NO_BACKEND: 36,

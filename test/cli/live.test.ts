@@ -8,6 +8,7 @@ import { type Output, Terminal } from '#sluice/cli/terminal.js'
 import { createTerminalLog } from '#sluice/cli/terminal-log.js'
 import { resolveConfig } from '#sluice/config/resolve.js'
 import { formatBytes, wantsColours } from '#sluice/log/format.js'
+import { useBackend } from '#sluice/policy.js'
 import { sessionFields } from '../log/session-fields.js'
 
 const frontend = (connections: number, bytes: number, ends: Record<string, number> = {}) => ({
@@ -79,7 +80,7 @@ test('the banner says where each frontend leads, and the status of the service h
     frontends: {
       web: { bind: ':1', backend: 'app' },
       health: { bind: { address: ':2', health: true } },
-      chosen: { bind: ':3', handshakes: [{ name: 'x', onBytes: () => ({ backend: 'app' }) }] },
+      chosen: { bind: ':3', rules: { handshake: [useBackend('app')] } },
     },
     backends: { app: { servers: { a: '127.0.0.1:9' } } },
     log: { file: 'a.log' },

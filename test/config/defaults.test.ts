@@ -23,6 +23,7 @@ test('defaults of everything', () => {
     drainTimeout: 30_000,
     grace: 0,
     resolveInterval: 30_000,
+    started: undefined,
     tlsHandshakes: { concurrent: 1024, total: 0, queue: 4096, queueTimeout: 3_000 },
     tlsReload: 10_000,
     tables: [],
@@ -46,16 +47,14 @@ test('defaults of everything', () => {
             acceptProxy: undefined,
             health: false,
             tls: undefined,
+            startTls: 'accept',
             sniRoutes: undefined,
           },
         ],
         backend: 'app',
         maxconn: 1000,
         monitor: undefined,
-        rules: { connection: [], clientHello: [], secured: [], session: [], content: [] },
-        inspectDelay: 0,
-        inspectLimit: 16_384,
-        handshakes: [],
+        rules: { connection: [], clientHello: [], secured: [], handshake: [], session: [] },
         onError: 'close',
         timeouts: { client: 3_600_000, clientFin: 60_000, handshake: 5_000 },
         log: { sample: 1, openAfter: 0 },
@@ -166,7 +165,7 @@ test('time-outs: the section, then the top level, then what they follow', () => 
 test('everything that can be set is taken over', () => {
   const key = (conn: Connection) => conn.dst
   const rule = () => undefined
-  const handler = { name: 'h', onBytes: () => ({}) }
+  const hand = { name: 'h', run: () => undefined, limit: '1kB' as const }
   const echo = { kind: 'applet' as const, name: 'echo', serve() {} }
   const { frontends, backends, tables } = resolveConfig({
     applets: { echo },
@@ -194,8 +193,7 @@ test('everything that can be set is taken over', () => {
         ],
         maxconn: 50,
         monitor: { from: ['10.0.0.1'], reply: 'ok' },
-        rules: { connection: [rule], inspectDelay: '2s', inspectLimit: '1kB' },
-        handshakes: [handler],
+        rules: { connection: [rule], handshake: [hand] },
         onError: 'open',
         backend: 'app',
         log: { sample: 10 },
@@ -255,8 +253,8 @@ test('everything that can be set is taken over', () => {
   assert.deepEqual(web.binds[3]?.acceptProxy, { from: ['::1'], limit: 16_384 })
   assert.deepEqual(web.monitor, { from: ['10.0.0.1'], reply: new TextEncoder().encode('ok') })
   assert.equal(web.rules.connection[0]?.rule, rule)
-  assert.equal(web.handshakes[0], handler)
-  assert.deepEqual([web.inspectDelay, web.inspectLimit, web.log.sample], [2_000, 1_024, 10])
+  assert.equal(web.rules.handshake[0]?.rule, hand)
+  assert.equal(web.log.sample, 10)
   const [app] = backends
   assert.ok(app)
   assert.deepEqual(app.balance, { algorithm: 'hash', key, type: 'consistent', boundedLoad: 150 })

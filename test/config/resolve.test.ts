@@ -104,8 +104,8 @@ const cases: Record<string, [unknown, string[]]> = {
     ],
   ],
   'size out of range': [
-    web({ rules: { inspectLimit: '1MB' } }),
-    ["frontends.web.rules.inspectLimit: expected '1B' to '64kB', got '1MB'."],
+    web({ bind: { address: ':1', acceptProxy: { limit: '1MB' } } }),
+    ["frontends.web.bind.acceptProxy.limit: expected '216B' to '64kB', got '1MB'."],
   ],
   'maxconn of 0': [
     { ...base, global: { maxconn: 0 } },
@@ -263,20 +263,20 @@ const cases: Record<string, [unknown, string[]]> = {
   ],
   'nobody chooses a backend': [
     { ...base, frontends: { web: { bind: ':1', rules: { connection: [] } } } },
-    ['frontends.web: has no backend, and no rule or handshake handler that could choose one.'],
+    ['frontends.web: has no backend, and no rule that could choose one.'],
   ],
   'rules that name what is not there': [
     web({
       rules: {
         connection: [{ kind: 'track', counter: 'sc0', key: 'x', table: 'perSource' }],
         session: [() => undefined, { kind: 'useBackend', backend: 'appp' }],
-        content: [Object.assign(() => undefined, { table: 'other' })],
+        handshake: [Object.assign(() => undefined, { table: 'other' })],
       },
     }),
     [
       "frontends.web.rules.connection[0]: there is no table named 'perSource' (none is defined).",
+      "frontends.web.rules.handshake[0]: there is no table named 'other' (none is defined).",
       "frontends.web.rules.session[1]: there is no backend named 'appp'. [app]",
-      "frontends.web.rules.content[0]: there is no table named 'other' (none is defined).",
     ],
   ],
   'unknown applet': [
@@ -322,14 +322,48 @@ const cases: Record<string, [unknown, string[]]> = {
       "frontends.web.rules.session: expected a list, got 'none'.",
     ],
   ],
-  'wrong handlers': [
-    web({ handshakes: [5, { name: 'x', limit: 0, deadline: '3', onTimeout: 'shut' }] }),
+  'wrong handshake rules': [
+    web({
+      rules: {
+        handshake: [
+          5,
+          { name: 'x', run: 1, limit: 0, deadline: '3', onError: 'shut', speaksFirst: 'yes' },
+          { name: 'y', run: () => undefined, limit: '1MB' },
+          { name: 'z', onBytes: () => undefined, onTimeout: 'open' },
+        ],
+      },
+    }),
     [
-      'frontends.web.handshakes[0]: expected a handshake handler, as defineHandshake() makes it, got 5.',
-      'frontends.web.handshakes[1].onBytes: expected a function, got undefined.',
-      'frontends.web.handshakes[1].limit: expected a whole number from 1 to 65536, got 0.',
-      "frontends.web.handshakes[1].deadline: expected a duration such as '250ms', '30s', '5m', '1h' or '1d', got '3' without a unit.",
-      "frontends.web.handshakes[1].onTimeout: expected 'close' or 'open', got 'shut'.",
+      'frontends.web.rules.handshake[0]: expected a rule: a function, a verdict, or { name, run }, got 5.',
+      'frontends.web.rules.handshake[1].run: expected a function, got 1.',
+      "frontends.web.rules.handshake[1].deadline: expected a duration such as '250ms', '30s', '5m', '1h' or '1d', got '3' without a unit.",
+      "frontends.web.rules.handshake[1].onError: expected 'close' or 'open', got 'shut'.",
+      "frontends.web.rules.handshake[1].limit: expected '1B' to '64kB', or a whole number of bytes, got 0.",
+      "frontends.web.rules.handshake[1].speaksFirst: expected true or false, got 'yes'.",
+      "frontends.web.rules.handshake[2].limit: expected '1B' to '64kB', or a whole number of bytes, got '1MB'.",
+      'frontends.web.rules.handshake[3].run: is required.',
+      "frontends.web.rules.handshake[3].onBytes: is unknown here: 'onBytes' is 'run' of a rule: (conn) => ..., with conn.bytes and conn.last.",
+      "frontends.web.rules.handshake[3].onTimeout: is unknown here: 'onTimeout' is 'onError', or conn.last in the rule itself.",
+    ],
+  ],
+  'words of older versions': [
+    web({ handshakes: [], rules: { content: [], inspectDelay: '1s', inspectLimit: '1kB' } }),
+    [
+      "frontends.web.rules.content: is unknown here: 'content' is 'rules.handshake' of a frontend: rules with conn.bytes.",
+      "frontends.web.rules.inspectDelay: is unknown here: 'inspectDelay' is 'deadline' of a rule in 'rules.handshake'.",
+      "frontends.web.rules.inspectLimit: is unknown here: 'inspectLimit' is 'limit' of a rule in 'rules.handshake'.",
+      "frontends.web.handshakes: is unknown here: 'handshakes' is 'rules.handshake' of a frontend: rules with conn.bytes.",
+    ],
+  ],
+  'TLS that is not to be started': [
+    { ...web({ rules: { handshake: [{ kind: 'startTls' }] } }) },
+    ["frontends.web.rules.handshake[0]: needs a bind with 'tls' and startTls: 'rule'."],
+  ],
+  'TLS that nobody could start, and none to start': [
+    web({ bind: { address: '127.0.0.1:0', startTls: 'rule' } }),
+    [
+      "frontends.web.bind.startTls: needs 'tls': without it there is none to start.",
+      "frontends.web.rules.handshake: expected a rule that answers startTls(), as a bind has startTls: 'rule'.",
     ],
   ],
   'an applet that cannot serve': [
@@ -452,11 +486,9 @@ const cases: Record<string, [unknown, string[]]> = {
   'deadlines beyond what a timer holds': [
     web({
       rules: { session: [{ name: 'a', run: () => undefined, deadline: '25d' }] },
-      handshakes: [{ name: 'x', onBytes: () => undefined, deadline: Number.NaN }],
     }),
     [
       "frontends.web.rules.session[0].deadline: expected at most '2147483647ms' (about 24.8 days), got '25d'.",
-      'frontends.web.handshakes[0].deadline: expected more than 0 milliseconds, at most 2147483647, got NaN.',
     ],
   ],
   'TLVs that are never handed on': [

@@ -28,6 +28,10 @@ const right: Record<VerdictKind, Fields> = {
   expectProxy: {},
   priority: { value: 1 },
   more: {},
+  consume: { bytes: 4 },
+  send: { content: 'text', consume: 2 },
+  prepend: { content: 'text' },
+  startTls: {},
   useCertificate: { name: 'a.example' },
   clientCert: { demand: 'required' },
   passthrough: {},
@@ -41,7 +45,11 @@ function issues(list: Stage, verdict: object): string[] {
     tables: { ips: { key: 'ip', size: 10 } },
     frontends: {
       web: {
-        bind: { address: '127.0.0.1:0', tls: { cert: '/nowhere/a.pem', ca: '/nowhere/ca.pem' } },
+        bind: {
+          address: '127.0.0.1:0',
+          tls: { cert: '/nowhere/a.pem', ca: '/nowhere/ca.pem' },
+          ...(list === 'handshake' && { startTls: 'rule' }),
+        },
         backend: 'app',
         rules: { [list]: [JSON.parse(JSON.stringify(verdict))] },
       },
@@ -72,6 +80,9 @@ function complaint(stage: Stage, verdict: object): string | undefined {
     track: done,
     want: done,
     makeSecure: () => ({}),
+    inspect: () => ({ consume: done, insert: done }),
+    send: done,
+    startTls: done,
   } as unknown as Scope<unknown>
   const targets = {
     tables: new Map([['ips', {} as never]]),

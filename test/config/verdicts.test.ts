@@ -7,13 +7,17 @@ import type { Config } from '#sluice/config/types.js'
 import {
   accept,
   clientCert,
+  consume,
   expectProxy,
   more,
   passthrough,
+  prepend,
   priority,
   reject,
   reply,
+  send,
   setVar,
+  startTls,
   tarpit,
   track,
   useBackend,
@@ -24,11 +28,13 @@ import {
 type Loose = Record<string, unknown>
 
 const tls = { cert: '/nowhere/a.pem', ca: '/nowhere/ca.pem' }
-type List = 'connection' | 'session' | 'content' | 'clientHello' | 'secured'
-const names: List[] = ['connection', 'session', 'content', 'clientHello', 'secured']
+type List = 'connection' | 'session' | 'handshake' | 'clientHello' | 'secured'
+const names: List[] = ['connection', 'session', 'handshake', 'clientHello', 'secured']
+
+const bindFor = (list: List): Loose => (list === 'handshake' ? { tls, startTls: 'rule' } : { tls })
 
 /** A configuration where every list may stand, with `rules` in `list`. */
-function config(list: List, rules: unknown, bind: Loose = { tls }): Loose {
+function config(list: List, rules: unknown, bind: Loose = bindFor(list)): Loose {
   return {
     tables: { ips: { key: 'ip', size: 10 }, numbers: { key: 'integer', size: 10 } },
     frontends: {
@@ -70,7 +76,11 @@ const verdicts: [string, unknown, List[]][] = [
   ['useServer', useServer('app', 'a'), names],
   ['priority', priority(-1), names],
   ['expectProxy', expectProxy(), ['connection']],
-  ['more', more(), ['content']],
+  ['more', more(), ['handshake']],
+  ['consume', consume(4), ['handshake']],
+  ['send', send('hi'), ['handshake']],
+  ['prepend', prepend('hi'), ['handshake']],
+  ['startTls', startTls(), ['handshake']],
   ['useCertificate', useCertificate('a.example'), ['clientHello']],
   ['clientCert', clientCert('required'), ['clientHello']],
   ['passthrough', passthrough(), ['clientHello']],
@@ -141,6 +151,20 @@ const broken: Record<string, [List, unknown, string[]]> = {
     { kind: 'reject', reset: 'yes' },
     [".reset: expected true or false, as reject() makes it, got 'yes'."],
   ],
+  'bytes of a number that is none': [
+    'handshake',
+    { kind: 'consume', bytes: -1 },
+    ['.bytes: expected a whole number from 0 on, as consume(4) makes it, got -1.'],
+  ],
+  'more than is sent in a handshake': [
+    'handshake',
+    { kind: 'send', content: 'x'.repeat(16_385), consume: 'all' },
+    [
+      '.content: expected at most 16384 bytes, got 16385.',
+      ".consume: expected a whole number from 0 on, as send('text') makes it, got 'all'.",
+    ],
+  ],
+  'bytes to prepend': ['handshake', { kind: 'prepend', content: { base64: 'aGk=' } }, []],
   'a plain reject': ['connection', { kind: 'reject' }, []],
   'a reject by RST': ['connection', { kind: 'reject', reset: true }, []],
   'a fourth counter': [
@@ -156,7 +180,7 @@ const broken: Record<string, [List, unknown, string[]]> = {
     [".counter: expected 'sc0', 'sc1' or 'sc2', as track('sc0', key, 'table') makes it, got 0."],
   ],
   'a table that is not there': [
-    'content',
+    'session',
     { kind: 'track', counter: 'sc0', key: '10.0.0.1', table: 'ip' },
     [": there is no table named 'ip'. [ips]"],
   ],

@@ -5,7 +5,7 @@ import { resolveConfig } from '#sluice/config/resolve.js'
 import type { Config } from '#sluice/config/types.js'
 import { createProxy } from '#sluice/index.js'
 import { defineApplet } from '#sluice/policy/applet.js'
-import { accept, more, reject, track, useBackend } from '#sluice/policy.js'
+import { accept, reject, track, useBackend } from '#sluice/policy.js'
 
 type Loose = Record<string, unknown>
 
@@ -83,13 +83,13 @@ const cases: Record<string, [Config, string[]]> = {
     ],
   ],
   'lists behind one that always refuses': [
-    written({ rules: { connection: [reject()], content: [rule] } }),
+    written({ rules: { connection: [reject()], handshake: [rule] } }),
     [
-      "frontends.web.rules.content: never run: the first of the connection rules is 'reject' for every connection.",
+      "frontends.web.rules.handshake: never run: the first of the connection rules is 'reject' for every connection.",
     ],
   ],
   'a refusal behind a rule that may accept': [
-    written({ rules: { connection: [rule, reject()], content: [rule] } }),
+    written({ rules: { connection: [rule, reject()], handshake: [rule] } }),
     [],
   ],
   'rules of one name': [
@@ -103,23 +103,6 @@ const cases: Record<string, [Config, string[]]> = {
       },
     }),
     ["frontends.web.rules.session[2].name: 'a' is the name of [0] too"],
-  ],
-  'handlers of one name': [
-    written({
-      handshakes: [
-        { name: 'h', onBytes: () => ({}) },
-        { name: 'h', onBytes: () => ({}) },
-      ],
-    }),
-    ["frontends.web.handshakes[1].name: 'h' is the name of [0] too"],
-  ],
-  'a delay without content rules': [
-    written({ rules: { inspectDelay: '5s' } }),
-    ['frontends.web.rules.inspectDelay: is for content rules, and there are none'],
-  ],
-  'more() without a delay': [
-    written({ rules: { content: [more()] } }),
-    ['frontends.web.rules.content[0]: more() waits for rules.inspectDelay at most'],
   ],
   'open to nothing': [
     written({ backend: undefined, onError: 'open', rules: { session: [rule] } }),

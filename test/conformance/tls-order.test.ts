@@ -6,12 +6,13 @@ import { encodeTlv, TlvType } from '#sluice/codec/proxy/tlv.js'
 import type { FrontendConfig } from '#sluice/config/types.js'
 import {
   type Connection,
+  consume,
   defineApplet,
-  defineHandshake,
   echo,
   more,
   reject,
   reply,
+  send,
   staticReply,
 } from '#sluice/policy.js'
 import { makeAuthority } from '../support/certificates.js'
@@ -123,7 +124,7 @@ for (const size of [1, 2, 5, 100]) {
 
 const order: string[] = []
 tlsTest(
-  'the order: PROXY, connection rules, ClientHello, established, handler, session, content',
+  'the order: PROXY, connection rules, ClientHello, secured, handshake, session',
   () => {
     order.length = 0
     const note = (name: string) => (conn: Connection) => {
@@ -135,21 +136,13 @@ tlsTest(
       rules: {
         connection: [note('connection')],
         session: [note('session')],
-        content: [note('content')],
-        inspectDelay: '5s',
         clientHello: [note('hello')],
         secured: [note('established')],
+        handshake: [
+          (conn) =>
+            conn.bytes.length < 7 ? more() : note(`handshake ${Buffer.from(conn.bytes)}`)(conn),
+        ],
       },
-      handshakes: [
-        defineHandshake({
-          name: 'handler',
-          onBytes: (conn, bytes) => {
-            if (bytes.length < 7) return 'more'
-            note(`handler ${Buffer.from(bytes)}`)(conn)
-            return {}
-          },
-        }),
-      ],
     })
   },
   async (stage) => {
@@ -162,9 +155,8 @@ tlsTest(
       'connection 192.0.2.1 - clear',
       'hello 192.0.2.1 a.example clear',
       'established 192.0.2.1 a.example tls',
-      'handler payload 192.0.2.1 a.example tls',
+      'handshake payload 192.0.2.1 a.example tls',
       'session 192.0.2.1 a.example tls',
-      'content 192.0.2.1 a.example tls',
     ])
   },
 )
@@ -209,18 +201,17 @@ tlsTest(
 )
 
 tlsTest(
-  'content rules see the decrypted payload and decide by it',
+  'handshake rules see the decrypted payload and decide by it',
   terminating(tls, {
     frontend: {
       rules: {
-        content: [
-          function byFirstLine({ payload }) {
-            const text = Buffer.from(payload).toString()
+        handshake: [
+          function byFirstLine({ bytes }) {
+            const text = Buffer.from(bytes).toString()
             if (!text.includes('\n')) return more()
             return text.startsWith('bye') ? reply('see you\n') : undefined
           },
         ],
-        inspectDelay: '10s',
       },
     },
   }),
@@ -240,21 +231,20 @@ tlsTest(
 )
 
 tlsTest(
-  'a handshake handler talks through TLS: sends, consumes, and leaves the rest',
+  'a handshake rule talks through TLS: sends, consumes, and leaves the rest',
   terminating(tls, {
     frontend: {
-      handshakes: [
-        defineHandshake({
-          name: 'banner',
-          onBytes: (conn, bytes) => {
+      rules: {
+        handshake: [
+          function banner({ bytes, vars }) {
             const text = Buffer.from(bytes).toString()
-            if (!text.includes('\n')) return 'more'
-            if (conn.vars.asked) return { consume: text.indexOf('\n') + 1 }
-            conn.vars.asked = true
-            return { send: `hello ${text}`, consume: text.indexOf('\n') + 1 }
+            if (!text.includes('\n')) return more()
+            if (vars.asked) return consume(text.indexOf('\n') + 1)
+            vars.asked = true
+            return [send(`hello ${text}`, { consume: text.indexOf('\n') + 1 }), more()]
           },
-        }),
-      ],
+        ],
+      },
     },
   }),
   async (stage) => {

@@ -98,7 +98,7 @@ for (const size of [1, 16_384, 300_000, MEGABYTE]) {
 
   tlsTest(
     `a rule replies with ${size} bytes: a close_notify follows`,
-    terminating(tls, { frontend: { rules: { content: [() => reply(content)] } } }),
+    terminating(tls, { frontend: { rules: { handshake: [reply(content)] } } }),
     async (stage) => {
       assert.equal(await alertsAfter(stage), 1)
       const { bytesOut, code } = await stage.site.record(0)

@@ -44,6 +44,7 @@ test('each command is one record, with the slot of its worker and the epoch of i
   to.close(103, 5, 77, 1, 2)
   to.close(104, 5, 77, 1, 2)
   to.setTimeout(104, 5, Timeout.CONNECT, -1)
+  to.replace(104, 5, bytes, 4)
   assert.deepEqual(written, [
     [Command.PROCEED, 3, 5, 1, 2, 3, 4, 6],
     [Command.INSPECT, 3, 5, 10, 20, 30, 2],
@@ -57,6 +58,7 @@ test('each command is one record, with the slot of its worker and the epoch of i
     [Command.CLOSE, 3, 5, 77, 1, 2, 10],
     [Command.CLOSE, 4, 5, 77, 1, 2, 1],
     [Command.SET_TIMEOUT, 4, 5, Timeout.CONNECT, -1, 0, 0],
+    [Command.REPLACE, 4, 5, 0, 0, 4, 0, 0, '3: 7,8,9'],
   ])
   const kinds = new Set(written.map(([kind]) => kind))
   assert.deepEqual(kinds, new Set(Object.values(Command)))

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { accept, defineHandshake, more } from '#sluice/policy.js'
+import { more } from '#sluice/policy.js'
 import type { Peer } from '../support/peer.js'
 import { blackholeTest, faultTest, type Site, type SiteOptions } from './support.js'
 
@@ -87,10 +87,10 @@ phaseTest(
 )
 
 phaseTest(
-  'a custom handler wants more bytes',
+  'a handshake rule wants more bytes',
   {
     frontend: {
-      handshakes: [defineHandshake({ name: 'greedy', deadline: '300ms', onBytes: () => 'more' })],
+      rules: { handshake: [{ name: 'greedy', deadline: '300ms', run: () => more() }] },
     },
   },
   async (site) => {
@@ -106,16 +106,20 @@ phaseTest(
 )
 
 faultTest(
-  'client faults: content rules want more payload',
+  'client faults: handshake rules that open want more bytes',
   {
-    frontend: { rules: { content: [() => more(), accept()], inspectDelay: '300ms' } },
+    frontend: {
+      rules: {
+        handshake: [{ name: 'patient', run: () => more(), deadline: '300ms', onError: 'open' }],
+      },
+    },
   },
   async (site) => {
     const reset = await site.dial()
     await reset.send('half a requ')
     await settleIn()
     reset.reset()
-    assert.equal(await site.ending(0), 'client content reset')
+    assert.equal(await site.ending(0), 'client custom reset')
     // A FIN and the end of the delay both mean that this is all there is.
     for (const fault of ['fin', 'silence'] as const) {
       const client = await site.dial()

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FrontendConfig } from '#sluice/config/types.js'
-import { defineApplet, defineHandshake, type Rule, reject, track } from '#sluice/policy.js'
+import { defineApplet, type Rule, reject, track } from '#sluice/policy.js'
 import { faultTest, type Site, type SiteOptions } from './support.js'
 
 /** Fails for the first connection only: the next one is served. */
@@ -33,22 +33,13 @@ function rule(failure: Failure): Rule {
 const places: [string, string, (failure: Failure) => Partial<FrontendConfig>][] = [
   ['a connection rule', 'tcp-rules', (f) => ({ rules: { connection: [rule(f)] } })],
   ['a session rule', 'accept-session', (f) => ({ rules: { session: [rule(f)] } })],
-  ['a content rule', 'content', (f) => ({ rules: { content: [rule(f) as never] } })],
-  [
-    'a handshake handler',
-    'custom',
-    (failure) => {
-      const onBytes = first<unknown>(failures[failure], () => ({}))
-      return { handshakes: [defineHandshake({ ...late, onBytes } as never)] }
-    },
-  ],
+  ['a handshake rule', 'custom', (f) => ({ rules: { handshake: [rule(f) as never] } })],
 ]
 
 for (const [place, phase, frontend] of places) {
   for (const failure of Object.keys(failures) as Failure[]) {
     const isLate = failure === 'never answers'
-    const code = phase === 'custom' ? 'handshake-timeout' : 'verdict-timeout'
-    const expected = isLate ? `timeout ${phase} ${code}` : `policy ${phase} policy-error`
+    const expected = isLate ? `timeout ${phase} verdict-timeout` : `policy ${phase} policy-error`
     const run = async (site: Site) => {
       const client = await site.dial()
       await client.send('?')

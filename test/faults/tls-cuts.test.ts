@@ -360,14 +360,10 @@ for (const [name, bytes] of Object.entries({
 
 const waiting: Record<string, [options: SiteOptions, expected: RegExp]> = {
   'an applet': [{ backend: { servers: { a: echo() } } }, /^client data tls-malformed$/],
-  'a content rule that waits': [
-    { frontend: { rules: { content: [more()], inspectDelay: '60s' } } },
-    /^client content tls-malformed$/,
-  ],
-  'a handler that waits': [
+  'a handshake rule that waits': [
     {
       frontend: {
-        handshakes: [{ name: 'patient', deadline: '60s', onBytes: () => 'more' as const }],
+        rules: { handshake: [{ name: 'patient', deadline: '60s', run: () => more() }] },
       },
     },
     /^client custom tls-malformed$/,

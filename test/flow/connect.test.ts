@@ -529,7 +529,7 @@ test('a queued session tells the engine that it waits, and only once', async () 
   const proceeds = engine.calls.filter(({ name }) => name === 'proceed')
   assert.deepEqual(
     proceeds.map(({ args }) => args),
-    [[Handshake.TCP_RULES | Handshake.ACCEPT_SESSION, 0, 0]],
+    [[Handshake.TCP_RULES | Handshake.CUSTOM | Handshake.ACCEPT_SESSION, 0, 0]],
   )
 })
 

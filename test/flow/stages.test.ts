@@ -9,11 +9,10 @@ import { Frontend, Listener } from '#sluice/flow/frontend.js'
 import { Observer } from '#sluice/flow/observer.js'
 import type { Reporter } from '#sluice/flow/record/reporter.js'
 import { stagesOf } from '#sluice/flow/stages.js'
-import { accept, type HandshakeHandler } from '#sluice/policy.js'
+import { accept, startTls } from '#sluice/policy.js'
 import { Handshake } from '#sluice/wire/wire.js'
 
 const site = { cert: '/cert.pem', key: '/key.pem' }
-const handler: HandshakeHandler = { name: 'hand', onBytes: () => 'more' }
 
 function bitNames(bits: number): string {
   const names = Object.entries(Handshake).filter(([, bit]) => (bits & bit) !== 0)
@@ -55,14 +54,13 @@ test('everything, in its order', () => {
       rules: {
         connection: [accept()],
         session: [accept()],
-        content: [accept()],
+        handshake: [accept()],
         clientHello: [accept()],
         secured: [accept()],
       },
-      handshakes: [handler],
     }),
     [
-      'Monitor ProxyHeader ConnectionRules Hello Tls Secured Handshakes SessionRules ContentRules Target',
+      'Monitor ProxyHeader ConnectionRules Hello Tls Secured HandshakeRules SessionRules Target',
       'MONITOR_IN ACCEPT_PROXY TCP_RULES TLS CUSTOM ACCEPT_SESSION',
     ],
   )
@@ -76,6 +74,15 @@ test('established rules run with the first question behind TLS', () => {
     }),
     ['Hello Tls Secured SessionRules Target', 'TLS ACCEPT_SESSION'],
   )
+})
+
+test('TLS that rules start is asked about, and not to be done before', () => {
+  const bind = { address: '127.0.0.1:0', tls: site, startTls: 'rule' as const }
+  const rules = { clientHello: [accept()], secured: [accept()], handshake: [startTls()] }
+  assert.deepEqual(stages({ bind, rules }), [
+    'Secured HandshakeRules SessionRules Target Hello Tls',
+    'TLS CUSTOM ACCEPT_SESSION',
+  ])
 })
 
 test('TLVs come with a question of their own where ClientHello rules may want them', () => {

@@ -4,6 +4,8 @@ import type { Config, FrontendConfig } from '#sluice/config/types.js'
 import {
   type Connection,
   clientCert,
+  consume,
+  type FirstBytes,
   passthrough,
   reject,
   reply,
@@ -375,20 +377,17 @@ describe('established rules', () => {
             order.push('session')
           },
         ],
-      },
-      handshakes: [
-        {
-          name: 'preamble',
-          onBytes: (_conn: unknown, bytes: Uint8Array) => {
-            order.push(`handler ${Buffer.from(bytes)}`)
-            return { consume: 1 }
+        handshake: [
+          ({ bytes }: FirstBytes) => {
+            order.push(`handshake ${Buffer.from(bytes)}`)
+            return consume(1)
           },
-        },
-      ],
+        ],
+      },
     } satisfies Partial<FrontendConfig>
     await using proxy = await createTestProxy(config(web))
     const result = await proxy.connect({ tls: hello, bytes: '!hello' })
-    assert.deepEqual(order, ['established TLS_AES_128_GCM_SHA256', 'handler !hello', 'session'])
+    assert.deepEqual(order, ['established TLS_AES_128_GCM_SHA256', 'handshake !hello', 'session'])
     assert.equal(result.sentText, 'hello')
     const refused = await proxy.connect({ src: '192.0.2.9', tls: hello })
     assert.equal(refused.replyText, 'no certificate\n')

@@ -3,17 +3,22 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ConnectionView } from '#sluice/flow/view.js'
-import { type AppletStream, type Connection, defineApplet } from '#sluice/policy.js'
+import {
+  type AppletStream,
+  type Connection,
+  defineApplet,
+  type FirstBytes,
+} from '#sluice/policy.js'
 import { TABLE, TRACK } from '#sluice/tables/handle.js'
 import { settle } from '#sluice/testing/clock.js'
 import { harness, web } from '../support/harness.js'
 
-/** `payload` is for content rules. */
-const MEMBERS: readonly (keyof Connection | 'payload')[] = [
+/** `bytes` and `last` are for handshake rules. */
+const MEMBERS: readonly (keyof FirstBytes)[] = [
   ...(['id', 'frontend', 'src', 'srcPort', 'dst', 'dstPort', 'peer', 'proxyTlvs'] as const),
   ...(['tls', 'hello', 'bytesIn', 'bytesOut', 'sc0', 'sc1', 'sc2'] as const),
   ...(['vars', 'fields', 'priority', 'timeouts', 'now', 'backend'] as const),
-  ...(['log', 'signal', 'payload'] as const),
+  ...(['log', 'signal', 'bytes', 'last'] as const),
 ]
 
 /** By symbols of our own, which policies do not have. */
@@ -44,17 +49,8 @@ test('every policy is given the same object, which has the members of a Connecti
       rules: {
         connection: [see('connection')],
         session: [see('session')],
-        content: [see('content')],
+        handshake: [see('handshake')],
       },
-      handshakes: [
-        {
-          name: 'hand',
-          onBytes: (conn) => {
-            see('handshake')(conn)
-            return {}
-          },
-        },
-      ],
     }),
     backends: {
       app: {
@@ -66,7 +62,7 @@ test('every policy is given the same object, which has the members of a Connecti
   const client = engine.accept()
   client.send('x')
   await settle()
-  const places = ['applet', 'connection', 'content', 'handshake', 'hash', 'session']
+  const places = ['applet', 'connection', 'handshake', 'hash', 'session']
   assert.deepEqual([...seen.keys()].sort(), places)
   const [conn] = seen.values()
   for (const [place, each] of seen) assert.equal(each, conn, place)

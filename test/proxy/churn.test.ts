@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
-import type { Connection } from '#sluice/policy/types.js'
-import { reject, track, useBackend } from '#sluice/policy.js'
+import { type FirstBytes, reject, track, useBackend } from '#sluice/policy.js'
 import { createProxy } from '#sluice/proxy/proxy.js'
 import { engineKinds } from '../support/engines.js'
 import { memoryLogger } from '../support/harness.js'
@@ -50,9 +49,9 @@ for (const kind of engineKinds) {
             backend: 'app',
             rules: {
               connection: [track('sc0', (conn) => conn.src, 't')],
-              content: [
-                function route(conn: Connection & { payload: Uint8Array }) {
-                  switch (String.fromCharCode(conn.payload[0] ?? 0)) {
+              handshake: [
+                function route({ bytes }: FirstBytes) {
+                  switch (String.fromCharCode(bytes[0] ?? 0)) {
                     case 'X':
                       return reject({ reset: true })
                     case 'T':
@@ -66,7 +65,6 @@ for (const kind of engineKinds) {
                   }
                 },
               ],
-              inspectDelay: '5s',
             },
           },
         },

@@ -4,7 +4,18 @@ import { test } from 'node:test'
 import type { Config } from '#sluice/config/types.js'
 import type { EngineKind } from '#sluice/engine/engine.js'
 import type { SessionRecord } from '#sluice/flow/record/record.js'
-import { defineHandshake, echo, reject, reply, track, type Verdict } from '#sluice/policy.js'
+import {
+  consume,
+  echo,
+  type HandshakeRule,
+  more,
+  reject,
+  reply,
+  send,
+  track,
+  useBackend,
+  type Verdict,
+} from '#sluice/policy.js'
 import { createProxy, type SluiceProxy } from '#sluice/proxy/proxy.js'
 import { engineKinds } from '../support/engines.js'
 import { memoryLogger } from '../support/harness.js'
@@ -207,28 +218,28 @@ for (const kind of engineKinds) {
     await proxy.stop()
   })
 
-  test(`${kind}: handlers that send, one behind the other, and one that sends and is done`, async () => {
+  test(`${kind}: rules that send, one behind the other, and one that sends and is through`, async () => {
     const server = await startEcho()
-    const login = defineHandshake({
+    const login: HandshakeRule = {
       name: 'login',
       limit: 12,
-      onBytes(_conn, bytes) {
+      run({ bytes }) {
         const line = new TextDecoder().decode(bytes)
-        if (line.startsWith('hello\n')) return { send: 'name?\n', consume: 6 }
-        return line.endsWith('\n') ? { consume: bytes.length } : 'more'
+        if (line.startsWith('hello\n')) return [send('name?\n', { consume: 6 }), more()]
+        return line.endsWith('\n') ? consume(bytes.length) : more()
       },
-    })
-    const password = defineHandshake({
+    }
+    const password: HandshakeRule = {
       name: 'password',
       limit: 8,
-      onBytes(_conn, bytes, { full }) {
-        if (bytes.length === 8) assert.equal(full, true)
-        return bytes.length < 8 ? 'more' : { send: 'welcome\n', done: true, consume: 8 }
+      run({ bytes, last }) {
+        if (bytes.length === 8) assert.equal(last, true)
+        return bytes.length < 8 ? more() : send('welcome\n', { consume: 8 })
       },
-    })
+    }
     const { proxy, port } = await run(kind, {
       frontends: {
-        web: { bind: '127.0.0.1:0', backend: 'app', handshakes: [login, password] },
+        web: { bind: '127.0.0.1:0', backend: 'app', rules: { handshake: [login, password] } },
       },
       backends: { app: { servers: { a: address(server.port) } } },
     })
@@ -258,15 +269,14 @@ for (const kind of engineKinds) {
         web: {
           bind: '127.0.0.1:0',
           backend: 'app',
-          handshakes: [
-            defineHandshake({
-              name: 'preamble',
-              onBytes: (_conn, bytes) =>
-                bytes.length < 4
-                  ? 'more'
-                  : { consume: 4, backend: bytes[0] === 0x42 ? 'b' : 'app' },
-            }),
-          ],
+          rules: {
+            handshake: [
+              function preamble({ bytes }) {
+                if (bytes.length < 4) return more()
+                return [consume(4), useBackend(bytes[0] === 0x42 ? 'b' : 'app')]
+              },
+            ],
+          },
         },
       },
       backends: {
@@ -283,18 +293,17 @@ for (const kind of engineKinds) {
     await proxy.stop()
   })
 
-  test(`${kind}: content rules with asynchronous answers`, async () => {
+  test(`${kind}: handshake rules with asynchronous answers`, async () => {
     const { proxy, port } = await run(kind, {
       frontends: {
         web: {
           bind: '127.0.0.1:0',
           backend: 'app',
           rules: {
-            inspectDelay: '5s',
-            content: [
+            handshake: [
               async (conn) => {
                 await new Promise((resolve) => setImmediate(resolve))
-                return conn.payload[0] === 0x21 ? reject() : undefined
+                return conn.bytes[0] === 0x21 ? reject() : undefined
               },
             ],
           },

@@ -11,12 +11,15 @@ import type { EngineKind } from '#sluice/engine/engine.js'
 import type { SessionRecord } from '#sluice/flow/record/record.js'
 import {
   type Applet,
-  defineHandshake,
+  consume,
   echo,
   expectProxy,
+  type HandshakeRuleOptions,
   more,
+  prepend,
   reject,
   reply,
+  send,
   setVar,
   staticReply,
   tarpit,
@@ -59,14 +62,14 @@ interface Outcome {
   sent: string
 }
 
-const line = defineHandshake({
+const line: HandshakeRuleOptions = {
   name: 'line',
   limit: 16,
-  onBytes(_conn, bytes) {
+  run({ bytes }) {
     const end = bytes.indexOf(10)
-    return end < 0 ? 'more' : { consume: end + 1, backend: 'app' }
+    return end < 0 ? more() : [consume(end + 1), useBackend('app')]
   },
-})
+}
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-fidelity-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -157,8 +160,7 @@ const scenarios: Scenario[] = [
       rules: {
         connection: [async () => setVar('x', 1)],
         session: [async () => undefined],
-        content: [async ({ payload }) => (payload.length < 4 ? more() : useBackend('app'))],
-        inspectDelay: '5s',
+        handshake: [async ({ bytes }) => (bytes.length < 4 ? more() : useBackend('app'))],
       },
     },
     bytes: 'abcdef',
@@ -167,14 +169,13 @@ const scenarios: Scenario[] = [
     fin: true,
   },
   {
-    name: 'content that is rejected',
+    name: 'bytes that are rejected',
     frontend: {
       rules: {
-        inspectDelay: '5s',
-        content: [
-          function noSecrets({ payload }) {
-            if (payload.length < 4) return more()
-            return Buffer.from(payload).includes('bad') ? reject() : undefined
+        handshake: [
+          function noSecrets({ bytes }) {
+            if (bytes.length < 4) return more()
+            return Buffer.from(bytes).includes('bad') ? reject() : undefined
           },
         ],
       },
@@ -183,33 +184,54 @@ const scenarios: Scenario[] = [
     split: [1, 2, 3],
   },
   {
-    name: 'content that never comes',
+    name: 'bytes that never come',
     frontend: {
       rules: {
-        inspectDelay: '30ms',
-        content: [({ payload }) => (payload.length ? undefined : more())],
+        handshake: [
+          { name: 'wait', deadline: '30ms', onError: 'open', run: () => more() },
+          ({ bytes }) => (bytes.length ? reject() : undefined),
+        ],
       },
     },
     applet: staticReply('late\n'),
   },
   {
     name: 'a handshake, cut',
-    frontend: { handshakes: [line] },
+    frontend: { rules: { handshake: [line] } },
     bytes: 'hello\nrest',
     split: [3, 6, 8],
     reply: 'ok',
     fin: true,
   },
-  { name: 'a handshake over its limit', frontend: { handshakes: [line] }, bytes: 'x'.repeat(16) },
+  {
+    name: 'a handshake over its limit',
+    frontend: { rules: { handshake: [line] } },
+    bytes: 'x'.repeat(16),
+  },
   {
     name: 'a handshake cut short by the client',
-    frontend: { handshakes: [line] },
+    frontend: { rules: { handshake: [line] } },
     bytes: 'hel',
     fin: true,
   },
   {
     name: 'a handshake that never comes',
-    frontend: { handshakes: [{ ...line, deadline: 30 }] },
+    frontend: { rules: { handshake: [{ ...line, deadline: '30ms' }] } },
+  },
+  {
+    name: 'a greeting, an answer, and other bytes for the server',
+    frontend: {
+      rules: {
+        handshake: [
+          send('220 hi\r\n'),
+          ({ bytes }) => (bytes.length < 4 ? more() : [consume(4), prepend('HELO ')]),
+        ],
+      },
+    },
+    bytes: 'EHLOme',
+    split: [2, 5],
+    reply: 'ok',
+    fin: true,
   },
   {
     name: 'a PROXY header, cut',

@@ -6,10 +6,13 @@ import { test } from 'node:test'
 import { defineConfig } from '#sluice/index.js'
 import {
   clientCert,
-  defineHandshake,
+  consume,
   defineTable,
+  type HandshakeRule,
   more,
   reject,
+  reply,
+  setVar,
   tarpit,
   useBackend,
 } from '#sluice/policy.js'
@@ -150,19 +153,19 @@ test('a slow reputation service does not hold anybody for longer than 250 ms', a
 
 // guide: handshake
 test('a tenant header chooses the backend, however it is cut', async () => {
-  const tenant = defineHandshake({
+  const tenant: HandshakeRule = {
     name: 'tenant',
     limit: 64,
-    onBytes(_conn, bytes) {
+    run({ bytes }) {
       const end = bytes.indexOf(10)
-      if (end < 0) return 'more'
+      if (end < 0) return more()
       const name = Buffer.from(bytes.subarray(0, end)).toString()
-      if (name !== 'red' && name !== 'blue') return { reply: 'no such tenant\n' }
-      return { consume: end + 1, backend: name, vars: { tenant: name } }
+      if (name !== 'red' && name !== 'blue') return reply('no such tenant\n')
+      return [consume(end + 1), useBackend(name), setVar('tenant', name)]
     },
-  })
+  }
   await using proxy = await createTestProxy({
-    frontends: { web: { bind: ':8080', handshakes: [tenant] } },
+    frontends: { web: { bind: ':8080', rules: { handshake: [tenant] } } },
     backends: {
       red: { servers: { a: '127.0.0.1:9001' } },
       blue: { servers: { a: '127.0.0.1:9002' } },
@@ -269,7 +272,7 @@ test('one name demands a certificate, another goes through unterminated', async 
 })
 // guide: end
 
-// guide: content
+// guide: silence
 test('SSH clients that speak first go to git, everybody else to the site', async () => {
   await using proxy = await createTestProxy({
     frontends: {
@@ -277,13 +280,16 @@ test('SSH clients that speak first go to git, everybody else to the site', async
         bind: ':8080',
         backend: 'site',
         rules: {
-          inspectDelay: '2s',
-          content: [
-            function protocol({ payload }) {
-              if (payload.length < 4) return more()
-              if (Buffer.from(payload.subarray(0, 4)).toString() === 'SSH-') {
-                return useBackend('git')
-              }
+          handshake: [
+            {
+              name: 'protocol',
+              deadline: '2s',
+              run({ bytes, last }) {
+                if (bytes.length < 4) return last ? undefined : more()
+                if (Buffer.from(bytes.subarray(0, 4)).toString() === 'SSH-') {
+                  return useBackend('git')
+                }
+              },
             },
           ],
         },

@@ -7,10 +7,11 @@ import type { BackendNames, Config } from '#sluice/config/types.js'
 import {
   accept,
   chargen,
+  consume,
   defineApplet,
-  defineHandshake,
   echo,
   expectProxy,
+  more,
   reject,
   reply,
   setVar,
@@ -122,8 +123,8 @@ test('the steps tell what ran, constants included, and what it answered', async 
           { name: 'late', run: async () => accept() },
         ],
         session: [useBackend('app'), () => undefined],
+        handshake: [{ name: 'hello', run: () => consume(1) }],
       },
-      handshakes: [defineHandshake({ name: 'hello', onBytes: () => ({ consume: 1 }) })],
     }),
     backends: app,
   })
@@ -134,7 +135,7 @@ test('the steps tell what ran, constants included, and what it answered', async 
       ['connection', 'setVar', { kind: 'setVar', name: 'colour', value: 'red' }, 1000],
       ['connection', 'quiet', undefined, 1000],
       ['connection', 'late', { kind: 'accept' }, 1000],
-      ['handshake', 'hello', { consume: 1 }, 1000],
+      ['handshake', 'hello', { kind: 'consume', bytes: 1 }, 1000],
       ['session', 'useBackend', { kind: 'useBackend', backend: 'app' }, 1000],
       ['session', 'frontends.web.rules.session[1]', undefined, 1000],
     ],
@@ -261,13 +262,15 @@ test('transitions, timers, logs and the record of the end', async () => {
 test('arrivals with a delay come as the clock advances', async () => {
   await using proxy = await createTestProxy({
     frontends: web({
-      handshakes: [
-        defineHandshake({
-          name: 'line',
-          deadline: '3s',
-          onBytes: (_conn, bytes) => (bytes.includes(10) ? {} : 'more'),
-        }),
-      ],
+      rules: {
+        handshake: [
+          {
+            name: 'line',
+            deadline: '3s',
+            run: ({ bytes }) => (bytes.includes(10) ? undefined : more()),
+          },
+        ],
+      },
     }),
     backends: app,
   })
@@ -671,17 +674,17 @@ test('a client that goes away in every phase', async () => {
         backend: 'app',
         rules: { connection: [() => new Promise<undefined>(() => {})] },
       },
-      content: {
+      bytes: {
         bind: ':2',
         backend: 'app',
-        rules: { inspectDelay: '5s', content: [() => ({ kind: 'more' }) as const] },
+        rules: { handshake: [() => more()] },
       },
     },
     backends: { app: { servers: { a: { address: '127.0.0.1:9001', maxconn: 1 } } } },
   })
   const first = await proxy.connect({ servers: { 'app/a': 'timeout' } })
   const phases: Record<string, string | undefined> = {}
-  for (const frontend of ['web', 'rules', 'content'] as const) {
+  for (const frontend of ['web', 'rules', 'bytes'] as const) {
     const result = await proxy.connect({ frontend })
     await result.connection.close()
     phases[frontend] = `${result.reason?.by} ${result.reason?.phase} ${result.reason?.code}`
@@ -689,8 +692,7 @@ test('a client that goes away in every phase', async () => {
   assert.deepEqual(phases, {
     web: 'client queue reset',
     rules: 'client tcp-rules reset',
-    // Its FIN ends the inspection; it then waits for a slot.
-    content: 'client queue reset',
+    bytes: 'client custom aborted',
   })
   await first.connection.close()
   assert.deepEqual(first.reason, { by: 'client', phase: 'connect', code: 'reset' })

@@ -15,7 +15,7 @@ constants! {
         TCP_RULES = 1 << 3;
         /// Incoming. The TLS data layer's accept.
         TLS = 1 << 4;
-        /// Incoming. A handshake handler written in TypeScript.
+        /// Incoming. The `rules.handshake` rules see the first bytes.
         CUSTOM = 1 << 5;
         /// Incoming. The session is made and its target chosen.
         ACCEPT_SESSION = 1 << 6;

@@ -149,7 +149,7 @@ export class AppletRuntime {
   /** Takes the connection over and calls the applet. */
   start(): void {
     const { slot, generation, context } = this.#client
-    context.engine.applet(slot, generation, APPLET_WINDOW, 0)
+    context.engine.applet(slot, generation, APPLET_WINDOW, this.#client.takeConsumed())
     let served: void | Promise<void>
     try {
       served = this.#applet.serve(new Stream(this), this.#client.subject)

@@ -4,12 +4,11 @@
  */
 
 import { SluiceError } from '../../base/errors.js'
-import { parseDuration } from '../../base/units.js'
+import { parseDuration, parseSize } from '../../base/units.js'
 import { formatPath } from '../../config/issues.js'
 import type { PlacedRule } from '../../config/resolved.js'
 import type { RuleList } from '../../options/rules.js'
-import type { HandshakeHandler } from '../../policy/handler.js'
-import type { Rule, RuleAnswer, Verdict } from '../../policy/rule.js'
+import type { HandshakeRuleOptions, Rule, RuleAnswer, Verdict } from '../../policy/rule.js'
 import { answersRight } from '../../policy/verdict.js'
 
 export interface CompiledRule<C> {
@@ -22,8 +21,12 @@ export interface CompiledRule<C> {
   readonly checked: boolean
   /** ms for an answer by promise, or undefined for what is left of the verdict time-out. */
   readonly deadline: number | undefined
-  /** Whether its failure accepts. */
+  /** Whether its failure accepts; of a rule on bytes: goes on with the next one. */
   readonly opens: boolean
+  /** Most bytes that it sees, where it sees any. */
+  readonly limit: number
+  /** Bytes that must be there before it is called. */
+  readonly needs: number
 }
 
 /** Lists of rules, in the order in which they run. */
@@ -38,26 +41,15 @@ export interface Ruleset<C> {
   readonly extraTime: number
 }
 
-/** A handshake handler with its limits in numbers. */
-export interface CompiledHandler {
-  readonly handler: HandshakeHandler
-  readonly name: string
-  /** Bytes. */
-  readonly limit: number
-  /** ms. */
-  readonly deadline: number
-  readonly opens: boolean
-}
-
-const DEFAULT_HANDLER_LIMIT = 16_384
-const DEFAULT_HANDLER_DEADLINE = 5_000
+const DEFAULT_LIMIT = 16_384
+const DEFAULT_DEADLINE = 5_000
 
 /** Checks and names rules. Throws ERR_SLUICE_ARGUMENT. */
 export function compileRules<C>(
   rules: readonly PlacedRule<Rule<C>>[],
   options: { stage: RuleStage; budget: number; opens: boolean },
 ): Ruleset<C> {
-  const compiled = rules.map((placed) => compileRule(placed, options.opens))
+  const compiled = rules.map((placed) => compileRule(placed, options))
   return {
     rules: compiled,
     stage: options.stage,
@@ -68,18 +60,26 @@ export function compileRules<C>(
 
 function compileRule<C>(
   { rule, path, plugin }: PlacedRule<Rule<C>>,
-  opens: boolean,
+  { stage, opens }: { stage: RuleStage; opens: boolean },
 ): CompiledRule<C> {
   const nameOf = (own: string) =>
     plugin === undefined
       ? own || formatPath(path)
       : `${plugin}/${own || formatPath(path.slice(-2))}`
-  const plain = { verdict: undefined, deadline: undefined, opens }
+  const looks = stage === 'handshake'
+  const common = {
+    verdict: undefined,
+    deadline: looks ? DEFAULT_DEADLINE : undefined,
+    opens,
+    limit: DEFAULT_LIMIT,
+    needs: looks ? 1 : 0,
+  }
   if (typeof rule === 'function') {
-    return { ...plain, name: nameOf(rule.name), run: rule, checked: answersRight.has(rule) }
+    return { ...common, name: nameOf(rule.name), run: rule, checked: answersRight.has(rule) }
   }
   if ('kind' in rule) {
-    return { ...plain, name: nameOf(rule.kind), run: undefined, verdict: rule, checked: true }
+    const rest = { run: undefined, verdict: rule, checked: true, needs: taken(rule) }
+    return { ...common, ...rest, name: nameOf(rule.kind) }
   }
   if (typeof rule.run !== 'function') {
     throw new SluiceError(
@@ -87,25 +87,23 @@ function compileRule<C>(
       `${formatPath(path)}: a rule needs a function 'run'.`,
     )
   }
-  const { deadline } = rule
+  const { deadline, onError } = rule
+  const { limit, speaksFirst } = rule as Pick<HandshakeRuleOptions, 'limit' | 'speaksFirst'>
   return {
     name: nameOf(rule.name),
     // Called as a method, so that a rule may be an object with state.
     run: (conn) => rule.run(conn),
     verdict: undefined,
     checked: answersRight.has(rule.run),
-    deadline: deadline === undefined ? undefined : parseDuration(deadline),
-    opens: rule.onError === undefined ? opens : rule.onError === 'open',
+    deadline: deadline === undefined ? common.deadline : parseDuration(deadline),
+    opens: onError === undefined ? opens : onError === 'open',
+    limit: typeof limit === 'string' ? parseSize(limit) : (limit ?? DEFAULT_LIMIT),
+    needs: speaksFirst ? 0 : common.needs,
   }
 }
 
-export function compileHandler(handler: HandshakeHandler): CompiledHandler {
-  const { deadline = DEFAULT_HANDLER_DEADLINE } = handler
-  return {
-    handler,
-    name: handler.name,
-    limit: handler.limit ?? DEFAULT_HANDLER_LIMIT,
-    deadline: typeof deadline === 'string' ? parseDuration(deadline) : deadline,
-    opens: handler.onTimeout === 'open',
-  }
+/** Bytes that a constant takes of what the client sends. */
+function taken(verdict: Verdict): number {
+  if (verdict.kind === 'consume') return verdict.bytes
+  return verdict.kind === 'send' ? (verdict.consume ?? 0) : 0
 }

@@ -16,13 +16,7 @@ export interface RuleObserver {
    * ran on, as the flow has it.
    */
   onRule:
-    | ((
-        scope: object,
-        stage: RuleStage | 'handshake',
-        name: string,
-        answer: unknown,
-        error?: unknown,
-      ) => void)
+    | ((scope: object, stage: RuleStage, name: string, answer: unknown, error?: unknown) => void)
     | undefined
 }
 
@@ -31,6 +25,16 @@ export interface RuleContext {
   readonly clock: Clock
   readonly targets: RuleTargets
   readonly observer: RuleObserver
+}
+
+/** Whose rules wait for something before they are called: for bytes. */
+export interface RuleGate<C> {
+  /** Whether the rule at `index` may be called now; else the outcome is MORE. */
+  ready(scope: C, index: number): boolean
+  /** ms for an answer by promise of the rule at `index`. */
+  patience(scope: C, index: number): number
+  /** No rule has decided: the `Outcome`. */
+  undecided(scope: C): number
 }
 
 /** A list of rules under way on one scope. Made only when a rule waits. */
@@ -45,17 +49,24 @@ export class RuleRunner<S, C extends Scope<S>> implements Waiter<C> {
   readonly #set: Ruleset<S>
   readonly #context: RuleContext
   readonly #resumed: (scope: C, outcome: number) => void
+  readonly #gate: RuleGate<C> | undefined
 
   /** `resumed` is called with PASS or MORE where a rule waited; else `run` returns it. */
-  constructor(set: Ruleset<S>, context: RuleContext, resumed: (scope: C, outcome: number) => void) {
+  constructor(
+    set: Ruleset<S>,
+    context: RuleContext,
+    resumed: (scope: C, outcome: number) => void,
+    gate?: RuleGate<C>,
+  ) {
     this.#set = set
     this.#context = context
     this.#resumed = resumed
+    this.#gate = gate
   }
 
-  /** Runs from the first rule: PASS, MORE or HELD. */
-  run(scope: C): number {
-    const outcome = this.#evaluate(scope, 0)
+  /** Runs from the first rule, or from that at `from`: PASS, MORE or HELD. */
+  run(scope: C, from = 0): number {
+    const outcome = this.#evaluate(scope, from)
     // A policy may have ended it by itself (an abort listener).
     return scope.over ? Outcome.HELD : outcome
   }
@@ -63,24 +74,28 @@ export class RuleRunner<S, C extends Scope<S>> implements Waiter<C> {
   answered(scope: C, answer: unknown): void {
     const at = (scope.wait as RuleRun).index
     const outcome = answer === undefined ? Outcome.NEXT : this.#apply(scope, this.#rule(at), answer)
-    this.#resume(scope, outcome === Outcome.NEXT ? this.#evaluate(scope, at + 1) : outcome)
+    this.#resume(scope, at, outcome)
   }
 
   rejected(scope: C, error: unknown): void {
-    this.#resume(scope, this.#failed(scope, this.#rule((scope.wait as RuleRun).index), error))
+    const at = (scope.wait as RuleRun).index
+    this.#resume(scope, at, this.#failed(scope, this.#rule(at), error))
   }
 
   late(scope: C): void {
-    const rule = this.#rule((scope.wait as RuleRun).index)
+    const at = (scope.wait as RuleRun).index
+    const rule = this.#rule(at)
     scope.rule = rule.name
     scope.counts.lateVerdicts++
     scope.failed('warn', { rule: rule.name }, `rule ${rule.name} did not answer in time`)
-    this.#resume(scope, failure(scope, rule, true))
+    this.#resume(scope, at, this.#failure(scope, rule, true))
   }
 
   #evaluate(scope: C, from: number): number {
     const { rules } = this.#set
+    const gate = this.#gate
     for (let i = from; i < rules.length; i++) {
+      if (gate !== undefined && !gate.ready(scope, i)) return Outcome.MORE
       const rule = rules[i] as CompiledRule<S>
       let answer: unknown = rule.verdict
       let waits = false
@@ -91,7 +106,9 @@ export class RuleRunner<S, C extends Scope<S>> implements Waiter<C> {
           waits = isThenable(answer)
         } catch (error) {
           this.#observe(scope, rule, undefined, error)
-          return this.#failed(scope, rule, error)
+          const outcome = this.#failed(scope, rule, error)
+          if (outcome !== Outcome.NEXT) return outcome
+          continue
         }
       }
       if (this.#context.observer.onRule !== undefined) this.#observe(scope, rule, answer)
@@ -100,7 +117,7 @@ export class RuleRunner<S, C extends Scope<S>> implements Waiter<C> {
       const outcome = this.#apply(scope, rule, answer)
       if (outcome !== Outcome.NEXT) return outcome
     }
-    return Outcome.PASS
+    return gate === undefined ? Outcome.PASS : gate.undecided(scope)
   }
 
   #apply(scope: C, rule: CompiledRule<S>, answer: unknown): number {
@@ -116,7 +133,14 @@ export class RuleRunner<S, C extends Scope<S>> implements Waiter<C> {
     scope.rule = rule.name
     scope.counts.policyErrors++
     scope.failed('error', { err: error, rule: rule.name }, `rule ${rule.name} failed`)
-    return failure(scope, rule, false)
+    return this.#failure(scope, rule, false)
+  }
+
+  /** What the failure of a rule means. Rules that look at bytes stand for themselves: the next may know them. */
+  #failure(scope: C, rule: CompiledRule<S>, late: boolean): number {
+    if (rule.opens) return this.#gate === undefined ? Outcome.PASS : Outcome.NEXT
+    scope.failClosed(late)
+    return Outcome.HELD
   }
 
   /** Implicit deadlines share the verdict time-out; an explicit one comes on top. */
@@ -130,7 +154,9 @@ export class RuleRunner<S, C extends Scope<S>> implements Waiter<C> {
     const now = clock.now()
     if (run.until === 0) run.until = now + budget
     let ms = 0
-    if (deadline !== undefined) {
+    if (this.#gate !== undefined) {
+      ms = this.#gate.patience(scope, index)
+    } else if (deadline !== undefined) {
       ms = deadline
       run.until += deadline
     } else if (budget > 0) {
@@ -141,10 +167,12 @@ export class RuleRunner<S, C extends Scope<S>> implements Waiter<C> {
     return Outcome.HELD
   }
 
-  #resume(scope: C, outcome: number): void {
-    if (outcome === Outcome.HELD || scope.over) return
+  /** `outcome`: of the rule at `index`. */
+  #resume(scope: C, index: number, outcome: number): void {
+    const all = outcome === Outcome.NEXT ? this.#evaluate(scope, index + 1) : outcome
+    if (all === Outcome.HELD || scope.over) return
     scope.wait = undefined
-    this.#resumed(scope, outcome)
+    this.#resumed(scope, all)
   }
 
   #rule(index: number): CompiledRule<S> {
@@ -154,13 +182,6 @@ export class RuleRunner<S, C extends Scope<S>> implements Waiter<C> {
   #observe(scope: C, rule: CompiledRule<S>, answer: unknown, error?: unknown): void {
     this.#context.observer.onRule?.(scope, this.#set.stage, rule.name, answer, error)
   }
-}
-
-/** What the failure of a rule means. */
-function failure(scope: Scope<unknown>, rule: { readonly opens: boolean }, late: boolean): number {
-  if (rule.opens) return Outcome.PASS
-  scope.failClosed(late)
-  return Outcome.HELD
 }
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -13,7 +13,7 @@ export const Outcome = {
   NEXT: 0,
   /** The rules are done: go on behind them. */
   PASS: 1,
-  /** A content rule wants more payload. */
+  /** A rule waits for bytes, or wants more of them. */
   MORE: 2,
   /** Nothing to do now: an answer is awaited, or the end is decided. */
   HELD: 3,
@@ -34,8 +34,6 @@ export interface Scope<S> {
   readonly phase: number
   /** The end is decided, or there: nobody has a say any more. */
   readonly over: boolean
-  /** No more payload will come. */
-  readonly final: boolean
   readonly counts: PolicyCounts
   /** Somebody may look at it behind its end. */
   kept: boolean

@@ -10,6 +10,7 @@ import { fits, type Kind, wrongIn } from '../../policy/verdict.js'
 import type { StickTable } from '../../tables/stick-table.js'
 import { packReason } from '../../wire/reason.js'
 import { By, CloseMode, Code } from '../../wire/wire.js'
+import type { Inspection } from '../stage/inspection.js'
 import type { DownstreamTls } from '../tls/downstream.js'
 import type { RuleStage } from './compile.js'
 import { Outcome, type Scope } from './scope.js'
@@ -24,6 +25,9 @@ export interface RuleTargets {
 interface ConnectionScope extends Scope<unknown> {
   expectsProxy: boolean
   makeSecure(): DownstreamTls
+  inspect(): Inspection
+  send(bytes: Uint8Array): void
+  startTls(): void
 }
 
 type Effect<K extends VerdictKind, S> = (
@@ -85,7 +89,26 @@ const effects: { readonly [K in VerdictKind]: Effect<K, Scope<unknown>> } = {
     scope.priority = value
     return Outcome.NEXT
   },
-  more: (scope) => (scope.final ? Outcome.NEXT : Outcome.MORE),
+  // Whether there will be more is seen by who shows the bytes.
+  more: () => Outcome.MORE,
+  consume: ofConnection((conn, { bytes }) => {
+    conn.inspect().consume(bytes)
+    return Outcome.NEXT
+  }),
+  send: ofConnection((conn, { content, consume = 0 }) => {
+    conn.inspect().consume(consume)
+    conn.send(bytesOf(content))
+    return Outcome.NEXT
+  }),
+  prepend: ofConnection((conn, { content }) => {
+    conn.inspect().insert(bytesOf(content))
+    return Outcome.NEXT
+  }),
+  startTls: ofConnection((conn, _, rule) => {
+    conn.rule = rule
+    conn.startTls()
+    return Outcome.HELD
+  }),
   expectProxy: ofConnection((conn) => {
     conn.expectsProxy = true
     return Outcome.NEXT

@@ -32,6 +32,8 @@ export interface SessionClient extends Scope<Connection>, SessionOwner {
   readonly proxyTlvs: ReadonlyMap<number, Uint8Array>
   /** It may be idle from here on, for long: what can be made anew is given up. `rest`: of its session. */
   settle(rest: Rest | undefined): void
+  /** Bytes that rules took of those that came first; 0 from the second call on. */
+  takeConsumed(): number
   /** Ends it with a reason word. `mode`: CloseMode. */
   close(reason: number, mode?: number): void
 }

@@ -252,8 +252,9 @@ export class Session extends Sides implements BackendClient, Asker, Course {
     if (client.answered) return
     client.answered = true
     // The session is made: the engine waits without a verdict deadline now.
-    const made = Handshake.TCP_RULES | Handshake.ACCEPT_SESSION
-    client.context.engine.proceed(client.slot, client.generation, made, 0, 0)
+    const made = Handshake.TCP_RULES | Handshake.CUSTOM | Handshake.ACCEPT_SESSION
+    const { slot, generation } = client
+    client.context.engine.proceed(slot, generation, made, 0, client.takeConsumed())
   }
 
   /** Precondition: a slot of `server` is taken for the session. */
@@ -292,8 +293,9 @@ export class Session extends Sides implements BackendClient, Asker, Course {
     const outcome = server.wantsOutcome ? ConnectFlag.WANT_CONNECTED : 0
     const watched = client.context.observer.onTransition !== undefined
     const flags = outcome | (watched || client.recorded ? ConnectFlag.WANT_SOURCE : 0)
+    const consumed = client.takeConsumed()
     client.settle(watched || outcome !== 0 ? undefined : this.rest)
-    engine.connect(client.slot, client.generation, route, flags, 0, tlvsFor(client, server))
+    engine.connect(client.slot, client.generation, route, flags, consumed, tlvsFor(client, server))
   }
 
   /** Undefined where policy failed to choose a TLS server name, or the server has no such port: the session ends. */

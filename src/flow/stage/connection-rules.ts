@@ -9,7 +9,7 @@ import { Outcome } from '../rules/scope.js'
 import type { Seen } from '../view.js'
 import type { Stage } from './stage.js'
 
-const ANSWERED_BY_POLICY = Handshake.TCP_RULES | Handshake.ACCEPT_SESSION
+const ANSWERED_BY_POLICY = Handshake.TCP_RULES | Handshake.CUSTOM | Handshake.ACCEPT_SESSION
 
 export class ConnectionRules implements Stage<ClientConnection> {
   readonly bit = Handshake.TCP_RULES
@@ -26,7 +26,7 @@ export class ConnectionRules implements Stage<ClientConnection> {
     return this.#rules.run(conn) === Outcome.PASS && this.#through(conn)
   }
 
-  /** Whether nobody else has anything to do: the session is made in the same turn, without another event. */
+  /** Whether nobody else has anything to do: the next stage follows in the same turn, without another event. */
   #through(conn: ClientConnection): boolean {
     const { slot, generation } = conn
     const { engine, table } = conn.context

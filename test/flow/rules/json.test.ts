@@ -30,9 +30,13 @@ async function started(list: Stage, verdicts: Verdict[]): Promise<TestProxy> {
     },
     frontends: {
       web: {
-        bind: { address: '192.0.2.10:443', ...(list === 'clientHello' ? { tls } : {}) },
+        bind: {
+          address: '192.0.2.10:443',
+          ...(list === 'clientHello' && { tls }),
+          ...(verdicts.some(({ kind }) => kind === 'startTls') && { tls, startTls: 'rule' }),
+        },
         backend: 'app',
-        rules: { [list]: verdicts, ...(list === 'content' ? { inspectDelay: '5s' } : {}) },
+        rules: { [list]: verdicts },
       },
     },
     backends: {
@@ -171,12 +175,53 @@ const cases: Record<string, Case> = {
     see: ({ tls }) => assert.equal(tls?.passthrough, true),
   },
   more: {
-    list: 'content',
+    list: 'handshake',
     verdicts: [{ kind: 'more' }],
     async see(result, proxy) {
       assert.equal(result.verdict, 'pending')
       await proxy.advance('5s')
-      assert.equal(result.verdict, 'accepted')
+      assert.equal(result.reason?.code, 'handshake-timeout')
+    },
+  },
+  consume: {
+    list: 'handshake',
+    verdicts: [{ kind: 'consume', bytes: 3 }],
+    connect: { bytes: 'payload', split: 2 },
+    see: ({ sentText }) => assert.equal(sentText, 'load'),
+  },
+  send: {
+    list: 'handshake',
+    verdicts: [
+      { kind: 'send', content: 'hi\r\n' },
+      { kind: 'send', content: { base64: 'AAH/' }, consume: 3 },
+    ],
+    connect: { bytes: 'payload' },
+    see({ reply, sentText }) {
+      assert.deepEqual([...reply], [104, 105, 13, 10, 0, 1, 255])
+      assert.equal(sentText, 'load')
+    },
+  },
+  prepend: {
+    list: 'handshake',
+    verdicts: [
+      { kind: 'consume', bytes: 3 },
+      { kind: 'prepend', content: 'down' },
+    ],
+    connect: { bytes: 'payload' },
+    see: ({ sentText }) => assert.equal(sentText, 'download'),
+  },
+  startTls: {
+    list: 'handshake',
+    verdicts: [
+      { kind: 'consume', bytes: 4 },
+      { kind: 'send', content: '+OK\n' },
+      { kind: 'startTls' },
+    ],
+    connect: { tls: { serverName: 'a.example', clear: 'STLS' }, bytes: 'payload' },
+    see({ tls, replyText, sentText }) {
+      assert.equal(tls?.certificate?.name, 'a.example')
+      assert.equal(replyText, '+OK\n')
+      assert.equal(sentText, 'payload')
     },
   },
 }
