@@ -7,10 +7,13 @@ import type { ListenAddress } from './bind.js'
 import { parseIpInto } from './parse.js'
 
 const octets = Array.from({ length: 256 }, (_, i) => String(i))
+/** With the dot behind them: each string that is put together on the way is memory. */
+const dotted = octets.map((octet) => `${octet}.`)
 
 /** `word` holds the four octets, first octet in the low byte. */
 export function formatIpv4(word: number): string {
-  return `${octets[word & 255]}.${octets[(word >>> 8) & 255]}.${octets[(word >>> 16) & 255]}.${octets[word >>> 24]}`
+  const first = `${dotted[word & 255]}${dotted[(word >>> 8) & 255]}`
+  return `${first}${dotted[(word >>> 16) & 255]}${octets[word >>> 24]}`
 }
 
 /** Formats 16 bytes at `words[at]` as RFC 5952 text. */
