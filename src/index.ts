@@ -34,8 +34,8 @@ export type { Plugin } from './policy/plugin.js'
 export type { HandshakeRule, Rule, RuleFunction, Verdict } from './policy/rule.js'
 export type { BackendStats, FrontendStats, ProxyStats } from './policy/stats.js'
 export type { Connection } from './policy/types.js'
+export { createProxy } from './proxy/create.js'
 export type { SluiceProxy } from './proxy/proxy.js'
-export { createProxy } from './proxy/proxy.js'
 export type {
   ProxyEvents,
   ProxyOptions,

@@ -1,6 +1,6 @@
 /**
- * The proxy: configuration, engine, backends, frontends and core put together,
- * with a beginning and an end.
+ * The proxy: engine, backends, frontends and core put together, with a beginning and an end.
+ * `createProxy` makes one of a configuration.
  */
 
 import { EventEmitter } from 'node:events'
@@ -10,21 +10,16 @@ import { systemResolver } from '../backend/resolve.js'
 import { byName } from '../base/by-name.js'
 import { type Clock, systemClock } from '../base/clock.js'
 import { onAbort } from '../base/endings.js'
-import { ConfigError, SluiceError } from '../base/errors.js'
-import { suggest } from '../base/suggest.js'
+import { SluiceError } from '../base/errors.js'
 import { parseDuration, show } from '../base/units.js'
-import { findLoops } from '../config/loops.js'
-import { resolveConfig } from '../config/resolve.js'
 import type { ResolvedBackend, ResolvedConfig } from '../config/resolved.js'
-import type { Config, Duration } from '../config/types.js'
+import type { Duration } from '../config/types.js'
 import type { Engine, EngineKind } from '../engine/engine.js'
-import { atBind } from '../engine/listen-error.js'
 import { selectEngine } from '../engine/select.js'
 import { Core } from '../flow/core.js'
-import { type Sides, type SiStateName, SiStateNames } from '../flow/flow.js'
-import { Frontend, Listener } from '../flow/frontend.js'
+import { Frontend } from '../flow/frontend.js'
 import { Observer } from '../flow/observer.js'
-import { createLog, type LogOptions, type ProxyLog } from '../log/logger.js'
+import type { ProxyLog } from '../log/logger.js'
 import type {
   BackendViews,
   ListenAddresses,
@@ -41,65 +36,15 @@ import { viewTable } from '../tables/view.js'
 import type { CertificateStatus, ContextSupplier, ReloadReport } from '../tls/contexts.js'
 import { TlsStore } from '../tls/store.js'
 import { drain } from './drain.js'
-import { fallbackRoute } from './fallback.js'
 import { checkFilter } from './filter.js'
 import { messageOf, orEnded } from './hook.js'
+import { listen } from './listen.js'
 import { PluginRun } from './plugins.js'
 import { backendStats, frontendStats, pluginStats, tableStats } from './stats.js'
-import type { ProxyEvents, ProxyOptions, ProxyParts, StopOptions, StopResult } from './types.js'
+import { Transitions } from './transitions.js'
+import type { ProxyEvents, ProxyParts, StopOptions, StopResult } from './types.js'
 
 type State = 'new' | 'starting' | 'running' | 'stopping' | 'stopped'
-
-/** Makes a proxy. Throws ConfigError with every mistake of the configuration at once. */
-export function createProxy<
-  const Frontends extends string,
-  const Backends extends BackendNames,
-  const Tables extends string = never,
-  const Used extends string = '',
->(
-  config: Config<Frontends, Backends, Tables, Used>,
-  options: ProxyOptions = {},
-): SluiceProxy<Backends, Tables> {
-  return assembleProxy(config as Config, options) as SluiceProxy<Backends, Tables>
-}
-
-/** As `createProxy`. `chooseLogger` is asked with the options of the log, where no logger is given. */
-export function assembleProxy(
-  config: Config,
-  options: ProxyParts,
-  chooseLogger?: (log: LogOptions) => Logger | undefined,
-): SluiceProxy {
-  checkEngine(options.engine)
-  let { logger } = options
-  let log: ProxyLog | undefined
-  // Plugins have a log before there is a proxy.
-  const loggerFor = (written: LogOptions): Logger => {
-    logger ??= chooseLogger?.(written)
-    log ??= logger === undefined ? createLog(written) : undefined
-    logger ??= (log as ProxyLog).logger
-    return logger
-  }
-  const host = { clock: options.clock ?? systemClock, logger: loggerFor }
-  const resolved = resolveConfig(config, { host })
-  const loops = findLoops(resolved).certain
-  if (loops.length > 0) {
-    for (const plugin of resolved.plugins) plugin.end()
-    throw new ConfigError(loops)
-  }
-  return newProxy(resolved, { ...options, logger: loggerFor(resolved.log) }, log)
-}
-
-/** Before anything is made: a misspelt one would be told when the proxy starts. */
-function checkEngine(engine: unknown): void {
-  if (engine === undefined || (typeof engine === 'object' && engine !== null)) return
-  if (typeof engine === 'string' && ENGINES.includes(engine)) return
-  const near = typeof engine === 'string' ? suggest(engine, ENGINES) : undefined
-  const hint = near === undefined ? '' : ` Did you mean '${near}'?`
-  const message = `engine: expected ${ENGINES.map(show).join(', ')}, got ${show(engine)}.${hint}`
-  throw new SluiceError('ERR_SLUICE_ARGUMENT', message)
-}
-
-const ENGINES = ['native', 'js', 'auto']
 
 type Parts = ProxyParts & { logger: Logger }
 
@@ -140,6 +85,7 @@ export class SluiceProxy<Backends = BackendNames, Tables extends string = string
   readonly #clock: Clock
   readonly #log: ProxyLog | undefined
   readonly #plugins: PluginRun
+  readonly #transitions: Transitions
   readonly #stopping = new AbortController()
   readonly #tables: ReadonlyMap<string, StickTable>
   readonly #backends: ReadonlyMap<string, Backend>
@@ -167,6 +113,7 @@ export class SluiceProxy<Backends = BackendNames, Tables extends string = string
     this.logger = options.logger
     this.signal = this.#stopping.signal
     this.#plugins = new PluginRun(config.plugins, this.#clock, this.logger)
+    this.#transitions = new Transitions(this, this.logger, this.#observer)
     const tables = config.tables.map((table) => new StickTable(table, this.#clock))
     this.#tables = new Map(tables.map((table) => [table.name, table]))
     this.tables = byName(tables.map(viewTable)) as ByName<Tables, TableView>
@@ -300,11 +247,11 @@ export class SluiceProxy<Backends = BackendNames, Tables extends string = string
       this.#contexts = tls
       const core = this.#makeCore(engine)
       this.#core = core
-      this.#watchTransitions()
+      this.#transitions.of(core)
       engine.start(core)
       await Promise.all([...this.#backends.values()].map((backend) => backend.start()))
       await this.#plugins.start()
-      for (const config of this.#config.frontends) await this.#listen(engine, core, tls, config)
+      await this.#listen(engine, core, tls)
       await this.#tellStarted()
       if (this.#stopped !== undefined) {
         throw new SluiceError('ERR_SLUICE_STATE', 'The proxy was stopped while it started.')
@@ -315,8 +262,7 @@ export class SluiceProxy<Backends = BackendNames, Tables extends string = string
     }
     this.#state = 'running'
     this.#tls?.watch()
-    ;(this as EventEmitter).on('newListener', this.#onListener)
-    this.#watchTransitions()
+    this.#transitions.watch()
     this.#tell('listening', () => this.emit('listening', this.addresses))
     return this
   }
@@ -346,18 +292,16 @@ export class SluiceProxy<Backends = BackendNames, Tables extends string = string
   async #loadCertificates(engine: Engine): Promise<ContextSupplier> {
     if (this.#options.certificates) return this.#options.certificates
     const { frontends, backends, tlsReload } = this.#config
-    const store =
-      this.#options.certificates ??
-      new TlsStore({
-        engine,
-        clock: this.#clock,
-        logger: this.logger,
-        interval: tlsReload,
-        onServers: () => {
-          for (const backend of this.#backends.values()) backend.renewTls()
-        },
-        onReload: (report) => this.#tell('certificates', () => this.emit('certificates', report)),
-      })
+    const store = new TlsStore({
+      engine,
+      clock: this.#clock,
+      logger: this.logger,
+      interval: tlsReload,
+      onServers: () => {
+        for (const backend of this.#backends.values()) backend.renewTls()
+      },
+      onReload: (report) => this.#tell('certificates', () => this.emit('certificates', report)),
+    })
     this.#tls = store
     await store.load(
       frontends.flatMap(({ binds }) => binds.flatMap(({ tls }) => (tls ? [tls] : []))),
@@ -406,26 +350,14 @@ export class SluiceProxy<Backends = BackendNames, Tables extends string = string
     })
   }
 
-  async #listen(
-    engine: Engine,
-    core: Core,
-    tls: ContextSupplier,
-    config: ResolvedConfig['frontends'][number],
-  ): Promise<void> {
-    const backend = config.backend === undefined ? undefined : this.#backends.get(config.backend)
-    const frontend = new Frontend(config, backend, this.#config.verdictTimeout)
-    this.#frontends.set(config.name, frontend)
-    for (const bind of config.binds) frontend.listeners.push(new Listener(frontend, bind))
-    core.addFrontend(frontend)
-    const fallback = frontend.opens ? fallbackRoute(backend) : -1
-    for (const listener of frontend.listeners) {
-      if (listener.bind.tls) listener.tls = tls.forBind(listener.bind)
-      const spec = frontend.listenSpec(listener, fallback, this.#config.maxconn)
-      const result = await engine.listen(spec).catch((error: unknown) => {
-        throw atBind(listener.bind.path, error)
-      })
-      listener.listening(result)
-      core.addListener(listener)
+  /** One frontend after the other. */
+  async #listen(engine: Engine, core: Core, tls: ContextSupplier): Promise<void> {
+    const { frontends, verdictTimeout, maxconn } = this.#config
+    for (const config of frontends) {
+      const backend = config.backend === undefined ? undefined : this.#backends.get(config.backend)
+      const frontend = new Frontend(config, backend, verdictTimeout)
+      this.#frontends.set(config.name, frontend)
+      await listen(frontend, { engine, core, tls, maxconn })
     }
   }
 
@@ -473,7 +405,7 @@ export class SluiceProxy<Backends = BackendNames, Tables extends string = string
     this.#state = 'stopped'
     this.#stopping.abort()
     this.#forgetAbort?.()
-    ;(this as EventEmitter).off('newListener', this.#onListener)
+    this.#transitions.stop()
     this.#tls?.close()
     try {
       await this.#engine?.stop()
@@ -493,35 +425,6 @@ export class SluiceProxy<Backends = BackendNames, Tables extends string = string
     } catch (error) {
       this.logger.error({ err: error }, `a listener of '${event}' threw`)
     }
-  }
-
-  readonly #onListener = (name: string | symbol) => {
-    // The listener is added after this event.
-    if (name === 'transition') queueMicrotask(() => this.#watchTransitions())
-  }
-
-  /** Sessions tell of their transitions only where somebody wants to know. Call when that may have changed. */
-  #watchTransitions(): void {
-    const wanted = this.logger.isLevelEnabled('trace') || this.listenerCount('transition') > 0
-    this.#observer.onTransition = wanted ? this.#onTransition : undefined
-  }
-
-  readonly #onTransition = (session: Sides, side: 0 | 1, from: number, to: number): void => {
-    try {
-      if (this.logger.isLevelEnabled('trace')) this.#core?.traceTransition(session, side, from, to)
-      if (this.listenerCount('transition') > 0) this.#transitioned(session, side, from, to)
-    } catch (error) {
-      this.#core?.fault(error)
-    }
-  }
-
-  #transitioned(session: Sides, side: 0 | 1, from: number, to: number): void {
-    this.emit('transition', {
-      id: session.client.id,
-      side: side === 0 ? 'client' : 'server',
-      from: SiStateNames[from] as SiStateName,
-      to: SiStateNames[to] as SiStateName,
-    })
   }
 
   #fatal(error: Error): void {

@@ -73,7 +73,7 @@ test('a plugin that does not start stops the start, and is stopped with those be
 test('a proxy that is stopped does not wait for a plugin that does not start', async () => {
   const { told, plugin } = noting(() => ({ start: () => new Promise<void>(() => {}) }))
   const controller = new AbortController()
-  const { assembleProxy } = await import('#sluice/proxy/proxy.js')
+  const { assembleProxy } = await import('#sluice/proxy/create.js')
   const proxy = assembleProxy(
     {
       frontends: web({ use: [plugin({ name: 'a' })] }),

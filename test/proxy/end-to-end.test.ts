@@ -16,7 +16,8 @@ import {
   useBackend,
   type Verdict,
 } from '#sluice/policy.js'
-import { createProxy, type SluiceProxy } from '#sluice/proxy/proxy.js'
+import { createProxy } from '#sluice/proxy/create.js'
+import type { SluiceProxy } from '#sluice/proxy/proxy.js'
 import { engineKinds } from '../support/engines.js'
 import { memoryLogger } from '../support/harness.js'
 import { closedPort, dial, nextText, startEcho, startServer, talk } from '../support/net.js'

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { track } from '#sluice/policy.js'
-import { createProxy } from '#sluice/proxy/proxy.js'
+import { createProxy } from '#sluice/proxy/create.js'
 import { createTestProxy } from '#sluice/testing/index.js'
 import { harness, web } from '../support/harness.js'
 

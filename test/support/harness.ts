@@ -2,7 +2,8 @@
 
 import { type Logger, pino } from 'pino'
 import type { Config } from '#sluice/config/types.js'
-import { assembleProxy, type SluiceProxy } from '#sluice/proxy/proxy.js'
+import { assembleProxy } from '#sluice/proxy/create.js'
+import type { SluiceProxy } from '#sluice/proxy/proxy.js'
 import { VirtualClock } from '#sluice/testing/clock.js'
 import { TestEngine } from '#sluice/testing/engine.js'
 

@@ -25,7 +25,7 @@ import {
   tarpit,
   useBackend,
 } from '#sluice/policy.js'
-import { createProxy } from '#sluice/proxy/proxy.js'
+import { createProxy } from '#sluice/proxy/create.js'
 import { recordsOf } from '#sluice/testing/hello.js'
 import { buildClientHello, type ConnectOptions, createTestProxy } from '#sluice/testing/index.js'
 import { engineKinds } from '../support/engines.js'

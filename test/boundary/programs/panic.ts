@@ -2,7 +2,7 @@
 
 import { NativeEngine } from '#sluice/engine/native/engine.js'
 import { loadBinding } from '#sluice/engine/native/load.js'
-import { assembleProxy } from '#sluice/proxy/proxy.js'
+import { assembleProxy } from '#sluice/proxy/create.js'
 import { Harness } from '../../support/engine-harness.js'
 import { memoryLogger } from '../../support/harness.js'
 

@@ -7,7 +7,7 @@
 
 import { getHeapStatistics } from 'node:v8'
 import type { EngineKind } from '#sluice/engine/engine.js'
-import { createProxy } from '#sluice/proxy/proxy.js'
+import { createProxy } from '#sluice/proxy/create.js'
 import { openFds } from '../../support/engine-harness.js'
 import { memoryLogger } from '../../support/harness.js'
 
