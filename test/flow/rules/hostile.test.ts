@@ -83,6 +83,7 @@ type Rules = NonNullable<Config['frontends'][string]['rules']>
 for (const [stage, logLevel] of [
   ['connection', 'debug'],
   ['session', 'info'],
+  ['handshake', 'debug'],
 ] as const) {
   for (const [what, answer] of Object.entries(answers)) {
     test(`${stage}: ${what}`, async () => {
@@ -101,7 +102,7 @@ for (const [stage, logLevel] of [
       assert.equal(proxy.stats().frontends.web?.policyErrors, 1)
       assert.equal(result.logs.filter(({ rule, level }) => rule && level === 'error').length, 1)
       // The next one is served as if nothing had been.
-      assert.equal((await proxy.connect()).reason?.code, 'policy-error')
+      assert.equal((await proxy.connect({ bytes: 'x' })).reason?.code, 'policy-error')
     })
   }
 }
