@@ -7,7 +7,7 @@ import {
   type Rule,
   type Verdict,
 } from '#sluice/index.js'
-import { type RuleFunction, reject, track, useBackend } from '#sluice/policy.js'
+import { type RuleFunction, reject, track, useBackend, useServer } from '#sluice/policy.js'
 
 const tables = { seen: { key: 'ip', size: 1000 } } as const
 const backends = { app: { servers: { a: '127.0.0.1:1' } }, api: { servers: { b: '127.0.0.1:2' } } }
@@ -93,6 +93,12 @@ defineConfig({
             // @ts-expect-error: no such backend
             run: () => useBackend('typo'),
           },
+        ],
+        handshake: [
+          // @ts-expect-error: no such backend
+          (conn) => (conn.last ? useBackend('typo') : undefined),
+          // @ts-expect-error: no such backend
+          (_conn) => useServer('typo', 'a'),
         ],
       },
     },
