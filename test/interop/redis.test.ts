@@ -6,7 +6,7 @@ import { after, before } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { BackendConfig, Config } from '#sluice/config/types.js'
 import type { Connection } from '#sluice/policy/types.js'
-import { useBackend } from '#sluice/policy/verdicts.js'
+import { consume, type FirstBytes, more, prepend, reply, useBackend } from '#sluice/policy.js'
 import { Peer } from '../support/peer.js'
 import { needs, runProgram } from './support/programs.js'
 import { type Redis, startRedis } from './support/redis.js'
@@ -52,6 +52,31 @@ interopTest('redis-cli: set and get', async (start) => {
   for (const { by, code, server } of records) {
     assert.deepEqual([by, code, server], ['client', 'done', 'a'])
   }
+})
+
+interopTest('a password of the client becomes that of the server', async (start) => {
+  const user = `proxy-${Date.now()}`
+  const direct = ['-h', '127.0.0.1', '-p', String(redis.port)]
+  const acl = ['acl', 'setuser', user, 'on', '>secret', '+@all', '~*']
+  assert.equal((await runProgram('redis-cli', [...direct, ...acl])).stdout, 'OK\n')
+  const login = ({ bytes }: FirstBytes) => {
+    const expected = resp('AUTH', 'ann', 'orange')
+    if (bytes.length < expected.length) return more()
+    const said = Buffer.from(bytes.subarray(0, expected.length)).toString()
+    if (said.toLowerCase() !== expected.toLowerCase()) return reply('-WRONGPASS no\r\n')
+    return [consume(expected.length), prepend(resp('AUTH', user, 'secret'))]
+  }
+  const sluice = await start({
+    ...config(),
+    frontends: {
+      web: { bind: '127.0.0.1:0', backend: 'redis', rules: { handshake: [login] } },
+    },
+  })
+  const as = (password: string) => ['--user', 'ann', '--pass', password, '--no-auth-warning']
+  const { stdout, stderr } = await cli(sluice, [...as('orange'), 'acl', 'whoami'])
+  assert.equal(stdout, `${user}\n`, stderr)
+  const wrong = await cli(sluice, [...as('banana'), 'ping'])
+  assert.match(wrong.stdout + wrong.stderr, /WRONGPASS/)
 })
 
 interopTest('redis-cli --pipe: 20 000 commands in one stream', async (start) => {
