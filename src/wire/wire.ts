@@ -42,8 +42,8 @@ export const ConnFlag = {
   DATA_INIT: 1024,
   /**
    * Data layer connected. Raw: set by accept where no TLS is expected, when policy lets a
-   * client through without TLS, and with a server's state ESTABLISHED. TLS: set when its
-   * handshake is complete.
+   * client through without TLS, and with a server's state ESTABLISHED; cleared when a rule
+   * starts TLS. TLS: set when its handshake is complete.
    */
   DATA_CONNECTED: 2048,
   /** Every handshake handler of the data layer is done: set with the state ESTABLISHED. */
@@ -77,9 +77,9 @@ export const ConnFlag = {
   /** The same step. High bit: not completed. */
   PROXY_OUT_PENDING: 1048576,
   /**
-   * Two-bit step: the TLS handshake. Wanted by accept and by the connect command; taken
-   * back where a client goes on without TLS; started with the first record of ours;
-   * completed with DATA_CONNECTED. Low bit: started.
+   * Two-bit step: the TLS handshake. Wanted by accept, by the connect command and by a
+   * rule that starts it; taken back where a client goes on without TLS; started with the
+   * first record of ours; completed with DATA_CONNECTED. Low bit: started.
    */
   DATA_OPEN_STARTED: 2097152,
   /** The same step. High bit: not completed. */

@@ -33,8 +33,8 @@ constants! {
         /// Data layer initialized: set together with FD_ALLOCATED.
         DATA_INIT = 1 << 10;
         /// Data layer connected. Raw: set by accept where no TLS is expected, when policy lets a
-        /// client through without TLS, and with a server's state ESTABLISHED. TLS: set when its
-        /// handshake is complete.
+        /// client through without TLS, and with a server's state ESTABLISHED; cleared when a rule
+        /// starts TLS. TLS: set when its handshake is complete.
         DATA_CONNECTED = 1 << 11;
         /// Every handshake handler of the data layer is done: set with the state ESTABLISHED.
         DATA_HANDLERS_DONE = 1 << 12;
@@ -58,9 +58,9 @@ constants! {
         PROXY_OUT_STARTED = 1 << 19;
         /// The same step. High bit: not completed.
         PROXY_OUT_PENDING = 1 << 20;
-        /// Two-bit step: the TLS handshake. Wanted by accept and by the connect command; taken
-        /// back where a client goes on without TLS; started with the first record of ours;
-        /// completed with DATA_CONNECTED. Low bit: started.
+        /// Two-bit step: the TLS handshake. Wanted by accept, by the connect command and by a
+        /// rule that starts it; taken back where a client goes on without TLS; started with the
+        /// first record of ours; completed with DATA_CONNECTED. Low bit: started.
         DATA_OPEN_STARTED = 1 << 21;
         /// The same step. High bit: not completed.
         DATA_OPEN_PENDING = 1 << 22;
