@@ -3,11 +3,9 @@
  * slot is taken and when it is given back, and at no other time.
  */
 
-import { isIPv6 } from 'node:net'
 import type { Logger } from 'pino'
-import type { Clock } from '../base/clock.js'
 import type { ResolvedBackend, ResolvedServer } from '../config/resolved.js'
-import type { Engine, RouteSpec } from '../engine/engine.js'
+import type { Engine } from '../engine/engine.js'
 import type { BackendView } from '../policy/live.js'
 import type { StickTable } from '../tables/stick-table.js'
 import { ServerAddresses } from './addresses.js'
@@ -18,9 +16,9 @@ import { inFront, leastBad, serves } from './candidates.js'
 import { isLocalFailure, PassiveMark } from './passive.js'
 import { type BackendClient, FULL, NONE, type Pick, QUEUED } from './pick.js'
 import { WaitQueue } from './queue.js'
+import { Reach, type ReachDeps } from './reach.js'
 import { tellStatus } from './report.js'
-import { NameWatch, type Resolver } from './resolve.js'
-import { type Router, routeSpec } from './route.js'
+import type { Router } from './route.js'
 import { BackendServer, type Server } from './server.js'
 import { Stickiness } from './stickiness.js'
 import { viewBackend } from './view.js'
@@ -30,25 +28,18 @@ export type { BackendClient, Pick } from './pick.js'
 export type { Resolver } from './resolve.js'
 export type { Server } from './server.js'
 
-export interface BackendDeps {
-  clock: Clock
+export interface BackendDeps extends ReachDeps {
   engine: Router & { eager: Engine['eager'] }
-  resolver: Resolver
   log: Logger
   /** The table that `config.stick` names. */
   table?: StickTable | undefined
-  /** The engine's context for the TLS of a server; needed where a server has TLS. */
-  tlsContextOf?: ((server: ResolvedServer) => number) | undefined
   onServerState?: ((server: Server, from: string, to: string) => void) | undefined
   /** Closes the sessions of a server; returns how many. */
   shutdown?: ((server: Server) => number) | undefined
-  /** ms between look-ups of host names. Default 30 s. */
-  resolveInterval?: number | undefined
   /** Uniform in [0, 1), for balance 'random'. */
   random?: (() => number) | undefined
 }
 
-const RESOLVE_INTERVAL = 30_000
 /** ms beyond the connect time-out until a trial without an outcome is forgotten. */
 const TRIAL_SLACK = 1_000
 /** Connect time-out that is assumed for trials where there is none. */
@@ -72,7 +63,7 @@ export class Backend {
   readonly #balancer: Balancer<BackendServer>
   readonly #stickiness: Stickiness | undefined
   readonly #queue: WaitQueue<BackendClient, BackendServer>
-  readonly #watches: NameWatch[] = []
+  readonly #reach: Reach
   #active: readonly BackendServer[] = []
   #started = false
   #stopped = false
@@ -85,6 +76,7 @@ export class Backend {
     this.config = config
     this.#deps = deps
     this.#log = deps.log.child({ backend: config.name })
+    this.#reach = new Reach(deps, config.timeouts, this.#log, (server) => this.#changed(server))
     this.#servers = config.servers.map((server) => this.#makeServer(server))
     this.servers = this.#servers
     this.byName = new Map(this.servers.map((server) => [server.name, server]))
@@ -118,14 +110,7 @@ export class Backend {
    * engine has started.
    */
   async start(): Promise<void> {
-    const pending: Promise<void>[] = []
-    for (const server of this.#servers) {
-      const { address, socks } = server.config
-      if (address.kind === 'applet') continue
-      if (address.kind === 'host' && !socks) pending.push(this.#watch(server, address.host))
-      else server.routes.use([''], () => this.#spec(server))
-    }
-    await Promise.all(pending)
+    await this.#reach.start(this.#servers)
     for (const server of this.#servers) server.reported = server.status
     this.#started = true
     this.#activate()
@@ -209,18 +194,14 @@ export class Backend {
 
   /** The TLS contexts of servers may be other ones now: new connects take those. */
   renewTls(): void {
-    if (this.#stopped) return
-    for (const { config, routes } of this.#servers) {
-      const context = this.#contextOf(config)
-      if (context !== undefined && routes.id >= 0) routes.setContext(context)
-    }
+    if (!this.#stopped) this.#reach.renewTls(this.#servers)
   }
 
   /** Gives up routes, timers and the queue; whoever waits there expires. */
   stop(): void {
     if (this.#stopped) return
     this.#stopped = true
-    for (const watch of this.#watches) watch.stop()
+    this.#reach.stop()
     for (const server of this.#servers) {
       server.passive?.stop()
       server.routes.close()
@@ -240,43 +221,6 @@ export class Backend {
     const routes = new ServerAddresses(engine, clock)
     const server: BackendServer = new BackendServer(this, config, routes, mark, changed)
     return server
-  }
-
-  #spec({ config }: BackendServer, ip?: string): RouteSpec {
-    return routeSpec(config, this.config.timeouts, ip, this.#contextOf(config))
-  }
-
-  #contextOf(config: ResolvedServer): number | undefined {
-    return config.tls && this.#deps.tlsContextOf?.(config)
-  }
-
-  #watch(server: BackendServer, host: string): Promise<void> {
-    const { clock, resolver, resolveInterval = RESOLVE_INTERVAL } = this.#deps
-    const { source } = server.config
-    const watch = new NameWatch({
-      host,
-      resolver,
-      clock,
-      interval: resolveInterval,
-      family: typeof source === 'object' ? (isIPv6(source.ip) ? 6 : 4) : undefined,
-      log: this.#log.child({ server: server.name }),
-      onAddresses: (ips) => this.#useAddresses(server, ips),
-    })
-    this.#watches.push(watch)
-    return watch.start()
-  }
-
-  #useAddresses(server: BackendServer, ips: readonly string[]): void {
-    const { routes } = server
-    const before = routes.id
-    routes.use(ips, (ip) => this.#spec(server, ip))
-    if (routes.id === before) return
-    if (before >= 0) {
-      this.#log.info({ server: server.name, address: routes.ip }, 'the server has a new address')
-      // Failures were those of the old address.
-      server.passive?.succeeded()
-    }
-    this.#changed(server)
   }
 
   /** The server that the connection sticks to, where it can be used. */
