@@ -10,12 +10,8 @@ export { settle, VirtualClock } from './clock.js'
 export type { TestConnection } from './connection.js'
 export { buildClientHello, type HelloOptions } from './hello.js'
 export type { LogRecord } from './log.js'
-export type {
-  ConnectOptions,
-  TestProxy,
-  TestProxyOptions,
-  TestUse,
-} from './proxy.js'
+export type { ConnectOptions, TestProxyOptions, TestUse } from './options.js'
+export type { TestProxy } from './proxy.js'
 export { createTestProxy } from './proxy.js'
 export type { TestResult, TestTls, TestVerdict } from './result.js'
 export type {

@@ -3,88 +3,31 @@
  * engine, under a virtual clock.
  */
 
-import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
+import { AsyncResource } from 'node:async_hooks'
 import { SluiceError } from '../base/errors.js'
 import { parseDuration } from '../base/units.js'
 import { unknownName } from '../base/unknown-name.js'
 import { resolveConfig } from '../config/resolve.js'
 import type { Config, Duration } from '../config/types.js'
-import type { ClientConnection } from '../flow/connection.js'
-import type { Session } from '../flow/flow.js'
-import { Observer } from '../flow/observer.js'
 import type { BackendViews, TableView } from '../policy/live.js'
 import type { BackendNames, ServerPaths } from '../policy/names.js'
-import type { Plugin } from '../policy/plugin.js'
 import type { ProxyStats } from '../policy/stats.js'
 import { internalsOf, newProxy, type SluiceProxy } from '../proxy/proxy.js'
 import type { StopOptions, StopResult } from '../proxy/types.js'
-import { addressOf, arrivalsOf, type ProxyHeaderOptions, type Split } from './arrivals.js'
-import { type CertificateNames, TestCertificates } from './certificates.js'
+import { addressOf, arrivalsOf } from './arrivals.js'
+import { TestCertificates } from './certificates.js'
 import type { TestClient } from './client.js'
 import { settle, VirtualClock } from './clock.js'
 import { newTestConnection } from './connection.js'
 import { TestEngine } from './engine.js'
 import { type LogRecord, memoryLog } from './log.js'
+import type { ConnectOptions, TestProxyOptions, TestUse } from './options.js'
 import type { ConnectOutcome } from './parts.js'
 import { newTestResult, type ResultHost, type TestResult } from './result.js'
 import { playServer, type ServerBehaviour, type Servers } from './servers.js'
-import { noteAnswer, type PolicyStep } from './steps.js'
-import { observeTable } from './tables.js'
-import { TlsClient, type TlsClientOptions } from './tls-client.js'
+import { TlsClient } from './tls-client.js'
 import { Trail } from './trail.js'
-
-export interface TestUse {
-  /** Plugins under test: as `plugins`, and before those. */
-  use?: Plugin[]
-}
-
-export interface TestProxyOptions<N extends string = string> {
-  /** Where the virtual clock starts, in ms. Default 1000. */
-  now?: number
-  /** What servers do, unless `connect` says otherwise. */
-  servers?: Servers<N>
-  /** Addresses of server host names; an empty list does not resolve. Others get one of 198.18.0.0/15. */
-  hosts?: Record<string, string | readonly string[]>
-  /** Names that certificates are for, where the names of their files do not tell. No file is read. */
-  certificates?: CertificateNames
-  /** Lowest level that is kept in `logs`. Default 'debug'; 'trace' shows every transition. */
-  logLevel?: LogRecord['level']
-}
-
-export interface ConnectOptions<F extends string = string, N extends string = string> {
-  /** Default: the first one. */
-  frontend?: F
-  /** Which of the frontend's addresses; ranges of ports count one each. Default 0. */
-  bind?: number
-  /** Default '192.0.2.1'. */
-  src?: string
-  /** Default 50000. */
-  srcPort?: number
-  /** Default: the frontend's address. */
-  dst?: string
-  dstPort?: number
-  /** PROXY header that comes first. */
-  proxy?: ProxyHeaderOptions
-  /** The client speaks TLS: it begins with a ClientHello, and `bytes` are what is inside. */
-  tls?: TlsClientOptions
-  /** What the client sends. */
-  bytes?: string | Uint8Array
-  /**
-   * Where what is sent, PROXY header and ClientHello included, is cut into arrivals: a
-   * position, several, or 'every' for one byte at a time. Default: one arrival.
-   */
-  split?: Split
-  /** Virtual time between arrivals; `advance` brings the later ones. Default '0s'. */
-  delay?: Duration
-  /** The client sends its FIN behind the last byte. */
-  fin?: boolean
-  /** The client answers a FIN with its own only when told to. Default false. */
-  allowHalfOpen?: boolean
-  /** Bytes that the client reads from an applet before it stops reading. Default 1 MiB. */
-  window?: number
-  /** What servers do with this connection. */
-  servers?: Servers<N>
-}
+import { Trails } from './trails.js'
 
 const EMPTY = new Uint8Array(0)
 const CLIENT_WINDOW = 1024 * 1024
@@ -138,9 +81,7 @@ export class TestProxy<
   readonly clock: VirtualClock
   readonly #engine: TestEngine
   readonly #logs: LogRecord[] = []
-  readonly #current = new AsyncLocalStorage<Trail>()
-  readonly #trails = new Map<TestClient, Trail>()
-  readonly #ids = new Map<string, Trail>()
+  readonly #trails: Trails
   readonly #listeners = new Map<string, number[]>()
   readonly #host: ResultHost
   /** Connections that no listener has room for, in the order they came. */
@@ -155,9 +96,14 @@ export class TestProxy<
     this.clock = clock
     this.#engine = engine
     this.logs = this.#logs
+    const trails = new Trails(clock, engine.clients)
+    this.#trails = trails
     const certificates = new TestCertificates(engine, options.certificates)
     this.#host = { clock, engine, certificates, settle: () => this.settle() }
-    const logger = memoryLog(options.logLevel ?? 'debug', clock, (record) => this.#logged(record))
+    const logger = memoryLog(options.logLevel ?? 'debug', clock, (record) => {
+      this.#logs.push(record)
+      trails.logged(record)
+    })
     // What a timer does counts to the connection for which it was set.
     const ownClock = {
       now: () => clock.now(),
@@ -170,11 +116,9 @@ export class TestProxy<
       logger,
       resolver: resolverOf(options.hosts ?? {}),
       certificates,
-      observer: this.#observer(),
+      observer: trails.observer,
     }) as SluiceProxy<Backends, Tables>
-    for (const table of internalsOf(this.proxy).tables.values()) {
-      observeTable(table, (change) => this.#current.getStore()?.changed(change))
-    }
+    trails.watch(this.proxy, internalsOf(this.proxy).tables.values())
     this.tables = this.proxy.tables as Record<Tables, TableView>
     this.backends = this.proxy.backends
     this.#servers = this.#checked(options.servers)
@@ -221,8 +165,7 @@ export class TestProxy<
               if (fin) client.fin()
             }
           }
-          trail.client = client
-          this.#trails.set(client, trail)
+          this.#trails.begin(trail, client)
         },
       )
       return this.#play(client, arrivals, pause, fin && clear === undefined)
@@ -350,19 +293,7 @@ export class TestProxy<
     }
     this.#engine.onConnect = (client, route) => this.#connects(client, route)
     this.#engine.onRoom = () => this.#serveBacklog()
-    this.#engine.around = (client, tell) => {
-      const trail = this.#trails.get(client)
-      if (trail === undefined) tell()
-      else this.#current.run(trail, tell)
-    }
-    // Before the start, so that the core tells them from the first session on.
-    this.proxy.on('transition', ({ id, side, from, to }) => {
-      this.#find(id)?.transitions.push({ side, from, to, at: this.clock.now() })
-    })
-    this.proxy.on('session', (record) => {
-      const trail = this.#find(record.id)
-      if (trail !== undefined) trail.record = record
-    })
+    this.#engine.around = (client, tell) => this.#trails.around(client, tell)
   }
 
   #serveBacklog(): void {
@@ -378,7 +309,7 @@ export class TestProxy<
 
   #connects(client: TestClient, route: number): ConnectOutcome {
     const name = this.#serverOf(route)
-    const trail = this.#trails.get(client)
+    const trail = this.#trails.of(client)
     if (name === undefined || trail === undefined) return 'ok'
     const attempt = trail.attempts.filter((earlier) => earlier === name).length
     trail.attempts.push(name)
@@ -409,49 +340,6 @@ export class TestProxy<
       }
     }
     return servers
-  }
-
-  // --- what is seen of connections ---
-
-  #observer(): Observer {
-    const observer = new Observer()
-    observer.onRule = (scope, phase, name, answer, error) => {
-      const step: PolicyStep = { phase, name, answer: undefined, at: this.clock.now() }
-      this.#seen(scope as ClientConnection)?.steps.push(step)
-      noteAnswer(step, answer, error)
-    }
-    // Every session, also those that no rule has seen.
-    observer.onPick = (client) => this.#seen((client as Session).client as ClientConnection)
-    return observer
-  }
-
-  #seen(conn: ClientConnection): Trail | undefined {
-    const client = this.#engine.clients.get(conn.slot)
-    const trail = client?.generation === conn.generation ? this.#trails.get(client) : undefined
-    if (trail === undefined) return undefined
-    trail.conn = conn
-    this.#name(trail, conn.id)
-    return trail
-  }
-
-  /** The connection with this id: one that is known, or the one that something is told about. */
-  #find(id: string): Trail | undefined {
-    const known = this.#ids.get(id)
-    if (known !== undefined) return known
-    const current = this.#current.getStore()
-    if (current === undefined || current.id !== undefined) return undefined
-    this.#name(current, id)
-    return current
-  }
-
-  #name(trail: Trail, id: string): void {
-    trail.id = id
-    this.#ids.set(id, trail)
-  }
-
-  #logged(record: LogRecord): void {
-    this.#logs.push(record)
-    if (record.id !== undefined) this.#find(record.id)?.logs.push(record)
   }
 }
 
