@@ -134,6 +134,8 @@ interopTest('a request cut anywhere, what is inside, and the end', async (start)
     const record = (await sluice.ended(n + 1))[n]
     assert.equal(record?.code, 'done')
     assert.equal(record?.tls?.version, 'TLSv1.3')
+    // What was said in clear counts, records of TLS do not.
+    assert.equal(record?.bytesIn, talk.length + 'HELLO inside'.length)
     peer.destroy()
   }
 })
