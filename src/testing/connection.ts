@@ -1,6 +1,6 @@
 /** The two ends of a connection under test, for what happens after `connect`. */
 
-import type { TestClient } from './client.js'
+import type { TestClient } from './engine/client.js'
 import type { Trail } from './trail.js'
 
 /** What a connection asks of its proxy. */

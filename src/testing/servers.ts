@@ -1,8 +1,8 @@
 /** Servers that do what a test says: how connects end, and what is answered. */
 
 import { Code } from '../wire/wire.js'
-import type { TestClient } from './client.js'
-import type { ConnectOutcome } from './parts.js'
+import type { TestClient } from './engine/client.js'
+import type { ConnectOutcome } from './engine/parts.js'
 
 /** What a server sends, by what it has received so far; undefined for nothing yet. */
 export type ServerReply = (received: Buffer) => string | Uint8Array | undefined

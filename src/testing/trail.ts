@@ -3,7 +3,7 @@
 import type { ClientConnection } from '../flow/connection.js'
 import type { SessionRecord } from '../flow/flow.js'
 import type { SideState } from '../policy/live.js'
-import type { TestClient } from './client.js'
+import type { TestClient } from './engine/client.js'
 import type { LogRecord } from './log.js'
 import type { Servers } from './servers.js'
 import type { PolicyStep } from './steps.js'

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { parseTlvs } from '#sluice/codec/proxy/tlv.js'
 import type { SessionRecord } from '#sluice/flow/record/record.js'
 import type { Connection } from '#sluice/policy/types.js'
-import type { TestEngine } from '#sluice/testing/engine.js'
+import type { TestEngine } from '#sluice/testing/engine/engine.js'
 import { Code, ConnectFlag, Handshake } from '#sluice/wire/wire.js'
 import { harness, web } from '../support/harness.js'
 

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { TestClient, TestEngine } from '#sluice/testing/engine.js'
-import type { ConnectOutcome } from '#sluice/testing/parts.js'
+import type { TestClient, TestEngine } from '#sluice/testing/engine/engine.js'
+import type { ConnectOutcome } from '#sluice/testing/engine/parts.js'
 import { Code } from '#sluice/wire/wire.js'
 import { harness } from '../support/harness.js'
 

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import type { Config } from '#sluice/config/types.js'
 import type { Rule } from '#sluice/index.js'
 import { useBackend, useServer } from '#sluice/policy.js'
-import type { TestEngine } from '#sluice/testing/engine.js'
+import type { TestEngine } from '#sluice/testing/engine/engine.js'
 import { Code } from '#sluice/wire/wire.js'
 import { harness, web } from '../support/harness.js'
 

@@ -6,7 +6,7 @@ import { SluiceError } from 'sluice'
 import { definePlugin, type PluginParts, reject, useBackend } from 'sluice/policy'
 import { createTestProxy } from 'sluice/testing'
 import { VirtualClock } from '#sluice/testing/clock.js'
-import { TestEngine } from '#sluice/testing/engine.js'
+import { TestEngine } from '#sluice/testing/engine/engine.js'
 import { harness, web } from '../support/harness.js'
 
 /** Plugins that note what is called. */

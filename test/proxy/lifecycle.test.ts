@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { ConfigError, SluiceError } from '#sluice/base/errors.js'
 import { assembleProxy, createProxy } from '#sluice/proxy/create.js'
 import { VirtualClock } from '#sluice/testing/clock.js'
-import { TestEngine } from '#sluice/testing/engine.js'
+import { TestEngine } from '#sluice/testing/engine/engine.js'
 import { engineKinds } from '../support/engines.js'
 import { harness, memoryLogger } from '../support/harness.js'
 

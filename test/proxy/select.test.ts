@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { SluiceError } from '#sluice/base/errors.js'
 import { selectEngine } from '#sluice/engine/select.js'
 import { VirtualClock } from '#sluice/testing/clock.js'
-import { TestEngine } from '#sluice/testing/engine.js'
+import { TestEngine } from '#sluice/testing/engine/engine.js'
 import { memoryLogger } from '../support/harness.js'
 
 const options = { workers: 1, slots: 16 }

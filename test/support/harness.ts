@@ -5,7 +5,7 @@ import type { Config } from '#sluice/config/types.js'
 import { assembleProxy } from '#sluice/proxy/create.js'
 import type { SluiceProxy } from '#sluice/proxy/proxy.js'
 import { VirtualClock } from '#sluice/testing/clock.js'
-import { TestEngine } from '#sluice/testing/engine.js'
+import { TestEngine } from '#sluice/testing/engine/engine.js'
 
 export interface LogLine {
   level: number

@@ -7,7 +7,7 @@ import type { Connection } from '#sluice/policy/types.js'
 import { defineTable, type Rule, reject, track } from '#sluice/policy.js'
 import { assembleProxy } from '#sluice/proxy/create.js'
 import { settle, VirtualClock } from '#sluice/testing/clock.js'
-import { TestEngine } from '#sluice/testing/engine.js'
+import { TestEngine } from '#sluice/testing/engine/engine.js'
 import { harness, type LogLine, memoryLogger, web } from '../../support/harness.js'
 
 const all = {

@@ -1,9 +1,14 @@
 /** What the parts of the test engine share. */
 
-import type { Clock } from '../base/clock.js'
-import type { DownstreamTlsSpec, EventName, RouteSpec, UpstreamTlsSpec } from '../engine/engine.js'
-import type { EngineEvent } from '../engine/event.js'
-import type { ConnectionTable } from '../wire/table.js'
+import type { Clock } from '../../base/clock.js'
+import type {
+  DownstreamTlsSpec,
+  EventName,
+  RouteSpec,
+  UpstreamTlsSpec,
+} from '../../engine/engine.js'
+import type { EngineEvent } from '../../engine/event.js'
+import type { ConnectionTable } from '../../wire/table.js'
 import type { TestClient } from './client.js'
 
 /**

@@ -7,25 +7,14 @@
  * after the event that is being handled, as with the real engines.
  */
 
-import { parseIpInto } from '../address/parse.js'
-import type { Clock } from '../base/clock.js'
-import { SluiceError } from '../base/errors.js'
-import type {
-  DownstreamTlsSpec,
-  Engine,
-  EngineEvents,
-  EngineStats,
-  EventName,
-  ListenResult,
-  ListenSpec,
-  RouteSpec,
-  UpstreamTlsSpec,
-} from '../engine/engine.js'
-import { EngineEvent } from '../engine/event.js'
-import { listenError } from '../engine/listen-error.js'
-import { OwnTimeouts } from '../engine/model.js'
-import { packReason } from '../wire/reason.js'
-import { ConnectionTable } from '../wire/table.js'
+import { parseIpInto } from '../../address/parse.js'
+import type { Clock } from '../../base/clock.js'
+import { SluiceError } from '../../base/errors.js'
+import type { Engine, EngineEvents, EngineStats, EventName } from '../../engine/engine.js'
+import { EngineEvent } from '../../engine/event.js'
+import { OwnTimeouts } from '../../engine/model.js'
+import { packReason } from '../../wire/reason.js'
+import { ConnectionTable } from '../../wire/table.js'
 import {
   By,
   BytesFlag,
@@ -36,10 +25,11 @@ import {
   Field,
   Handshake,
   Layout,
-} from '../wire/wire.js'
+} from '../../wire/wire.js'
 import { type AcceptOptions, type ClientHost, concat, TestClient } from './client.js'
 import { Handshakes } from './handshakes.js'
-import type { ConnectOutcome, HandshakeOutcome, Parts, TestContext } from './parts.js'
+import type { ConnectOutcome, HandshakeOutcome, Parts } from './parts.js'
+import { Registry } from './registry.js'
 import { Sessions } from './sessions.js'
 import { TlsHandshakes } from './tls-handshake.js'
 
@@ -58,7 +48,7 @@ const isAnswerable = ({ mode, asking }: TestClient) =>
 const isApplet = ({ mode }: TestClient) => mode === 'applet'
 const isOpen = ({ mode }: TestClient) => mode !== 'closing'
 
-export class TestEngine implements Engine, ClientHost, Parts {
+export class TestEngine extends Registry implements Engine, ClientHost, Parts {
   readonly kind = 'js'
   readonly takesOddServerNames = true
   readonly workers = 1
@@ -67,11 +57,7 @@ export class TestEngine implements Engine, ClientHost, Parts {
   readonly calls: EngineCall[] = []
   /** Clients that are open. */
   readonly clients = new Map<number, TestClient>()
-  readonly listeners = new Map<number, ListenSpec>()
   readonly paused = new Set<number>()
-  readonly routes = new Map<number, RouteSpec>()
-  /** TLS contexts that were made and not forgotten. */
-  readonly contexts = new Map<number, TestContext>()
   /** Decides what becomes of connects. Default: they succeed. */
   onConnect: (client: TestClient, route: number) => ConnectOutcome = () => 'ok'
   /** Decides what becomes of TLS handshakes. Default: what client and context have in common. */
@@ -80,8 +66,6 @@ export class TestEngine implements Engine, ClientHost, Parts {
   around: (client: TestClient, tell: () => void) => void = (_client, tell) => tell()
   /** A listener that had no room for a client may have it now. */
   onRoom: (() => void) | undefined
-  /** Listening on this port fails with EADDRINUSE. */
-  busyPort = -1
   stopped = false
   /** Errors that event handlers threw. */
   readonly faults: unknown[] = []
@@ -89,19 +73,16 @@ export class TestEngine implements Engine, ClientHost, Parts {
   lateVerdicts = 0
   readonly clock: Clock
   #events: EngineEvents | undefined
-  #nextListener = 0
-  #nextRoute = 0
-  #nextContext = 0
-  #nextPort = 40_000
   #turns = 0
   readonly #free: number[]
   readonly #queue: (() => void)[] = []
-  readonly #tls = new TlsHandshakes(this, (client) => this.#handshakes.done(client, Handshake.TLS))
-  readonly #sessions = new Sessions(this, this.#tls)
-  readonly #handshakes = new Handshakes(this, this.#tls, this.#sessions)
+  readonly tls = new TlsHandshakes(this, (client) => this.#handshakes.done(client, Handshake.TLS))
+  readonly sessions = new Sessions(this, this.tls)
+  readonly #handshakes = new Handshakes(this, this.tls, this.sessions)
   #busy = false
 
   constructor(clock: Clock, slots = 1024) {
+    super()
     this.clock = clock
     this.table = new ConnectionTable(new Int32Array(slots * Layout.CONNECTION_WORDS))
     this.#free = Array.from({ length: slots }, (_, i) => slots - 1 - i)
@@ -117,61 +98,10 @@ export class TestEngine implements Engine, ClientHost, Parts {
     this.#events = events
   }
 
-  listen(spec: ListenSpec): Promise<ListenResult> {
-    const { address } = spec
-    if (address.kind === 'tcp' && address.port === this.busyPort) {
-      const cause = Object.assign(new Error('bind'), { code: 'EADDRINUSE', syscall: 'bind' })
-      return Promise.reject(listenError(address, cause))
-    }
-    const listener = this.#nextListener++
-    this.listeners.set(listener, spec)
-    const actual: ListenResult['address'] =
-      address.kind === 'tcp'
-        ? {
-            family: address.host.includes(':') ? 'IPv6' : 'IPv4',
-            address: address.host,
-            port: address.port || this.#nextPort++,
-          }
-        : {
-            family: 'unix',
-            address: address.kind === 'unix' ? address.path : `fd@${address.fd}`,
-            port: 0,
-          }
-    return Promise.resolve({ listener, address: actual })
-  }
-
-  unlisten(listener: number): Promise<void> {
-    this.listeners.delete(listener)
-    return Promise.resolve()
-  }
-
   pause(listener: number, paused: boolean): void {
     if (paused) this.paused.add(listener)
     else this.paused.delete(listener)
     if (!paused) this.#roomMade()
-  }
-
-  route(spec: RouteSpec): number {
-    this.routes.set(this.#nextRoute, spec)
-    return this.#nextRoute++
-  }
-
-  downstreamTls(spec: DownstreamTlsSpec): number {
-    this.contexts.set(this.#nextContext, { side: 'server', spec })
-    return this.#nextContext++
-  }
-
-  upstreamTls(spec: UpstreamTlsSpec): number {
-    this.contexts.set(this.#nextContext, { side: 'client', spec })
-    return this.#nextContext++
-  }
-
-  tlsForget(context: number): void {
-    this.contexts.delete(context)
-  }
-
-  unroute(route: number): void {
-    this.routes.delete(route)
   }
 
   /** Whether a client could be accepted now: the listener is not paused, and no limit is reached. */
@@ -234,7 +164,7 @@ export class TestEngine implements Engine, ClientHost, Parts {
         this.staleHandles++
         return
       }
-      if (secures) this.#tls.chosen(client, context ?? -1, flags)
+      if (secures) this.tls.chosen(client, context ?? -1, flags)
       pending.proceed(clear, set)
       this.#answered(client, consume)
       client.mode = 'handshake'
@@ -279,21 +209,21 @@ export class TestEngine implements Engine, ClientHost, Parts {
     this.#command('connect', conn, generation, args, isAnswerable, (client) => {
       this.#answered(client, consume)
       client.sendTlvs = copy
-      this.#sessions.connectTo(client, route, flags)
+      this.sessions.connectTo(client, route, flags)
     })
   }
 
   applet(conn: number, generation: number, credit: number, consume: number): void {
     this.#command('applet', conn, generation, [credit, consume], isAnswerable, (client) => {
       this.#answered(client, consume)
-      this.#sessions.startApplet(client, credit)
+      this.sessions.startApplet(client, credit)
     })
   }
 
   credit(conn: number, generation: number, bytes: number): void {
     this.#command('credit', conn, generation, [bytes], isApplet, (client) => {
       client.credit += bytes
-      this.#sessions.feedApplet(client)
+      this.sessions.feedApplet(client)
     })
   }
 
@@ -301,7 +231,7 @@ export class TestEngine implements Engine, ClientHost, Parts {
     const copy = bytes.slice()
     const allowed = (client: TestClient) => isApplet(client) || (!fin && isAnswerable(client))
     this.#command('send', conn, generation, [copy, fin], allowed, (client) => {
-      if (isApplet(client)) this.#sessions.send(client, copy, fin)
+      if (isApplet(client)) this.sessions.send(client, copy, fin)
       else client.receive(copy)
     })
   }
@@ -380,37 +310,9 @@ export class TestEngine implements Engine, ClientHost, Parts {
 
   /** Bytes or a FIN of the client came. */
   arrived(client: TestClient): void {
-    if (client.mode === 'applet') this.#sessions.feedApplet(client)
+    if (client.mode === 'applet') this.sessions.feedApplet(client)
     else if (client.mode === 'forward') client.forward()
     else this.#handshakes.arrived(client)
-  }
-
-  endIfBothShut(client: TestClient): void {
-    this.#sessions.endIfBothShut(client)
-  }
-
-  resumed(client: TestClient): void {
-    this.#sessions.resumed(client)
-  }
-
-  connectOk(client: TestClient): void {
-    this.#sessions.connectOk(client)
-  }
-
-  connectFail(client: TestClient, code: number, errno: number): void {
-    this.#sessions.connectFail(client, code, errno)
-  }
-
-  handshakeOk(client: TestClient): void {
-    this.#tls.complete(client)
-  }
-
-  handshakeWaits(client: TestClient): void {
-    this.#tls.waits(client)
-  }
-
-  handshakeFail(client: TestClient, code: number, errno: number): void {
-    this.#tls.fail(client, code, errno)
   }
 
   setAddresses(

@@ -3,11 +3,11 @@
  * that policy is asked about and those that the engine does alone.
  */
 
-import { parseIp } from '../address/parse.js'
-import { buildProxyV2, parseProxyHeader } from '../codec/proxy.js'
-import { Runner, recordProxied } from '../engine/model.js'
-import { packReason } from '../wire/reason.js'
-import { By, BytesFlag, Code, Field, Handshake, Phase, Timeout } from '../wire/wire.js'
+import { parseIp } from '../../address/parse.js'
+import { buildProxyV2, parseProxyHeader } from '../../codec/proxy.js'
+import { Runner, recordProxied } from '../../engine/model.js'
+import { packReason } from '../../wire/reason.js'
+import { By, BytesFlag, Code, Field, Handshake, Phase, Timeout } from '../../wire/wire.js'
 import { concat, type TestClient, type TestProxyHeader } from './client.js'
 import type { Parts } from './parts.js'
 import type { Sessions } from './sessions.js'

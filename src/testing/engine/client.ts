@@ -1,7 +1,7 @@
 /** A client of the test engine, and the server it was connected to. */
 
-import type { Clock } from '../base/clock.js'
-import type { ListenSpec } from '../engine/engine.js'
+import type { Clock } from '../../base/clock.js'
+import type { ListenSpec } from '../../engine/engine.js'
 import {
   type Exchange,
   type Inactivity,
@@ -9,11 +9,11 @@ import {
   PendingHandshakes,
   phaseOfHandshake,
   type Watched,
-} from '../engine/model.js'
-import { packReason, type Reason, unpackReason } from '../wire/reason.js'
-import type { ConnectionTable } from '../wire/table.js'
-import { By, Code, Field, Phase } from '../wire/wire.js'
-import { TlsClient, type TlsClientOptions } from './tls-client.js'
+} from '../../engine/model.js'
+import { packReason, type Reason, unpackReason } from '../../wire/reason.js'
+import type { ConnectionTable } from '../../wire/table.js'
+import { By, Code, Field, Phase } from '../../wire/wire.js'
+import { TlsClient, type TlsClientOptions } from '../tls-client.js'
 
 /** What a PROXY header says. */
 export interface TestProxyHeader {
@@ -80,14 +80,19 @@ export interface ClientHost {
   end(client: TestClient, reason: number, errno: number): void
   /** Bytes or a FIN of the client came. */
   arrived(client: TestClient): void
-  endIfBothShut(client: TestClient): void
-  /** The client reads what an applet sent. */
-  resumed(client: TestClient): void
-  connectOk(client: TestClient): void
-  connectFail(client: TestClient, code: number, errno: number): void
-  handshakeOk(client: TestClient): void
-  handshakeWaits(client: TestClient): void
-  handshakeFail(client: TestClient, code: number, errno: number): void
+  readonly sessions: {
+    endIfBothShut(client: TestClient): void
+    /** The client reads what an applet sent. */
+    resumed(client: TestClient): void
+    connectOk(client: TestClient): void
+    connectFail(client: TestClient, code: number, errno: number): void
+  }
+  /** Of handshakes. */
+  readonly tls: {
+    complete(client: TestClient): void
+    waits(client: TestClient): void
+    fail(client: TestClient, code: number, errno: number): void
+  }
 }
 
 export class TestClient {
@@ -232,7 +237,7 @@ export class TestClient {
       }
       this.shut(By.CLIENT)
       this.#engine.arrived(this)
-      this.#engine.endIfBothShut(this)
+      this.#engine.sessions.endIfBothShut(this)
     })
   }
 
@@ -247,30 +252,31 @@ export class TestClient {
 
   /** The TLS handshake that is pending succeeds, as far as there is something in common. */
   handshakeOk(): void {
-    this.#engine.run(() => this.#engine.handshakeOk(this))
+    this.#engine.run(() => this.#engine.tls.complete(this))
   }
 
   /** The TLS handshake that is pending has come to where it waits for the client. */
   handshakeWaits(): void {
-    this.#engine.run(() => this.#engine.handshakeWaits(this))
+    this.#engine.run(() => this.#engine.tls.waits(this))
   }
 
   /** The TLS handshake that is pending fails for a reason of the client's. */
   handshakeFail(code: number, errno = 0): void {
-    this.#engine.run(() => this.#engine.handshakeFail(this, code, errno))
+    this.#engine.run(() => this.#engine.tls.fail(this, code, errno))
   }
 
   /** The connect that is pending succeeds. */
   connectOk(): void {
     this.#engine.run(() => {
-      if (!this.ended && this.mode === 'connecting') this.#engine.connectOk(this)
+      if (!this.ended && this.mode === 'connecting') this.#engine.sessions.connectOk(this)
     })
   }
 
   /** The connect that is pending fails. */
   connectFail(code: number, errno = 0): void {
     this.#engine.run(() => {
-      if (!this.ended && this.mode === 'connecting') this.#engine.connectFail(this, code, errno)
+      if (!this.ended && this.mode === 'connecting')
+        this.#engine.sessions.connectFail(this, code, errno)
     })
   }
 
@@ -291,7 +297,7 @@ export class TestClient {
       if (this.ended || this.finReceived) return
       this.shut(By.SERVER)
       this.finishReceiving()
-      this.#engine.endIfBothShut(this)
+      this.#engine.sessions.endIfBothShut(this)
     })
   }
 
@@ -312,7 +318,7 @@ export class TestClient {
   resume(): void {
     this.stalled = false
     this.window = Number.POSITIVE_INFINITY
-    this.#engine.run(() => this.#engine.resumed(this))
+    this.#engine.run(() => this.#engine.sessions.resumed(this))
   }
 
   // --- for the engine ---

@@ -3,9 +3,9 @@
  * that is negotiated but not computed. Payload is as it would be behind TLS.
  */
 
-import { frameClientHello } from '../codec/tls.js'
-import type { RouteSpec } from '../engine/engine.js'
-import { packReason } from '../wire/reason.js'
+import { frameClientHello } from '../../codec/tls.js'
+import type { RouteSpec } from '../../engine/engine.js'
+import { packReason } from '../../wire/reason.js'
 import {
   By,
   Code,
@@ -15,10 +15,10 @@ import {
   Phase,
   ProceedFlag,
   TlsFlag,
-} from '../wire/wire.js'
+} from '../../wire/wire.js'
+import { negotiate } from '../tls-client.js'
 import type { TestClient } from './client.js'
 import type { Parts } from './parts.js'
-import { negotiate } from './tls-client.js'
 
 const NONE = new Uint8Array(0)
 /** What the handshake with a server comes to. */

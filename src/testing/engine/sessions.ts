@@ -1,9 +1,9 @@
 /** Sessions of the test engine: the connect, payload to a server or an applet, time-outs. */
 
-import { buildProxyV1, buildProxyV2 } from '../codec/proxy.js'
-import type { RouteSpec } from '../engine/engine.js'
-import { addressesOf, Exchange, Inactivity } from '../engine/model.js'
-import { packReason } from '../wire/reason.js'
+import { buildProxyV1, buildProxyV2 } from '../../codec/proxy.js'
+import type { RouteSpec } from '../../engine/engine.js'
+import { addressesOf, Exchange, Inactivity } from '../../engine/model.js'
+import { packReason } from '../../wire/reason.js'
 import {
   By,
   BytesFlag,
@@ -14,7 +14,7 @@ import {
   Layout,
   Phase,
   Timeout,
-} from '../wire/wire.js'
+} from '../../wire/wire.js'
 import { concat, type TestClient } from './client.js'
 import type { Parts } from './parts.js'
 import type { TlsHandshakes } from './tls-handshake.js'
