@@ -3,10 +3,10 @@
 import type { Duration } from '../config/types.js'
 import type { Plugin } from '../policy/plugin.js'
 import type { ProxyHeaderOptions, Split } from './arrivals.js'
-import type { CertificateNames } from './certificates.js'
 import type { LogRecord } from './log.js'
 import type { Servers } from './servers.js'
-import type { TlsClientOptions } from './tls-client.js'
+import type { CertificateNames } from './tls/certificates.js'
+import type { TlsClientOptions } from './tls/client.js'
 
 export interface TestUse {
   /** Plugins under test: as `plugins`, and before those. */

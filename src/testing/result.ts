@@ -6,12 +6,12 @@ import type { TlsInfo } from '../policy/types.js'
 import type { Variables } from '../policy/vars.js'
 import { type Reason, reasonCode, unpackReason } from '../wire/reason.js'
 import { Code, Field } from '../wire/wire.js'
-import type { TestCertificateChoice, TestCertificates } from './certificates.js'
 import type { ConnectionHost, TestConnection } from './connection.js'
 import type { TestEngine } from './engine/engine.js'
 import type { LogRecord } from './log.js'
 import type { PolicyStep } from './steps.js'
 import type { TableChange } from './tables.js'
+import type { TestCertificateChoice, TestCertificates } from './tls/certificates.js'
 import type { TestTransition, Trail } from './trail.js'
 
 /**

@@ -4,10 +4,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { EngineEvents, ListenSpec, RouteSpec } from '#sluice/engine/engine.js'
 import type { BytesEvent } from '#sluice/engine/event.js'
-import { buildCertificate } from '#sluice/testing/certificate.js'
 import { type TestClient, TestEngine } from '#sluice/testing/engine/engine.js'
-import { recordsOf } from '#sluice/testing/hello.js'
 import { buildClientHello, type TlsClientOptions, VirtualClock } from '#sluice/testing/index.js'
+import { buildCertificate } from '#sluice/testing/tls/certificate.js'
+import { recordsOf } from '#sluice/testing/tls/hello.js'
 import { formatReason, packReason } from '#sluice/wire/reason.js'
 import {
   By,

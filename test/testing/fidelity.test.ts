@@ -26,8 +26,8 @@ import {
   useBackend,
 } from '#sluice/policy.js'
 import { createProxy } from '#sluice/proxy/create.js'
-import { recordsOf } from '#sluice/testing/hello.js'
 import { buildClientHello, type ConnectOptions, createTestProxy } from '#sluice/testing/index.js'
+import { recordsOf } from '#sluice/testing/tls/hello.js'
 import { engineKinds } from '../support/engines.js'
 import { memoryLogger } from '../support/harness.js'
 import { closedPort, startServer } from '../support/net.js'

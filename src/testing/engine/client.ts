@@ -13,7 +13,7 @@ import {
 import { packReason, type Reason, unpackReason } from '../../wire/reason.js'
 import type { ConnectionTable } from '../../wire/table.js'
 import { By, Code, Field, Phase } from '../../wire/wire.js'
-import { TlsClient, type TlsClientOptions } from '../tls-client.js'
+import { TlsClient, type TlsClientOptions } from '../tls/client.js'
 
 /** What a PROXY header says. */
 export interface TestProxyHeader {

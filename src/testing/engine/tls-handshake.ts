@@ -16,7 +16,7 @@ import {
   ProceedFlag,
   TlsFlag,
 } from '../../wire/wire.js'
-import { negotiate } from '../tls-client.js'
+import { negotiate } from '../tls/client.js'
 import type { TestClient } from './client.js'
 import type { Parts } from './parts.js'
 

@@ -1,8 +1,8 @@
 /** ClientHellos for tests (RFC 8446 section 4.1.2): what a client would send, without its keys. */
 
-import { SluiceError } from '../base/errors.js'
-import { CIPHER_SUITES, cipherNumber } from '../codec/tls.js'
-import type { TlsVersion } from '../config/types.js'
+import { SluiceError } from '../../base/errors.js'
+import { CIPHER_SUITES, cipherNumber } from '../../codec/tls.js'
+import type { TlsVersion } from '../../config/types.js'
 
 export interface HelloOptions {
   /** Default: no name is asked for. */

@@ -4,17 +4,17 @@
  */
 
 import { basename, extname, resolve } from 'node:path'
-import { wildcardOf } from '../address/host-name.js'
-import { SluiceError } from '../base/errors.js'
+import { wildcardOf } from '../../address/host-name.js'
+import { SluiceError } from '../../base/errors.js'
 import type {
   ResolvedBind,
   ResolvedDownstreamTls,
   ResolvedServer,
   ResolvedUpstreamTls,
-} from '../config/resolved.js'
-import type { Engine } from '../engine/engine.js'
-import type { ClientCertDemand } from '../policy/types.js'
-import type { ContextSupplier, DownstreamContexts } from '../tls/contexts.js'
+} from '../../config/resolved.js'
+import type { Engine } from '../../engine/engine.js'
+import type { ClientCertDemand } from '../../policy/types.js'
+import type { ContextSupplier, DownstreamContexts } from '../../tls/contexts.js'
 
 /**
  * Names by certificate file or folder, as the configuration has it: `{ 'certs/shop.pem':

@@ -1,8 +1,8 @@
 /** What a client of the test engine does about TLS. */
 
-import { CIPHER_SUITES, type ClientHello, cipherNumber, parseClientHello } from '../codec/tls.js'
-import type { DownstreamTlsSpec } from '../engine/engine.js'
-import { Code } from '../wire/wire.js'
+import { CIPHER_SUITES, type ClientHello, cipherNumber, parseClientHello } from '../../codec/tls.js'
+import type { DownstreamTlsSpec } from '../../engine/engine.js'
+import { Code } from '../../wire/wire.js'
 import { buildCertificate, type TestCertificate } from './certificate.js'
 import { buildClientHello, type HelloOptions, recordsOf } from './hello.js'
 
