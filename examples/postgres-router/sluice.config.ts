@@ -6,7 +6,7 @@
  *   psql 'host=127.0.0.1 port=6432 dbname=orders user=app'
  */
 import { defineConfig } from 'sluice'
-import { postgresRouter } from './router.js'
+import { postgresRouter } from 'sluice/plugins/postgres-router'
 
 export const tryIt = "psql 'host=127.0.0.1 port=6432 dbname=orders user=app'"
 
@@ -20,16 +20,13 @@ export default defineConfig({
   frontends: {
     postgres: {
       bind: '127.0.0.1:6432',
-      // With a certificate, behind a request for TLS: bind: { address, tls: { cert }, startTls:
-      // 'rule' }, and postgresTls() in front of the router.
-      rules: {
-        handshake: [
-          postgresRouter({
-            route: (database) =>
-              database.startsWith('tenant_') ? 'tenants' : backends.get(database),
-          }),
-        ],
-      },
+      // With a certificate, bind: { address, tls: { cert }, startTls: 'rule' }, and tls: 'accept'.
+      use: [
+        postgresRouter({
+          route: (database) =>
+            database.startsWith('tenant_') ? 'tenants' : backends.get(database),
+        }),
+      ],
     },
   },
   backends: {

@@ -7,7 +7,7 @@
  *   ssh -p 8443 127.0.0.1        curl http://127.0.0.1:8443/        curl -k https://127.0.0.1:8443/
  */
 import { defineConfig } from 'sluice'
-import { protocolDetection } from './detect.js'
+import { protocolDetection } from 'sluice/plugins/protocol-detection'
 
 export const tryIt = 'ssh -p 8443 127.0.0.1'
 
@@ -17,9 +17,7 @@ export default defineConfig({
       bind: '127.0.0.1:8443',
       // Clients that say nothing: an SSH client that waits for the server's line.
       backend: 'ssh',
-      rules: {
-        handshake: [protocolDetection({ backends: { ssh: 'ssh', tls: 'https', http: 'http' } })],
-      },
+      use: [protocolDetection({ backends: { ssh: 'ssh', tls: 'https', http: 'http' } })],
     },
   },
   backends: {

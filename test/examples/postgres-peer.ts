@@ -2,7 +2,7 @@
 
 import type { Socket } from 'node:net'
 import type { TestContext } from 'node:test'
-import { readStartup } from '../../examples/postgres-router/startup.js'
+import { readStartup } from '#sluice/plugins/postgres-startup.js'
 import type { Peer } from '../support/peer.js'
 import { serve } from './servers.js'
 

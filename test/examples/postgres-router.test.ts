@@ -29,7 +29,7 @@ for (const kind of engineKinds) {
       await client.ending()
     }
     const { backend, rule } = await record(2)
-    assert.deepEqual([backend, rule], ['tenants', 'postgres-router'])
+    assert.deepEqual([backend, rule], ['tenants', 'postgres-router/route'])
   })
 
   test(`${kind}: the startup packet may be split at any byte`, async (t) => {

@@ -1,42 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { detect } from '../../examples/protocol-detection/detect.js'
 import { engineKinds } from '../support/engines.js'
 import { serveGreeting, serveNamed } from './servers.js'
 import { everyCut, runExample } from './support.js'
 
 const bytes = (text: string) => Buffer.from(text, 'latin1')
-
-test('detection needs no more bytes than it takes', () => {
-  const cases: [string, ReturnType<typeof detect>][] = [
-    ['', undefined],
-    ['S', undefined],
-    ['SSH', undefined],
-    ['SSH-', 'ssh'],
-    ['SSH-2.0-OpenSSH_9.2\r\n', 'ssh'],
-    ['SEARCH / HTTP/1.1', 'http'],
-    ['SSH ', 'http'],
-    ['GET', undefined],
-    ['GET ', 'http'],
-    ['M-SEARCH * HTTP/1.1', 'http'],
-    ['PRI * HTTP/2.0\r\n', 'http'],
-    ['\x16', undefined],
-    ['\x16\x03', 'tls'],
-    ['\x16\x03\x01\x02\x00\x01', 'tls'],
-    ['\x16\x02', 'unknown'],
-    ['\x80\x2e\x01\x03\x01', 'unknown'],
-    [' GET', 'unknown'],
-    ['get / HTTP/1.1', 'unknown'],
-    ['\r\n', 'unknown'],
-    ['ABCDEFGHIJKLMNOPQRST', undefined],
-    ['ABCDEFGHIJKLMNOPQRST ', 'http'],
-    ['ABCDEFGHIJKLMNOPQRSTU', 'unknown'],
-    ['\0', 'unknown'],
-  ]
-  for (const [text, protocol] of cases) {
-    assert.equal(detect(bytes(text)), protocol, JSON.stringify(text))
-  }
-})
 
 const first = {
   ssh: bytes('SSH-2.0-OpenSSH_9.2p1\r\n'),
@@ -71,7 +39,7 @@ for (const kind of engineKinds) {
     const { by, phase, code, rule } = await record(0)
     assert.deepEqual(
       [by, phase, code, rule],
-      ['policy', 'custom', 'rejected', 'protocol-detection'],
+      ['policy', 'custom', 'rejected', 'protocol-detection/detect'],
     )
     const cut = await connect('any')
     await cut.send('GE')

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, type TLSSocket } from 'node:tls'
-import type { Config } from '#sluice/config/types.js'
+import type { Config, FrontendConfig } from '#sluice/config/types.js'
+import { postgresRouter } from '#sluice/plugins/postgres-router.js'
 import {
   consume,
   echo,
@@ -15,7 +16,6 @@ import {
   setVar,
   startTls,
 } from '#sluice/policy.js'
-import { postgresRouter, postgresTls } from '../../examples/postgres-router/router.js'
 import { sslRequest, startup } from '../examples/postgres-peer.js'
 import { makeAuthority } from '../support/certificates.js'
 import { Peer } from '../support/peer.js'
@@ -47,9 +47,13 @@ function inside({ bytes, tls }: FirstBytes) {
 }
 
 function config(...handshake: HandshakeRule[]): Config {
+  return configOf({ rules: { handshake } })
+}
+
+function configOf(frontend: Partial<FrontendConfig>): Config {
   const bind = { address: '127.0.0.1:0', tls: { cert: site.pemFile }, startTls: 'rule' as const }
   return {
-    frontends: { web: { bind, backend: 'app', rules: { handshake } } },
+    frontends: { web: { bind, backend: 'app', ...frontend } },
     backends: { app: { servers: { a: echo() } } },
   }
 }
@@ -84,8 +88,8 @@ interopTest('openssl s_client -starttls smtp', async (start) => {
 })
 
 interopTest('openssl s_client -starttls postgres, and a client without TLS', async (start) => {
-  const router = postgresRouter({ route: () => 'app' })
-  const sluice = await start(config(postgresTls(), router))
+  const router = postgresRouter({ route: () => 'app', tls: 'accept' })
+  const sluice = await start(configOf({ use: [router] }))
   const packet = startup({ user: 'ann', database: 'orders' })
   const { code, stderr } = await client(sluice.port(), 'postgres', packet.toString('latin1'))
   assert.equal(code, 0, stderr)
@@ -108,8 +112,8 @@ interopTest('openssl s_client -starttls postgres, and a client without TLS', asy
   assert.deepEqual(
     records.slice(1).map(({ tls, rule }) => [tls !== undefined, rule]),
     [
-      [true, 'postgres-router'],
-      [false, 'postgres-router'],
+      [true, 'postgres-router/route'],
+      [false, 'postgres-router/route'],
     ],
   )
   plain.destroy()

@@ -5,6 +5,7 @@ import { optional, required, section } from '../../options/section.js'
 import { duration, fn, integer, leaf, oneOf } from '../../options/type.js'
 import type { Connection } from '../../policy.js'
 
+/** Options of `authorization`. */
 export interface AuthorizationOptions {
   /** The service: 200 allows, 403 refuses, everything else is a failure. */
   url: string

@@ -6,6 +6,7 @@ import { optional, section } from '../../options/section.js'
 import { duration, flag, text } from '../../options/type.js'
 import { networks as networkList } from './check.js'
 
+/** Options of `blocklist`. */
 export interface BlocklistOptions {
   /** File of networks, one a line; '#' starts a comment. Default: none. */
   file?: string

@@ -6,6 +6,7 @@ import { either, fn, leaf, text } from '../../options/type.js'
 import type { Connection } from '../../policy.js'
 import { networks as networkList } from './check.js'
 
+/** Options of `canary`. */
 export interface CanaryOptions {
   /** Backend of those who are chosen. */
   backend: string

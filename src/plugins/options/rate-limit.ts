@@ -7,6 +7,7 @@ import { duration, flag, fn, integer } from '../../options/type.js'
 import type { Connection } from '../../policy.js'
 import { networks } from './check.js'
 
+/** Options of `rateLimit`. */
 export interface RateLimitOptions {
   /** New connections of one source in `window`; more are refused. */
   limit: number

@@ -6,7 +6,7 @@ import {
   MAX_STARTUP,
   readStartup,
   type Startup,
-} from '../../examples/postgres-router/startup.js'
+} from '#sluice/plugins/postgres-startup.js'
 import {
   cancelRequest,
   errorFields,
@@ -15,7 +15,7 @@ import {
   packet,
   sslRequest,
   startup,
-} from './postgres-peer.js'
+} from '../examples/postgres-peer.js'
 
 const kindOf = (bytes: Uint8Array) => readStartup(bytes).kind
 

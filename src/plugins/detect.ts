@@ -6,7 +6,6 @@
  * a space and a target (RFC 9112 section 3); HTTP/2 without TLS begins with
  * 'PRI * HTTP/2.0' (RFC 9113 section 3.4), which has the same form.
  */
-import { type Duration, type HandshakeRule, more, reject, setVar, useBackend } from 'sluice/policy'
 
 export type Protocol = 'ssh' | 'tls' | 'http' | 'unknown'
 
@@ -14,7 +13,7 @@ const SSH = [0x53, 0x53, 0x48, 0x2d] // 'SSH-'
 const TLS_HANDSHAKE = 22
 const SPACE = 0x20
 /** No registered method is longer (iana.org/assignments/http-methods). */
-const LONGEST_METHOD = 20
+export const LONGEST_METHOD = 20
 
 /** The protocol, or undefined while the bytes may still become more than one. */
 export function detect(bytes: Uint8Array): Protocol | undefined {
@@ -45,31 +44,4 @@ function detectHttp(bytes: Uint8Array): Protocol | undefined {
 /** Methods are case-sensitive, and every registered one is upper case, some with a hyphen. */
 function isMethodByte(byte: number): boolean {
   return (byte >= 0x41 && byte <= 0x5a) || byte === 0x2d
-}
-
-export interface DetectionOptions {
-  /** Backend of each protocol. Without `unknown`, other clients are closed. */
-  backends: Partial<Record<Protocol, string>>
-  /** How long a silent client is waited for; then it gets the frontend's default backend. */
-  wait?: Duration
-}
-
-/**
- * A rule that chooses the backend by protocol, and leaves every byte for the
- * server. A client that waits for the server to speak first (some SSH clients,
- * SMTP, MySQL) goes to the frontend's default backend after `wait`.
- */
-export function protocolDetection({ backends, wait = '2s' }: DetectionOptions): HandshakeRule {
-  return {
-    name: 'protocol-detection',
-    limit: LONGEST_METHOD + 1,
-    deadline: wait,
-    run({ bytes, last }) {
-      if (bytes.length === 0) return last ? undefined : more()
-      const protocol = detect(bytes) ?? (last ? 'unknown' : undefined)
-      if (protocol === undefined) return more()
-      const backend = backends[protocol]
-      return backend === undefined ? reject() : [useBackend(backend), setVar('protocol', protocol)]
-    },
-  }
 }
