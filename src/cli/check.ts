@@ -1,7 +1,7 @@
 /** `sluice check`: says whether a configuration is right, without starting anything. */
 
 import { ConfigError, type ConfigIssue, SluiceError } from '../base/errors.js'
-import { loadConfig, orRejected, reading } from '../config/load.js'
+import { type LoadedConfig, loadConfig, orRejected, reading } from '../config/load.js'
 import { findLoops } from '../config/loops.js'
 import { resolveConfig } from '../config/resolve.js'
 import type { ResolvedConfig } from '../config/resolved.js'
@@ -55,9 +55,22 @@ export async function check(options: CheckOptions): Promise<void> {
 
 async function inspect(options: CheckOptions, report: CheckReport): Promise<void> {
   const loaded = await loadConfig(options.config, { modules })
-  const { config, file, displayName } = loaded
+  const { config, displayName } = loaded
   report.file = displayName
   const resolved = reading(loaded, () => resolveConfig(config, { allowNoSockets: true }))
+  try {
+    await look(resolved, loaded, report)
+  } finally {
+    // Nothing comes of them.
+    for (const plugin of resolved.plugins) plugin.end()
+  }
+}
+
+async function look(
+  resolved: ResolvedConfig,
+  { file, displayName }: LoadedConfig,
+  report: CheckReport,
+): Promise<void> {
   report.warnings.push(...resolved.warnings, ...warnOfMachine(resolved))
   const errors = [...findLoops(resolved).certain, ...checkMachine(resolved)]
   if (errors.length > 0) throw new ConfigError(errors, displayName)

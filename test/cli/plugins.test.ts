@@ -18,6 +18,14 @@ const noting = definePlugin({
     return { start: () => note('noted: start'), stop: () => note('noted: stop ' + signal.aborted) }
   },
 })
+const holding = definePlugin({
+  name: 'holding',
+  setup(_options, { signal }) {
+    const timer = setInterval(() => {}, 1_000)
+    signal.addEventListener('abort', () => clearInterval(timer))
+    return {}
+  },
+})
 const failing = definePlugin({
   name: 'failing',
   setup: () => ({ start: async () => { throw new Error('port taken') } }),
@@ -53,6 +61,15 @@ test('check sets plugins up and starts none', async (t) => {
   assert.match(stdout, /: ok: /)
   assert.doesNotMatch(stdout, /set up/)
   assert.deepEqual(stderr.match(/noted: .*/g), ['noted: setup'])
+})
+
+test('check ends what a plugin has begun by its signal', async (t) => {
+  for (const more of ['', ', noting({}, { order: 1 })']) {
+    const { path, remove } = folder({ 'sluice.config.ts': config(`holding()${more}`) })
+    t.after(remove)
+    const { code, stderr } = await sluice(['check'], path)
+    assert.equal(code, more === '' ? 0 : 1, stderr)
+  }
 })
 
 test('run sets a plugin up once, starts it, and stops it at the end', async (t) => {
