@@ -18,7 +18,7 @@ import type { OptionsCheck, Plugin, PluginInside, WrongOption } from '../policy/
 import type { Rule } from '../policy/rule.js'
 import { useBackend } from '../policy/verdicts.js'
 import { checkShape, formatPath, type Issues, type Path } from './issues.js'
-import { checkNames } from './names.js'
+import { checkNames, isName, NAME } from './names.js'
 import type { PlacedRule, ResolvedPlugin } from './resolved.js'
 
 /** What plugins get from the proxy that they are for. */
@@ -225,7 +225,7 @@ function checkUse(
   }
   if (own === undefined) return
   const before = issues.list.length
-  checkNames(issues, ['name'], typeof own === 'string' ? [own] : [show(own)])
+  if (!isName(own)) issues.add([], `name: expected ${NAME}, got ${show(own)}.`)
   const other = taken.get(own)
   if (other) issues.add([], `'${own}' is the name of ${formatPath(other)} too.`)
   if (issues.list.length === before) taken.set(own, path)

@@ -137,7 +137,7 @@ test('several uses of a plugin have names of their own, and may be given one', (
     ),
     [
       "frontends.web.use[1]: 'same' is the name of frontends.web.use[0] too.",
-      "frontends.web.use[2].name[\"a b\"]: a name has letters, digits, '_', '-', '.' and ':' only, and begins with a letter, digit or '_'.",
+      "frontends.web.use[2]: name: expected a name of letters, digits, '_', '-', '.' and ':' only, that begins with a letter, digit or '_', got 'a b'.",
       "frontends.web.use[3]: expected order 'before' or 'after', got 'behind'.",
       "frontends.web.use[4]: 'nmae' is no way to use plugin 'limit'. [name]",
     ],
