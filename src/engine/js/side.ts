@@ -1,6 +1,5 @@
 /**
  * One connection of the table: a socket, its record, and who handles it now.
- * The record is written here in the layout that the native engine uses.
  *
  * With TLS the payload is that of a TLSSocket, while the end of the connection,
  * its errors and its resets stay those of the raw socket below it.
@@ -10,7 +9,8 @@ import type { Socket } from 'node:net'
 import { constants } from 'node:os'
 import type { TLSSocket } from 'node:tls'
 import type { ConnectionTable } from '../../wire/table.js'
-import { CloseOp, ConnFlag, ConnNext, ConnState, Field } from '../../wire/wire.js'
+import { CloseOp, ConnFlag } from '../../wire/wire.js'
+import { ConnectionRecord } from './record.js'
 import { timer } from './timer.js'
 import { type MakeTls, type TlsHandshakeOwner, TlsLayer, type TlsLayerEvents } from './tls/layer.js'
 import { tlsError } from './tls/names.js'
@@ -26,28 +26,11 @@ export interface SideHandler {
   gone(side: Side): void
 }
 
-const CLOSE_WANTED = CloseOp.DSHR | CloseOp.DSHW | CloseOp.CSHR | CloseOp.CSHW
-const CLOSE_DONE = CloseOp.DSHR_DONE | CloseOp.DSHW_DONE | CloseOp.CSHR_DONE | CloseOp.CSHW_DONE
-const DATA_SHUT_READ = ConnFlag.SHR | ConnFlag.DATA_SHUTR
-const DATA_SHUT_WRITE = ConnFlag.SHW | ConnFlag.DATA_SHUTW
-const SHUT = DATA_SHUT_READ | DATA_SHUT_WRITE | ConnFlag.CTRL_SHUTR | ConnFlag.CTRL_SHUTW
-const HANDLERS_DONE = ConnFlag.CTRL_HANDLERS_DONE | ConnFlag.DATA_HANDLERS_DONE
-/** What may follow each state. */
-const NEXT = [
-  ConnNext.CLOSED,
-  ConnNext.ACCEPTED,
-  ConnNext.CONNECTING,
-  ConnNext.ESTABLISHED,
-  ConnNext.ERROR,
-]
-
 /** Longest wait for the FIN behind a close_notify, or for an alert to leave, in ms. */
 const TLS_LINGER = 2000
 const NO_BYTES = Buffer.alloc(0)
 
-export class Side {
-  readonly slot: number
-  readonly generation: number
+export class Side extends ConnectionRecord {
   /** The payload's socket: the raw one, or TLS over it. */
   socket: Socket
   readonly raw: Socket
@@ -64,9 +47,6 @@ export class Side {
   error: NodeJS.ErrnoException | undefined
   /** Clock of the last read or of progress in writing, for inactivity time-outs. */
   activity = 0
-  bytesIn = 0
-  bytesOut = 0
-  readonly #table: ConnectionTable
   #tls: TlsLayer | undefined
   /** TLS failed before it began: what comes is nobody's payload, and nothing is sent. */
   #discarding = false
@@ -76,9 +56,7 @@ export class Side {
   #dropped = false
 
   constructor(table: ConnectionTable, slot: number, socket: Socket, handler: SideHandler) {
-    this.#table = table
-    this.slot = slot
-    this.generation = table.generation(slot)
+    super(table, slot)
     this.socket = socket
     this.raw = socket
     this.handler = handler
@@ -89,14 +67,13 @@ export class Side {
     socket.on('end', () => {
       if (!this.shut && hasLostPeer(socket)) socket.destroy(resetError())
       else if (this.#tls) {
-        if (this.eof) this.#socketEnded()
+        if (this.eof) this.socketEnded()
         this.#tls.receiveEnd()
       } else this.#ended()
     })
     socket.on('finish', () => {
-      this.#dataFinished()
-      this.closeOps(CloseOp.CSHW | CloseOp.CSHW_DONE)
-      this.flags(ConnFlag.CTRL_SHUTW, 0)
+      this.dataFinished()
+      this.socketFinished()
     })
     socket.on('drain', () => {
       if (!this.#tls) this.handler.drain(this)
@@ -125,8 +102,7 @@ export class Side {
    * Payload is handed to the handler once `owner` has returned from `tlsSecured`.
    */
   startTls(make: MakeTls, early: Buffer, owner: TlsHandshakeOwner): void {
-    this.bytesIn -= early.length
-    this.#count(Field.BYTES_IN, this.bytesIn)
+    this.countIn(-early.length)
     this.resume()
     // `gone` is on its way and says why: a reset behind unread bytes looks like an end to TLS.
     if (this.raw.destroyed) {
@@ -180,8 +156,7 @@ export class Side {
   write(chunk: Uint8Array, sent?: (error?: Error | null) => void): number {
     // Nothing goes in clear where TLS was to be.
     if (this.#discarding) return 0
-    this.bytesOut += chunk.length
-    this.#count(Field.BYTES_OUT, this.bytesOut)
+    this.countOut(chunk.length)
     this.socket.write(chunk, sent)
     // The answer of write() says false for any chunk above Node's own mark, even when the kernel
     // has taken all of it by then: the length tells the truth and spares a pause for each chunk.
@@ -281,58 +256,16 @@ export class Side {
     }
   }
 
-  /** The payload flows from here on. */
-  established(clock: number): void {
-    this.state(ConnState.ESTABLISHED)
-    this.#table.set(this.slot, Field.ESTABLISHED_AT, clock)
-    this.flags(HANDLERS_DONE, 0)
-  }
-
-  /** Takes a step of the table of states; another one changes nothing. */
-  state(next: number): void {
-    const now = this.#table.get(this.slot, Field.STATE)
-    if ((NEXT[now] as number) & (1 << next)) this.#table.set(this.slot, Field.STATE, next)
-  }
-
-  /** An operation on the socket failed, or TLS did. `layer`: CTRL_FAILED or DATA_FAILED. */
-  fail(layer: number): void {
-    this.flags(layer | ConnFlag.ERR, 0)
-    this.state(ConnState.ERROR)
-  }
-
-  flags(set: number, clear: number): void {
-    const flags = this.#table.get(this.slot, Field.FLAGS)
-    this.#table.set(this.slot, Field.FLAGS, (flags & ~clear) | set)
-  }
-
-  closeOps(set: number): void {
-    this.#table.set(this.slot, Field.CLOSE_OPS, this.#table.get(this.slot, Field.CLOSE_OPS) | set)
-  }
-
   #received(chunk: Buffer): void {
-    this.bytesIn += chunk.length
-    this.#count(Field.BYTES_IN, this.bytesIn)
+    this.countIn(chunk.length)
     this.handler.data(this, chunk)
   }
 
   #ended(): void {
     this.eof = true
-    this.closeOps(CloseOp.DSHR | CloseOp.CSHR | CloseOp.DSHR_DONE)
-    this.flags(DATA_SHUT_READ, 0)
-    if (this.raw.readableEnded) this.#socketEnded()
+    this.payloadEnded()
+    if (this.raw.readableEnded) this.socketEnded()
     this.handler.end(this)
-  }
-
-  /** Payload has ended, and the FIN is there: with TLS it may come later, or never. */
-  #socketEnded(): void {
-    this.closeOps(CloseOp.CSHR_DONE)
-    this.flags(ConnFlag.CTRL_SHUTR, 0)
-  }
-
-  /** The end of what is sent has left the data layer. */
-  #dataFinished(): void {
-    this.closeOps(CloseOp.DSHW | CloseOp.DSHW_DONE)
-    this.flags(DATA_SHUT_WRITE, 0)
   }
 
   /** The payload is that of `tls` from here on. */
@@ -343,7 +276,7 @@ export class Side {
       if (!this.error) this.#ended()
     })
     tls.on('drain', () => this.handler.drain(this))
-    tls.on('finish', () => this.#dataFinished())
+    tls.on('finish', () => this.dataFinished())
     tls.on('close', () => {
       if (this.raw.destroyed) return
       // Both ways are shut; the raw socket closes with the peer's FIN.
@@ -367,13 +300,6 @@ export class Side {
     this.#closed()
   }
 
-  #count(field: number, value: number): void {
-    this.#table.set(this.slot, field, value | 0)
-    if (value >= 0x1_0000_0000) {
-      this.#table.set(this.slot, field + 1, Math.floor(value / 0x1_0000_0000))
-    }
-  }
-
   /**
    * The peer ended TLS and closed, and all that it will not read is our own close_notify, which
    * unix sockets refuse at once: nothing of the session is lost.
@@ -386,17 +312,14 @@ export class Side {
   /** Bytes that are dropped unsent do not count as sent. */
   #abandon(): void {
     this.#dropped = true
-    this.closeOps(CLOSE_WANTED)
+    this.abandoned()
     if (this.closed || this.socket.destroyed) return
-    this.bytesOut -= this.socket.writableLength
-    this.#count(Field.BYTES_OUT, this.bytesOut)
+    this.countOut(-this.socket.writableLength)
   }
 
   #closed(): void {
     this.closed = true
-    this.closeOps(CLOSE_WANTED | CLOSE_DONE)
-    this.flags(SHUT, ConnFlag.HELD_BACK | ConnFlag.FD_ALLOCATED)
-    this.state(ConnState.CLOSED)
+    this.socketClosed()
     this.handler.gone(this)
   }
 }

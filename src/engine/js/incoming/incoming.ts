@@ -5,9 +5,7 @@
  */
 
 import type { Socket } from 'node:net'
-import { PROXY_V2_FIXED, PROXY_V2_MAX, parseProxyHeader } from '../../codec/proxy.js'
-import { type Framed, HelloReader } from '../../codec/tls.js'
-import { packReason } from '../../wire/reason.js'
+import { packReason } from '../../../wire/reason.js'
 import {
   By,
   BytesFlag,
@@ -16,26 +14,23 @@ import {
   ConnState,
   Field,
   Handshake,
-  HelloStatus,
   Phase,
   Timeout,
-} from '../../wire/wire.js'
-import type { EngineEvent } from '../event.js'
-import { recordProxied } from '../model/addresses.js'
-import type { OwnTimeouts } from '../model/own-timeouts.js'
-import { PendingHandshakes, Runner } from '../model/pending.js'
-import { phaseOfHandshake } from '../model/phase.js'
-import { Chunks } from './chunks.js'
-import type { Failure } from './reason.js'
-import type { Origin, Shared } from './shared.js'
-import { Side, type SideHandler } from './side.js'
-import { timer } from './timer.js'
-import { DownstreamHandshake, type DownstreamOwner } from './tls/downstream.js'
+} from '../../../wire/wire.js'
+import type { EngineEvent } from '../../event.js'
+import type { OwnTimeouts } from '../../model/own-timeouts.js'
+import { PendingHandshakes, Runner } from '../../model/pending.js'
+import { phaseOfHandshake } from '../../model/phase.js'
+import { Chunks } from '../chunks.js'
+import type { Failure } from '../reason.js'
+import type { Origin, Shared } from '../shared.js'
+import { Side, type SideHandler } from '../side.js'
+import { DownstreamHandshake, type DownstreamOwner } from '../tls/downstream.js'
+import { IncomingDeadline } from './deadline.js'
+import { AwaitedHello } from './hello.js'
+import { Inspection } from './inspection.js'
+import { ProxyHeader } from './proxy.js'
 
-/** Bytes that are read ahead of policy, so that a FIN or RST behind them is seen; the longest PROXY header fits. */
-const READ_AHEAD = PROXY_V2_FIXED + PROXY_V2_MAX + 1024
-/** Bytes that policy sees of what is no ClientHello. */
-const SHOWN = 1024
 const NO_BYTES = new Uint8Array(0)
 
 /** Flags of every connection that was accepted. */
@@ -77,21 +72,13 @@ export class Incoming implements SideHandler, DownstreamOwner {
   readonly #origin: Origin
   readonly #owner: IncomingOwner
   readonly #pending: PendingHandshakes
-  readonly #openedAt: number
+  readonly #deadline: IncomingDeadline
   #mode: number = Mode.HANDSHAKE
-  /** What the deadline of the handshakes is for (-1: nothing yet), and when it passes. */
-  #awaited = -1
-  #deadline = 0
-  /** TLVs of the PROXY header that policy has not seen yet. */
-  #tlvs: Uint8Array = NO_BYTES
-  /** The ClientHello, or what came instead, while policy decides about it. */
-  #hello: Framed | undefined
-  readonly #helloReader = new HelloReader()
+  readonly #proxy = new ProxyHeader()
+  readonly #hello = new AwaitedHello()
   /** Once policy has chosen a context, until it is complete. */
   #tls: DownstreamHandshake | undefined
-  #limit = READ_AHEAD
-  #timer: NodeJS.Timeout | undefined
-  #delay: NodeJS.Timeout | undefined
+  readonly #inspection = new Inspection()
 
   /** Precondition: `slot` was allocated and its record holds the addresses. */
   constructor(shared: Shared, origin: Origin, owner: IncomingOwner, slot: number, socket: Socket) {
@@ -99,7 +86,8 @@ export class Incoming implements SideHandler, DownstreamOwner {
     this.#shared = shared
     this.#origin = origin
     this.#owner = owner
-    this.#openedAt = shared.now()
+    const openedAt = shared.now()
+    this.#deadline = new IncomingDeadline(shared, openedAt)
     this.#pending = new PendingHandshakes(origin.spec.handshakes, origin.spec.ask)
     this.side = new Side(table, slot, socket, this)
     this.side.state(ConnState.ACCEPTED)
@@ -108,7 +96,7 @@ export class Incoming implements SideHandler, DownstreamOwner {
     const data = bits & Handshake.TLS ? ConnFlag.DATA_OPEN_PENDING : ConnFlag.DATA_CONNECTED
     this.side.flags(ACCEPTED | proxied | data, 0)
     table.set(slot, Field.LISTENER, origin.id)
-    table.set(slot, Field.OPENED_AT, this.#openedAt)
+    table.set(slot, Field.OPENED_AT, openedAt)
     this.#recordPending()
   }
 
@@ -133,7 +121,7 @@ export class Incoming implements SideHandler, DownstreamOwner {
     if (this.#mode !== Mode.HANDSHAKE || this.#pending.asking !== 0) return
     switch (this.#pending.runner) {
       case Runner.POLICY:
-        if (this.#pending.first === Handshake.TLS && !this.#hello) this.#awaitHello()
+        if (this.#pending.first === Handshake.TLS && !this.#hello.there) this.#awaitHello()
         else this.#ask()
         break
       case Runner.ENGINE:
@@ -162,7 +150,7 @@ export class Incoming implements SideHandler, DownstreamOwner {
       if (terminated && !found) return false
       if (found) this.#tls = new DownstreamHandshake(this.#shared, this.side, this, found, flags)
       else this.#skipTls()
-      this.#hello = undefined
+      this.#hello.forget()
     }
     this.#pending.proceed(clear, set)
     this.#answered(consume)
@@ -179,9 +167,8 @@ export class Incoming implements SideHandler, DownstreamOwner {
     if (!this.answerable) return false
     this.#answered(consume)
     this.#mode = Mode.INSPECT
-    this.#limit = Math.max(1, limit)
+    this.#inspection.begin(limit, delay, () => this.#show(BytesFlag.EXPIRED))
     this.#readAhead()
-    this.#delay = timer(delay, () => this.#show(BytesFlag.EXPIRED))
     this.#awaitBytes()
     if (this.input.length > 0 || this.side.eof) {
       queueMicrotask(() => {
@@ -225,12 +212,12 @@ export class Incoming implements SideHandler, DownstreamOwner {
     this.#disarm()
     this.#mode = Mode.OVER
     this.input.clear()
-    this.#hello = undefined
+    this.#hello.forget()
   }
 
   data(side: Side, chunk: Buffer): void {
     this.input.push(chunk)
-    if (this.input.length >= Math.max(READ_AHEAD, this.#limit)) side.pause()
+    if (!this.#inspection.takesMore(this.input.length)) side.pause()
     this.#arrived()
   }
 
@@ -259,57 +246,37 @@ export class Incoming implements SideHandler, DownstreamOwner {
   #ask(): void {
     const { id, spec } = this.#origin
     const bit = this.#pending.ask()
-    this.#arm(spec.verdictTimeout, () => this.#verdictLate())
+    this.#deadline.set(spec.verdictTimeout, () => this.#verdictLate())
     const event = this.#event()
     event.listener = id
     event.bit = bit
-    if (bit === Handshake.TLS && this.#hello) {
-      event.bytes = this.#hello.message
-      event.hello = this.#hello.status ?? HelloStatus.MALFORMED
+    if (bit === Handshake.TLS && this.#hello.there) {
+      this.#hello.fill(event)
     } else {
-      event.bytes = this.#tlvs
+      event.bytes = this.#proxy.tellTlvs()
       event.hello = 0
-      this.#tlvs = NO_BYTES
     }
     this.#shared.dispatch.tell('handshake', event)
   }
 
   /** Asks policy about the ClientHello once it is there. It stays in the input. */
   #awaitHello(): void {
-    const bytes = this.input.view()
-    const framed = this.#helloReader.goOn(bytes)
-    if (framed.status !== undefined) {
-      const complete = framed.status === HelloStatus.COMPLETE
-      this.#hello = complete ? framed : { ...framed, message: bytes.subarray(0, SHOWN) }
-      this.#ask()
-    } else if (this.side.eof) {
-      this.#failed(By.CLIENT, Code.ABORTED)
-    } else {
-      this.#armHandshake(0)
-    }
+    if (this.#hello.look(this.input.view())) this.#ask()
+    else if (this.side.eof) this.#failed(By.CLIENT, Code.ABORTED)
+    else this.#giveTime(0)
   }
 
   /** `bit`: the handshake that is awaited; 0 for the ClientHello. */
-  #armHandshake(bit: number): void {
-    const { handshakeTimeout } = this.#origin.spec
-    if (handshakeTimeout <= 0) return
-    const now = this.#shared.now()
-    // A rule may have taken its time: each handshake gets at least a moment. Once: who sends
-    // byte by byte gets no more of it.
-    if (this.#awaited !== bit) {
-      this.#awaited = bit
-      this.#deadline = Math.max(now + handshakeTimeout / 4, this.#openedAt + handshakeTimeout)
-    }
-    this.#arm(Math.max(this.#deadline - now, 1), () => {
-      if (bit === 0 && this.#origin.spec.silenceAsks && this.input.length === 0) this.#askSilent()
-      else this.#failed(By.TIMEOUT, Code.HANDSHAKE_TIMEOUT)
+  #giveTime(bit: number): void {
+    const { handshakeTimeout, silenceAsks } = this.#origin.spec
+    this.#deadline.setFor(bit, handshakeTimeout, () => {
+      if (bit !== 0 || !silenceAsks || this.input.length > 0) {
+        this.#failed(By.TIMEOUT, Code.HANDSHAKE_TIMEOUT)
+      } else {
+        this.#hello.silent()
+        this.#ask()
+      }
     })
-  }
-
-  /** A client without TLS whose server may speak first. */
-  #askSilent(): void {
-    this.#hello = { message: NO_BYTES, status: HelloStatus.NOT_TLS }
-    this.#ask()
   }
 
   #runAlone(bit: number): void {
@@ -320,7 +287,7 @@ export class Incoming implements SideHandler, DownstreamOwner {
       this.#owner.reply(spec.healthReply ?? NO_BYTES, reason)
       return
     }
-    this.#armHandshake(bit)
+    this.#giveTime(bit)
     if (bit === Handshake.TLS) {
       const early = this.input.view()
       this.input.clear()
@@ -332,16 +299,18 @@ export class Incoming implements SideHandler, DownstreamOwner {
   }
 
   #acceptProxy(): void {
-    const result = parseProxyHeader(this.input.view(), this.#origin.spec.proxyLimit)
-    if (result.status === 'error') {
-      this.#failed(By.CLIENT, result.code)
-    } else if (result.status === 'partial') {
+    const { table } = this.#shared.slots
+    const outcome = this.#proxy.take(
+      this.input,
+      this.#origin.spec.proxyLimit,
+      table,
+      this.side.slot,
+    )
+    if (outcome === 'partial') {
       if (this.side.eof) this.#failed(By.CLIENT, Code.ABORTED)
+    } else if (outcome !== 'done') {
+      this.#failed(By.CLIENT, outcome)
     } else {
-      const { header } = result
-      recordProxied(this.#shared.slots.table, this.side.slot, header)
-      if (header.tlvs.length > 0) this.#tlvs = Uint8Array.from(header.tlvs)
-      this.input.consume(header.length)
       this.side.flags(0, ConnFlag.PROXY_IN_PENDING)
       this.#readAhead()
       this.#disarm()
@@ -355,7 +324,7 @@ export class Incoming implements SideHandler, DownstreamOwner {
     const bit = this.#pending.first
     this.#shared.counters.lateVerdicts++
     // The default is taken first: what policy answers from here on is late.
-    clearTimeout(this.#delay)
+    this.#inspection.cancelDelay()
     if (opened) {
       this.#mode = Mode.HANDSHAKE
       if (bit === Handshake.TLS) this.#skipTls()
@@ -379,7 +348,7 @@ export class Incoming implements SideHandler, DownstreamOwner {
     } else if (this.#mode === Mode.HANDSHAKE && this.#pending.runner === Runner.ENGINE) {
       if (this.#pending.first === Handshake.ACCEPT_PROXY) this.#acceptProxy()
     } else if (this.#mode === Mode.HANDSHAKE && this.#pending.first === Handshake.TLS) {
-      if (this.#pending.asking === 0 && !this.#hello) this.advance()
+      if (this.#pending.asking === 0 && !this.#hello.there) this.advance()
     }
   }
 
@@ -387,28 +356,22 @@ export class Incoming implements SideHandler, DownstreamOwner {
   #awaitBytes(): void {
     const { clientTimeout } = this.#origin.spec
     const ms = this.own?.pick(Timeout.CLIENT, clientTimeout) ?? clientTimeout
-    this.#arm(ms, () => this.#silent())
+    this.#deadline.set(ms, () => this.#failed(By.TIMEOUT, Code.CLIENT_TIMEOUT))
   }
 
   #show(extra: number): void {
-    const bytes = this.input.view()
-    const full = bytes.length >= this.#limit
-    const flags = extra | (this.side.eof ? BytesFlag.EOF : 0) | (full ? BytesFlag.FULL : 0)
-    // Nothing more will come of itself: an answer is due.
-    if (flags !== 0) this.#arm(this.#origin.spec.verdictTimeout, () => this.#verdictLate())
     const event = this.#event()
-    event.bytes = full ? bytes.subarray(0, this.#limit) : bytes
-    event.flags = flags
+    this.#inspection.fill(event, this.input.view(), extra | (this.side.eof ? BytesFlag.EOF : 0))
+    // Nothing more will come of itself: an answer is due.
+    if (event.flags !== 0) {
+      this.#deadline.set(this.#origin.spec.verdictTimeout, () => this.#verdictLate())
+    }
     this.#shared.dispatch.tell('bytes', event)
   }
 
   /** The record of an event about this connection, to be filled and told at once. */
   #event(): EngineEvent {
     return this.#shared.dispatch.about(this.side.slot, this.side.generation)
-  }
-
-  #silent(): void {
-    this.#failed(By.TIMEOUT, Code.CLIENT_TIMEOUT)
   }
 
   #failed(by: number, code: number): void {
@@ -418,13 +381,13 @@ export class Incoming implements SideHandler, DownstreamOwner {
   #answered(consume: number): void {
     this.#pending.answered()
     this.#disarm()
-    this.#limit = READ_AHEAD
+    this.#inspection.answered()
     if (consume > 0) this.input.consume(consume)
     this.#readAhead()
   }
 
   #readAhead(): void {
-    if (this.input.length < Math.max(READ_AHEAD, this.#limit)) this.side.resume()
+    if (this.#inspection.takesMore(this.input.length)) this.side.resume()
   }
 
   /** The payload is what the client sends, without TLS. */
@@ -441,15 +404,8 @@ export class Incoming implements SideHandler, DownstreamOwner {
     this.#shared.slots.table.set(this.side.slot, Field.HANDSHAKES, this.#pending.bits)
   }
 
-  /** Arms the one deadline of the handshakes. */
-  #arm(ms: number, fn: () => void): void {
-    clearTimeout(this.#timer)
-    this.#timer = timer(ms, fn)
-  }
-
   #disarm(): void {
-    clearTimeout(this.#timer)
-    clearTimeout(this.#delay)
-    this.#timer = undefined
+    this.#deadline.clear()
+    this.#inspection.cancelDelay()
   }
 }
