@@ -249,7 +249,7 @@ export class ClientConnection extends KnownClient<ClientConnection> implements S
     if (inspection.front.length > 0) throw new TypeError('prepend() before startTls()')
     if (inspection.left > 0) {
       // Somebody else may have put them there (CVE-2011-0411): nobody may take them for encrypted.
-      this.close(packReason(By.CLIENT, Phase.CUSTOM, Code.TLS_CLEAR_BYTES))
+      this.close(packReason(By.CLIENT, Phase.HANDSHAKE, Code.TLS_CLEAR_BYTES))
       return
     }
     const { taken } = inspection

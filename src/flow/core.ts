@@ -375,7 +375,11 @@ function reasonOf(conn: ClientConnection, reason: number): number {
 }
 
 /** While they last the engine waits for policy, and does nothing of its own. */
-const POLICYS_OWN: ReadonlySet<number> = new Set([Phase.CUSTOM, Phase.ACCEPT_SESSION, Phase.QUEUE])
+const POLICYS_OWN: ReadonlySet<number> = new Set([
+  Phase.HANDSHAKE,
+  Phase.ACCEPT_SESSION,
+  Phase.QUEUE,
+])
 
 function isQueued({ phase, secure }: ClientConnection): boolean {
   return phase === Phase.QUEUE || secure?.ticket?.waiting === true

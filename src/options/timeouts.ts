@@ -30,7 +30,7 @@ export const timeouts = section(
       { absent: 0, means: 'off' },
     ),
     queue: optional(duration(), 'Longest wait for a server slot.', { means: 'connect' }),
-    handshake: optional(duration(1), 'From accept to the session: PROXY header, custom handlers.', {
+    handshake: optional(duration(1), 'From accept to the session: PROXY header, handshake rules.', {
       default: '5s',
     }),
   },

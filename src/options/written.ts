@@ -184,7 +184,7 @@ export interface FrontendConfig<N extends Names = Names> {
     client?: Duration
     /** Client inactivity once one side is shut. Default: timeouts.clientFin. */
     clientFin?: Duration
-    /** From accept to the session: PROXY header, custom handlers. Default: timeouts.handshake. */
+    /** From accept to the session: PROXY header, handshake rules. Default: timeouts.handshake. */
     handshake?: Duration
   }
   /** Log of this frontend. */
@@ -595,7 +595,7 @@ export interface TimeoutsConfig {
   tunnel?: Duration
   /** Longest wait for a server slot. Default: connect. */
   queue?: Duration
-  /** From accept to the session: PROXY header, custom handlers. Default '5s'. */
+  /** From accept to the session: PROXY header, handshake rules. Default '5s'. */
   handshake?: Duration
 }
 

@@ -561,7 +561,7 @@ jsTest('what waits for a slow reader behind the close is not lost', async (h, ke
 jsTest('inspect, applets, replies and closes work through TLS', async (h, keep) => {
   const { port } = await terminating(h)
   const context = h.engine.downstreamTls(serverSpec())
-  const rejected = reasonWord(By.POLICY, Phase.CONTENT, Code.REPLIED)
+  const rejected = reasonWord(By.POLICY, Phase.ACCEPT_SESSION, Code.REPLIED)
   let answer: (conn: number, generation: number) => void = () => {}
   h.answers.handshake = ({ conn, generation, bit }) => {
     if (bit === TLS) h.engine.proceed(conn, generation, 0, 0, 0, context)

@@ -15,7 +15,7 @@ const shutdown = reasonWord(By.PROXY, Phase.DATA, Code.SHUTDOWN)
 
 for (const [bit, phase] of [
   [TCP_RULES, 'tcp-rules'],
-  [CUSTOM, 'custom'],
+  [CUSTOM, 'handshake'],
   [ACCEPT_SESSION, 'accept-session'],
 ] as const) {
   engineTest(`the client resets while ${phase} is decided`, async (h) => {
@@ -33,8 +33,8 @@ for (const [bit, phase] of [
 }
 
 for (const [bit, phase] of [
-  [CUSTOM, 'custom'],
-  [ACCEPT_SESSION, 'content'],
+  [CUSTOM, 'handshake'],
+  [ACCEPT_SESSION, 'accept-session'],
 ] as const) {
   engineTest(`the client resets while its ${phase} bytes are inspected`, async (h) => {
     const ask = bit | ACCEPT_SESSION

@@ -183,7 +183,7 @@ engineTest('an applet’s client, and an inspected one', async (h) => {
   assert.equal((await h.next('closed')).reason, 'timeout data client-timeout')
   applet = false
   await h.dial({ port })
-  assert.match((await h.next('closed')).reason ?? '', /^timeout custom client-timeout$/)
+  assert.match((await h.next('closed')).reason ?? '', /^timeout handshake client-timeout$/)
 })
 
 engineTest('no time-out at all', async (h) => {

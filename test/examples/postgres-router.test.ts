@@ -96,7 +96,7 @@ for (const kind of engineKinds) {
     assert.equal(await client.ending(), 'fin')
     client.fin()
     const { by, phase, code } = await record(0)
-    assert.deepEqual([by, phase, code], ['policy', 'custom', 'replied'])
+    assert.deepEqual([by, phase, code], ['policy', 'handshake', 'replied'])
   })
 
   test(`${kind}: garbage gets an error, a cancel request is closed`, async (t) => {

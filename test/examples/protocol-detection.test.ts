@@ -39,7 +39,7 @@ for (const kind of engineKinds) {
     const { by, phase, code, rule } = await record(0)
     assert.deepEqual(
       [by, phase, code, rule],
-      ['policy', 'custom', 'rejected', 'protocol-detection/detect'],
+      ['policy', 'handshake', 'rejected', 'protocol-detection/detect'],
     )
     const cut = await connect('any')
     await cut.send('GE')

@@ -99,9 +99,9 @@ phaseTest(
     return client
   },
   {
-    rst: 'client custom reset',
-    fin: 'client custom aborted',
-    silence: 'timeout custom handshake-timeout',
+    rst: 'client handshake reset',
+    fin: 'client handshake aborted',
+    silence: 'timeout handshake handshake-timeout',
   },
 )
 
@@ -119,7 +119,7 @@ faultTest(
     await reset.send('half a requ')
     await settleIn()
     reset.reset()
-    assert.equal(await site.ending(0), 'client custom reset')
+    assert.equal(await site.ending(0), 'client handshake reset')
     // A FIN and the end of the delay both mean that this is all there is.
     for (const fault of ['fin', 'silence'] as const) {
       const client = await site.dial()

@@ -33,7 +33,7 @@ function rule(failure: Failure): Rule {
 const places: [string, string, (failure: Failure) => Partial<FrontendConfig>][] = [
   ['a connection rule', 'tcp-rules', (f) => ({ rules: { connection: [rule(f)] } })],
   ['a session rule', 'accept-session', (f) => ({ rules: { session: [rule(f)] } })],
-  ['a handshake rule', 'custom', (f) => ({ rules: { handshake: [rule(f) as never] } })],
+  ['a handshake rule', 'handshake', (f) => ({ rules: { handshake: [rule(f) as never] } })],
 ]
 
 for (const [place, phase, frontend] of places) {
@@ -54,7 +54,7 @@ for (const [place, phase, frontend] of places) {
     faultTest(`policy: ${place} ${failure}`, options, run, { failing: true })
 
     // Where the default is to open, it costs the connection nothing but the rule.
-    if (phase === 'custom') continue
+    if (phase === 'handshake') continue
     const open = (): SiteOptions => ({
       frontend: { ...frontend(failure), onError: 'open' },
     })

@@ -366,7 +366,7 @@ const waiting: Record<string, [options: SiteOptions, expected: RegExp]> = {
         rules: { handshake: [{ name: 'patient', deadline: '60s', run: () => more() }] },
       },
     },
-    /^client custom tls-malformed$/,
+    /^client handshake tls-malformed$/,
   ],
 }
 
@@ -398,7 +398,7 @@ for (const [name, [options, expected]] of Object.entries(waiting)) {
         await client.send('before')
         await delay(30)
         client.reset()
-        assert.match((await stage.end(n)).reason, /^client (data|content|custom) reset$/)
+        assert.match((await stage.end(n)).reason, /^client (data|handshake) reset$/)
       }
     },
   )

@@ -182,11 +182,11 @@ test('reply and reject of a rule', async () => {
   const asked = engine.accept()
   asked.send('?')
   assert.equal(asked.text, 'hello 192.0.2.1\n')
-  assert.deepEqual(asked.end, { by: 'policy', phase: 'custom', code: 'replied' })
+  assert.deepEqual(asked.end, { by: 'policy', phase: 'handshake', code: 'replied' })
   const rejected = engine.accept()
   rejected.send('!')
   assert.equal(rejected.resetReceived, true)
-  assert.deepEqual(rejected.end, { by: 'policy', phase: 'custom', code: 'rejected' })
+  assert.deepEqual(rejected.end, { by: 'policy', phase: 'handshake', code: 'rejected' })
 })
 
 test('a rule that wants more than its limit, or more after the FIN, ends the connection', async () => {
@@ -200,11 +200,11 @@ test('a rule that wants more than its limit, or more after the FIN, ends the con
   )
   const full = engine.accept()
   full.send('abcdef')
-  assert.deepEqual(full.end, { by: 'policy', phase: 'custom', code: 'handshake-limit' })
+  assert.deepEqual(full.end, { by: 'policy', phase: 'handshake', code: 'handshake-limit' })
   const finished = engine.accept()
   finished.send('ab')
   finished.fin()
-  assert.deepEqual(finished.end, { by: 'client', phase: 'custom', code: 'aborted' })
+  assert.deepEqual(finished.end, { by: 'client', phase: 'handshake', code: 'aborted' })
   assert.deepEqual(seen, [
     [4, true],
     [2, false],
@@ -251,7 +251,7 @@ test('at its deadline a rule is called a last time', async () => {
   clock.advance('2999ms')
   assert.equal(slow.ended, false)
   clock.advance('1ms')
-  assert.deepEqual(slow.end, { by: 'timeout', phase: 'custom', code: 'handshake-timeout' })
+  assert.deepEqual(slow.end, { by: 'timeout', phase: 'handshake', code: 'handshake-timeout' })
   assert.equal(sessions()[0]?.rule, 'detect')
   assert.equal(silent.mode, 'forward')
   assert.deepEqual(seen.sort(), [
@@ -303,7 +303,7 @@ test('a rule that never answers is late; its answer has no effect then', async (
   const client = engine.accept()
   client.send('x')
   await clock.advanceAsync('1000ms')
-  assert.deepEqual(client.end, { by: 'timeout', phase: 'custom', code: 'verdict-timeout' })
+  assert.deepEqual(client.end, { by: 'timeout', phase: 'handshake', code: 'verdict-timeout' })
   const calls = engine.calls.length
   release?.(undefined)
   await settle()
@@ -357,7 +357,7 @@ test('a rule that throws, rejects or answers nonsense is logged with its name', 
     client.send('x')
     await settle()
     const said = String(answer)
-    assert.deepEqual(client.end, { by: 'policy', phase: 'custom', code: 'policy-error' }, said)
+    assert.deepEqual(client.end, { by: 'policy', phase: 'handshake', code: 'policy-error' }, said)
     assert.equal(client.text, '', said)
   }
   assert.equal(lines.filter(({ err, rule }) => err && rule === 'detect').length, answers.length)
@@ -420,7 +420,7 @@ test('a rule may answer and go on, within the same deadline', async () => {
   const gone = engine.accept()
   gone.send('?')
   gone.fin()
-  assert.deepEqual(gone.end, { by: 'client', phase: 'custom', code: 'aborted' })
+  assert.deepEqual(gone.end, { by: 'client', phase: 'handshake', code: 'aborted' })
 })
 
 test('an asynchronous rule may send too, and misses nothing that came meanwhile', async () => {
@@ -555,11 +555,11 @@ test('verdicts as they are: those that take bytes wait for them, the others for 
   const short = engine.accept()
   short.send('old')
   short.fin()
-  assert.deepEqual(short.end, { by: 'client', phase: 'custom', code: 'aborted' })
+  assert.deepEqual(short.end, { by: 'client', phase: 'handshake', code: 'aborted' })
   const slow = engine.accept()
   slow.send('old')
   clock.advance('5000ms')
-  assert.deepEqual(slow.end, { by: 'timeout', phase: 'custom', code: 'handshake-timeout' })
+  assert.deepEqual(slow.end, { by: 'timeout', phase: 'handshake', code: 'handshake-timeout' })
   const through = await withRules([useBackend('ssh'), prepend('hello ')])
   const silent = through.engine.accept()
   assert.equal(silent.mode, 'forward')
@@ -620,7 +620,7 @@ test('a client that leaves while its bytes are looked at is logged there', async
   })
   engine.accept().reset()
   assert.equal(sessions()[0]?.by, 'client')
-  assert.equal(sessions()[0]?.phase, 'custom')
+  assert.equal(sessions()[0]?.phase, 'handshake')
 })
 
 test('what a rule was shown stays as it was while more is shown', async () => {

@@ -85,7 +85,7 @@ test('bytes in clear that are left end the connection, and nobody sees them decr
     ({ bytes }) => void seen.push(Buffer.from(bytes).toString()),
   ])
   const result = await proxy.connect({ tls: { ...tls, clear: 'STLS\nDATA\n' }, bytes: 'x' })
-  assert.deepEqual(result.reason, { by: 'client', phase: 'custom', code: 'tls-clear-bytes' })
+  assert.deepEqual(result.reason, { by: 'client', phase: 'handshake', code: 'tls-clear-bytes' })
   assert.deepEqual(seen, [])
 })
 
@@ -122,7 +122,7 @@ test('a failure that opens does not open what was to be secured', async () => {
   await using proxy = await proxyWith([() => more()], { onError: 'open' })
   const silent = await proxy.connect()
   await proxy.advance('5s')
-  assert.deepEqual(silent.reason, { by: 'client', phase: 'custom', code: 'not-tls' })
+  assert.deepEqual(silent.reason, { by: 'client', phase: 'handshake', code: 'not-tls' })
   assert.equal(silent.sentText, '')
 })
 
@@ -132,7 +132,7 @@ test('what cannot be started is a failure of the rule', async () => {
   for (const rules of [twice, inFront] as ((conn: FirstBytes) => RuleAnswer)[][]) {
     await using proxy = await proxyWith(rules)
     const result = await proxy.connect({ tls, bytes: 'payload' })
-    assert.deepEqual(result.reason, { by: 'policy', phase: 'custom', code: 'policy-error' })
+    assert.deepEqual(result.reason, { by: 'policy', phase: 'handshake', code: 'policy-error' })
   }
 })
 

@@ -152,7 +152,7 @@ interopTest('bytes in clear behind the request never get into TLS', async (start
   const [record] = await sluice.ended(1)
   assert.deepEqual(
     [record?.by, record?.phase, record?.code],
-    ['client', 'custom', 'tls-clear-bytes'],
+    ['client', 'handshake', 'tls-clear-bytes'],
   )
   injecting.destroy()
   // Behind the go-ahead they are taken for a record of TLS, which they are not.
@@ -174,6 +174,6 @@ interopTest('who does not ask for TLS does not get through', async (start) => {
   await peer.send('in clear')
   await peer.ending()
   const [record] = await sluice.ended(1)
-  assert.deepEqual([record?.by, record?.phase, record?.code], ['client', 'custom', 'not-tls'])
+  assert.deepEqual([record?.by, record?.phase, record?.code], ['client', 'handshake', 'not-tls'])
   peer.destroy()
 })

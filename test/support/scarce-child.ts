@@ -10,7 +10,7 @@ import { By, BytesFlag, CloseMode, Code, Phase } from '#sluice/wire/wire.js'
 import { Harness, reasonWord } from './engine-harness.js'
 
 const h = await Harness.start(process.argv[2] as EngineKind)
-const word = reasonWord(By.POLICY, Phase.CONTENT, Code.REPLIED)
+const word = reasonWord(By.POLICY, Phase.ACCEPT_SESSION, Code.REPLIED)
 h.answers.handshake = ({ conn, generation }) => h.engine.inspect(conn, generation, 100, 0, 0)
 h.answers.bytes = ({ conn, generation, bytes, flags }) => {
   if (flags & BytesFlag.EOF) h.engine.close(conn, generation, word, CloseMode.CLOSE, 0)

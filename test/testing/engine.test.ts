@@ -182,7 +182,7 @@ test('inspection: arrivals, limit, delay, FIN, and the answer that is due then',
   clock.advance('1ms')
   assert.deepEqual(next(), [
     `late ${ACCEPT_SESSION} false`,
-    'closed timeout/content/verdict-timeout -1',
+    'closed timeout/accept-session/verdict-timeout -1',
   ])
 })
 
@@ -195,7 +195,7 @@ test('a client that is asked for bytes may not be silent for ever', async () => 
   clock.advance('29999ms')
   assert.equal(client.ended, false)
   clock.advance('1ms')
-  assert.deepEqual(next().at(-1), 'closed timeout/custom/client-timeout -1')
+  assert.deepEqual(next().at(-1), 'closed timeout/handshake/client-timeout -1')
 })
 
 test('a late verdict closes, or opens past every handler that policy would be asked about', async () => {

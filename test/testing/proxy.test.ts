@@ -284,7 +284,7 @@ test('arrivals with a delay come as the clock advances', async () => {
   assert.equal(fast.sentText, 'abc\n')
   assert.equal(fast.open, false)
   await proxy.advance('300ms')
-  assert.deepEqual(slow.reason, { by: 'timeout', phase: 'custom', code: 'handshake-timeout' })
+  assert.deepEqual(slow.reason, { by: 'timeout', phase: 'handshake', code: 'handshake-timeout' })
   assert.equal(slow.rule, 'line')
 })
 
@@ -692,7 +692,7 @@ test('a client that goes away in every phase', async () => {
   assert.deepEqual(phases, {
     web: 'client queue reset',
     rules: 'client tcp-rules reset',
-    bytes: 'client custom aborted',
+    bytes: 'client handshake aborted',
   })
   await first.connection.close()
   assert.deepEqual(first.reason, { by: 'client', phase: 'connect', code: 'reset' })

@@ -36,31 +36,29 @@ constants! {
         /// HH_TLS on the client's side (TLS).
         TLS = 6;
         /// Handshake rules, on the client's first bytes.
-        CUSTOM = 7;
+        HANDSHAKE = 7;
         /// HH_ACCEPT_SESSION: session rules and the choice of a target.
         ACCEPT_SESSION = 8;
-        /// Payload is looked at where the session is asked about; no stage does.
-        CONTENT = 9;
         /// Waiting in a backend's or server's queue.
-        QUEUE = 10;
+        QUEUE = 9;
         /// HH_L4_CONNECT: connecting to the server.
-        CONNECT = 11;
+        CONNECT = 10;
         /// HH_SOCKS: asking a SOCKS proxy for the tunnel.
-        SOCKS = 12;
+        SOCKS = 11;
         /// HH_SEND_PROXY: sending a PROXY header to the server.
-        SEND_PROXY = 13;
+        SEND_PROXY = 12;
         /// HH_TLS on the server's side (TLS).
-        TLS_OUT = 14;
+        TLS_OUT = 13;
         /// Reading a request (HTTP).
-        REQUEST = 15;
+        REQUEST = 14;
         /// Waiting for or reading a response (HTTP).
-        RESPONSE = 16;
+        RESPONSE = 15;
         /// Payload flows.
-        DATA = 17;
+        DATA = 16;
         /// Closing: one side is shut.
-        CLOSE = 18;
+        CLOSE = 17;
         /// HH_SEND_LAST_CHUNK: sending a reply before the close.
-        SEND_LAST_CHUNK = 19;
+        SEND_LAST_CHUNK = 18;
     }
 }
 

@@ -8,12 +8,11 @@ const phases = new Map<number, number>([
   [Handshake.ACCEPT_PROXY, Phase.ACCEPT_PROXY],
   [Handshake.TCP_RULES, Phase.TCP_RULES],
   [Handshake.TLS, Phase.TLS],
-  [Handshake.CUSTOM, Phase.CUSTOM],
+  [Handshake.CUSTOM, Phase.HANDSHAKE],
   [Handshake.ACCEPT_SESSION, Phase.ACCEPT_SESSION],
 ])
 
-/** Phase of an incoming handshake bit; QUEUE where none is left. `inspecting`: policy looks at payload. */
-export function phaseOfHandshake(bit: number, inspecting: boolean): number {
-  if (inspecting && bit === Handshake.ACCEPT_SESSION) return Phase.CONTENT
+/** Phase of an incoming handshake bit; QUEUE where none is left. */
+export function phaseOfHandshake(bit: number): number {
   return phases.get(bit) ?? Phase.QUEUE
 }

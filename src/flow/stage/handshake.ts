@@ -18,7 +18,7 @@ import type { Stage } from './stage.js'
 
 export class HandshakeRules implements Stage<ClientConnection>, RuleGate<ClientConnection> {
   readonly bit = Handshake.CUSTOM
-  readonly phase = Phase.CUSTOM
+  readonly phase = Phase.HANDSHAKE
   readonly #set: Ruleset<Seen>
   readonly #context: FlowContext
   readonly #runner: RuleRunner<Seen, ClientConnection>
@@ -59,7 +59,7 @@ export class HandshakeRules implements Stage<ClientConnection>, RuleGate<ClientC
   /** On a bind where rules start TLS, nobody goes on in clear unless one of them says so. */
   undecided(conn: ClientConnection): number {
     if (conn.listener.bind.startTls !== 'rule' || conn.hello !== undefined) return Outcome.PASS
-    conn.close(packReason(By.CLIENT, Phase.CUSTOM, Code.NOT_TLS))
+    conn.close(packReason(By.CLIENT, Phase.HANDSHAKE, Code.NOT_TLS))
     return Outcome.HELD
   }
 
@@ -122,7 +122,7 @@ function tell(conn: ClientConnection, inspection: Inspection): number {
 
 /** Why no more bytes come. */
 function shortage({ expired, eof }: Inspection): number {
-  if (expired) return packReason(By.TIMEOUT, Phase.CUSTOM, Code.HANDSHAKE_TIMEOUT)
-  if (eof) return packReason(By.CLIENT, Phase.CUSTOM, Code.ABORTED)
-  return packReason(By.POLICY, Phase.CUSTOM, Code.HANDSHAKE_LIMIT)
+  if (expired) return packReason(By.TIMEOUT, Phase.HANDSHAKE, Code.HANDSHAKE_TIMEOUT)
+  if (eof) return packReason(By.CLIENT, Phase.HANDSHAKE, Code.ABORTED)
+  return packReason(By.POLICY, Phase.HANDSHAKE, Code.HANDSHAKE_LIMIT)
 }

@@ -205,7 +205,7 @@ export class TestClient {
   get phase(): number {
     if (this.mode === 'connecting') return Phase.CONNECT
     if (this.mode === 'forward' || this.mode === 'applet') return this.exchange?.phase ?? Phase.DATA
-    return phaseOfHandshake(this.pending.first, this.mode === 'inspect')
+    return phaseOfHandshake(this.pending.first)
   }
 
   /** The handshake bit that policy is asked about, or 0. */

@@ -148,7 +148,7 @@ fn an_inspection_expires_once_and_then_owes_a_verdict() {
     assert_reason(
         closed.reason(),
         by::TIMEOUT,
-        phase::CONTENT,
+        phase::ACCEPT_SESSION,
         code::VERDICT_TIMEOUT,
     );
     let shown = h.all(event::BYTES);
@@ -457,7 +457,7 @@ fn an_inspection_without_delay_waits_no_longer_than_the_client_may_be_silent() {
     assert_reason(
         closed.reason(),
         by::TIMEOUT,
-        phase::CONTENT,
+        phase::ACCEPT_SESSION,
         code::CLIENT_TIMEOUT,
     );
     h.settle();

@@ -102,7 +102,7 @@ export class Incoming implements SideHandler, DownstreamOwner {
 
   /** What the client is doing, for a close reason. */
   get phase(): number {
-    return phaseOfHandshake(this.#pending.first, this.#mode === Mode.INSPECT)
+    return phaseOfHandshake(this.#pending.first)
   }
 
   /** An answer of policy is awaited. */
