@@ -575,7 +575,7 @@ jsTest('inspect, applets, replies and closes work through TLS', async (h, keep) 
   await one.send('GET')
   assert.equal((await one.readToEnd()).toString(), 'no')
   assert.equal((await h.next('bytes')).bytes?.toString(), 'GET')
-  assert.equal((await h.next('closed')).reason, 'policy content replied')
+  assert.equal((await h.next('closed')).reason, 'policy accept-session replied')
 
   answer = (conn, generation) => h.engine.applet(conn, generation, 65536, 0)
   h.answers.data = ({ conn, generation, bytes, flags }) => {

@@ -186,14 +186,14 @@ engineTest('a verdict is due once nothing more will come', async (h) => {
   const client = await h.dial({ port })
   await client.send('full')
   assert.equal((await h.next('bytes')).flags, BytesFlag.FULL)
-  assert.equal((await h.next('closed')).reason, 'timeout content verdict-timeout')
+  assert.equal((await h.next('closed')).reason, 'timeout accept-session verdict-timeout')
 })
 
 engineTest('a client that sends nothing runs into its time-out', async (h) => {
   const { port } = await h.listenPort({ clientTimeout: 30 })
   h.answers.handshake = ({ conn, generation }) => h.engine.inspect(conn, generation, 100, 0, 0)
   await h.dial({ port })
-  assert.equal((await h.next('closed')).reason, 'timeout content client-timeout')
+  assert.equal((await h.next('closed')).reason, 'timeout accept-session client-timeout')
 })
 
 engineTest('bytes sent during the inspection come before those of the server', async (h) => {
