@@ -55,7 +55,7 @@ test('each command is one record, with the slot of its worker and the epoch of i
     [Command.CREDIT, 3, 5, 10, 0, 0, 7],
     [Command.SEND, 3, 5, 0, 0, SendFlag.FIN, 0, 0, '3: 7,8,9'],
     [Command.REPLY, 3, 5, 0, 0, 77, 0, 0, '3: 7,8,9'],
-    [Command.CLOSE, 3, 5, 77, 1, 2, 10],
+    [Command.CLOSE, 3, 5, 77, 1, 2, 9],
     [Command.CLOSE, 4, 5, 77, 1, 2, 1],
     [Command.SET_TIMEOUT, 4, 5, Timeout.CONNECT, -1, 0, 0],
     [Command.REPLACE, 4, 5, 0, 0, 4, 0, 0, '3: 7,8,9'],
@@ -156,6 +156,7 @@ test('what was shown before the last command is dropped; bytes are no view of th
   const { told, tell } = decoder(slab, epochs)
   to.inspect(103, 5, 10, 0, 0)
   to.setTimeout(103, 5, Timeout.CLIENT, 1)
+  to.send(103, 5, slab, false)
   tell(Event.BYTES, 3, 5, 0, 3, 0, 0, 0)
   assert.equal(told.length, 0)
   tell(Event.BYTES, 3, 5, 0, 3, 0, 1, 0)

@@ -93,11 +93,12 @@ export class CommandEncoder {
   send(conn: number, generation: number, bytes: Uint8Array, fin: boolean): void {
     const slot = conn - this.#firstConn
     let at = 0
+    // As with a time-out, what is shown goes on: no epoch.
     do {
       const chunk = bytes.subarray(at, at + Layout.MAX_CHUNK)
       at += chunk.length
       const flags = fin && at >= bytes.length ? SendFlag.FIN : 0
-      this.#bytes(conn, [Command.SEND, slot, generation, 0, 0, flags, 0, 0], 3, chunk)
+      this.#sink.writeBytes([Command.SEND, slot, generation, 0, 0, flags, 0, 0], 3, chunk)
     } while (at < bytes.length)
   }
 
