@@ -234,3 +234,32 @@ faultTest(
   },
   { failing: true },
 )
+
+/** A rule that rejects once it is told to. */
+function gate(): { rule: Rule; open: () => void } {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { rule: { name: 'gate', run: () => opened.then(() => reject()) }, open: () => open() }
+}
+
+for (const stage of ['connection', 'handshake', 'session'] as const) {
+  const gates: ReturnType<typeof gate>[] = []
+  faultTest(
+    `policy: a reject of a ${stage} rule is a FIN, whatever the client has sent`,
+    () => {
+      gates.push(gate())
+      return { frontend: { rules: { [stage]: [(gates.at(-1) as (typeof gates)[0]).rule] } } }
+    },
+    async (site) => {
+      const client = await site.dial()
+      // More than one read takes.
+      for (let i = 0; i < 4; i++) await client.send(Buffer.alloc(8192, 'x'))
+      gates.at(-1)?.open()
+      assert.equal(await client.ending(), 'fin')
+      const { by, code } = await site.record(0)
+      assert.equal(`${by} ${code}`, 'policy rejected')
+    },
+  )
+}

@@ -27,6 +27,14 @@ export const FLUSH = 30_000
  */
 const IN_FLIGHT = 250
 
+/**
+ * Calls `fn` when what had come by now is read: once the loop has polled. Unread, it would make
+ * a RST of the close.
+ */
+function afterReading(fn: () => void): void {
+  setImmediate(() => setImmediate(fn))
+}
+
 export class Closing implements SideHandler {
   readonly #side: Side
   readonly #shared: Shared
@@ -63,8 +71,9 @@ export class Closing implements SideHandler {
     side.whenFlushed(() => {
       if (side.closed) return
       this.#inactivity?.stop()
-      if (lingers && !side.eof) this.#after(LINGER)
-      else side.destroy()
+      if (side.eof) side.destroy()
+      else if (lingers) this.#after(LINGER)
+      else afterReading(() => side.destroy())
     })
   }
 

@@ -1,7 +1,6 @@
 //! The CLOSE command.
 
 use sluice_wire::commands::close_mode;
-use sluice_wire::handshakes::handshake;
 
 use super::last_chunk::enter_last_chunk;
 use crate::connection::data::{self, Got, read};
@@ -9,8 +8,6 @@ use crate::connection::{Mode, Watch};
 use crate::stream::forward::BUDGET;
 use crate::stream::{Deadline, StreamId};
 use crate::worker::Worker;
-
-const TLS: u8 = handshake::TLS as u8;
 
 impl Worker {
     /// A CLOSE command.
@@ -45,17 +42,11 @@ impl Worker {
         ) {
             return self.end(id);
         }
-        if matches!(
-            connection.mode,
-            Mode::Ask(TLS) | Mode::Held | Mode::Connecting
-        ) {
-            self.forget_unread(slot);
-        }
-        let connection = self.slots.get_mut(slot);
         let ahead = self.streams.get(id).down.ahead.is_some();
         if connection.bytes_out == 0 && !ahead && !connection.unsent() {
             // Nothing was lost on the way: the end is a clean one.
-            data::notify(connection, &mut self.mover.buffers);
+            self.forget_unread(slot);
+            data::notify(self.slots.get_mut(slot), &mut self.mover.buffers);
             return self.end(id);
         }
         self.detach(id);
@@ -64,8 +55,8 @@ impl Worker {
         self.send_last_chunk(slot);
     }
 
-    /// Unread, a ClientHello or the payload of a client that found no server would
-    /// turn the close into a reset. One turn's worth of it is read.
+    /// Unread, a ClientHello or the first payload of a client would turn the close into a
+    /// reset. One turn's worth of it is read.
     fn forget_unread(&mut self, slot: u32) {
         let connection = self.slots.get_mut(slot);
         let (buffers, scratch) = (&mut self.mover.buffers, &mut self.mover.scratch);
