@@ -180,6 +180,48 @@ fn close_notify_of_a_close_behind_an_applet_that_finds_no_room_goes_out_later() 
     close_notify_follows(Ending::Close);
 }
 
+/// Everything that the server has sent finds room, and the end behind it does not.
+#[test]
+fn close_notify_of_forwarded_payload_that_finds_no_room_goes_out_later() {
+    let _shared = shared();
+    let front = Front::start("forwarded", listen_spec(), pass());
+    let h = &front.s.h;
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("upstream");
+    let target = upstream.local_addr().expect("address");
+    h.route(route_to(Destination::Tcp(target)));
+    let mut found_no_room = 0;
+    for (n, bytes) in sizes().enumerate() {
+        let mut stream = front.dial();
+        stream.write_all(b"GET").expect("write");
+        let mut server = accept(&upstream);
+        expect(&mut server, b"GET");
+        let told = h.nth(event::CONNECTED, n);
+        server.write_all(&vec![6; bytes]).expect("write");
+        std::thread::sleep(Duration::from_millis(20));
+        drop(server);
+        let server_side = Told {
+            slot: told.operands[0],
+            ..told.clone()
+        };
+        let shut = |side: &Told, flag: i32| h.record(side, field::FLAGS) & flag != 0;
+        h.until(
+            "the server's end was read, or waits behind its bytes",
+            |h| shut(&server_side, conn_flag::SHR) || h.stats().buffers > 0,
+        );
+        std::thread::sleep(Duration::from_millis(20));
+        let queued = rustix::io::ioctl_fionread(&stream.sock).expect("FIONREAD") as usize;
+        let waits = shut(&server_side, conn_flag::SHR) && !shut(&told, conn_flag::SHW);
+        found_no_room += usize::from(queued >= bytes && waits);
+        let mut got = Vec::new();
+        let end = stream.read_to_end(&mut got);
+        assert!(end.is_ok(), "{end:?} behind {bytes} bytes, {queued} queued");
+        assert_eq!(got.len(), bytes);
+        drop(stream);
+        h.settle();
+    }
+    assert!(found_no_room > 0, "close_notify always found room");
+}
+
 /// Of both sides. Longer than a test is kept from going on by a busy machine.
 const TIMEOUT: u64 = 700;
 /// What the engine reads last, together with the FIN.
