@@ -6,7 +6,7 @@
 
 import { EngineEvent } from '#sluice/engine/event.js'
 import { accept, track } from '#sluice/policy.js'
-import { createProxy } from '#sluice/proxy/proxy.js'
+import { createProxy } from '#sluice/proxy/create.js'
 import { packReason } from '#sluice/wire/reason.js'
 import { ConnectionTable } from '#sluice/wire/table.js'
 import { By, Code, Family, Field, Handshake, Layout, Phase } from '#sluice/wire/wire.js'
