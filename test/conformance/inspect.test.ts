@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { BytesFlag, Handshake } from '#sluice/wire/wire.js'
-import { engineTest, type Harness } from '../support/engine-harness.js'
+import { engineTest, type Harness, type Told } from '../support/engine-harness.js'
 import type { PeerServer } from '../support/peer.js'
 
 const { CUSTOM, ACCEPT_SESSION } = Handshake
@@ -154,6 +154,42 @@ engineTest('EOF comes with the client FIN, and is forwarded', async (h) => {
   await client.send('short')
   client.fin()
   assert.equal((await (await upstream.accept()).readToEnd()).toString(), 'short')
+})
+
+engineTest('a FIN is told of behind the last byte, whatever the limit', async (h) => {
+  const upstream = await h.server()
+  const { port } = await h.listenPort()
+  const route = h.route(upstream.port)
+  h.answers.handshake = ({ conn, generation }) => h.engine.inspect(conn, generation, 100, 0, 0)
+  const client = await h.dial({ port })
+  await client.send('all of it')
+  client.fin()
+  const { conn, generation } = await h.next('bytes', ({ flags }) => flags === BytesFlag.EOF)
+  h.answers.bytes = ({ bytes }) => {
+    if (bytes.length < 9) h.engine.inspect(conn, generation, 100, 0, 0)
+    else h.engine.connect(conn, generation, route, 0, 0)
+  }
+  h.engine.inspect(conn, generation, 4, 0, 0)
+  assert.equal((await (await upstream.accept()).readToEnd()).toString(), 'all of it')
+  for (const { bytes, flags } of h.all('bytes')) {
+    if ((flags as number) & BytesFlag.EOF) assert.equal(bytes?.length, 9)
+  }
+})
+
+engineTest('bytes are shown on when something was said to the client', async (h) => {
+  const { port } = await h.listenPort()
+  h.answers.handshake = ({ conn, generation }) => h.engine.inspect(conn, generation, LIMIT, 0, 0)
+  h.answers.bytes = ({ conn, generation }) => {
+    h.engine.send(conn, generation, Buffer.from('?'), false)
+  }
+  const client = await h.dial({ port })
+  for (const _ of 'abc') {
+    await client.send('.')
+    await client.expect('?')
+  }
+  const { conn, generation, bytes } = h.all('bytes').at(-1) as Told
+  assert.equal(bytes?.toString(), '...')
+  h.engine.close(conn, generation, 0, 0, 0)
 })
 
 engineTest('bytes behind a PROXY header are inspected, split at every boundary', async (h) => {

@@ -212,6 +212,16 @@ test('a rule that wants more than its limit, or more after the FIN, ends the con
   ])
 })
 
+test('at its limit it is the limit, whether the FIN is there already or not', async () => {
+  const { engine } = await withRule(async () => more(), { limit: 4 })
+  const client = engine.accept()
+  client.send('abc')
+  client.send('d')
+  client.fin()
+  await settle()
+  assert.deepEqual(client.end, { by: 'policy', phase: 'handshake', code: 'handshake-limit' })
+})
+
 test('one that opens leaves the bytes to the next, at its limit, at the FIN, at its deadline', async () => {
   const seen: string[] = []
   const { engine, clock } = await withRules([

@@ -168,7 +168,7 @@ test('inspection: arrivals, limit, delay, FIN, and the answer that is due then',
   engine.inspect(...at(client), 4, 500, 0)
   client.send('ab')
   clock.advance('500ms')
-  client.send('cde')
+  client.send('cd')
   client.fin()
   assert.deepEqual(next(), [
     `handshake ${ACCEPT_SESSION}`,

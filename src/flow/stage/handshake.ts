@@ -78,7 +78,7 @@ export class HandshakeRules implements Stage<ClientConnection>, RuleGate<ClientC
       } else if (inspection.stuck(limit)) {
         // It wants more than there will be.
         conn.rule = name
-        if (!opens) conn.close(shortage(inspection))
+        if (!opens) conn.close(shortage(inspection, limit))
         outcome = opens ? this.#runner.run(conn, index + 1) : Outcome.HELD
       } else {
         this.#await(conn, inspection)
@@ -120,9 +120,10 @@ function tell(conn: ClientConnection, inspection: Inspection): number {
   return 0
 }
 
-/** Why no more bytes come. */
-function shortage({ expired, eof }: Inspection): number {
+/** Why a rule with this limit sees no more bytes. */
+function shortage({ expired, left }: Inspection, limit: number): number {
   if (expired) return packReason(By.TIMEOUT, Phase.HANDSHAKE, Code.HANDSHAKE_TIMEOUT)
-  if (eof) return packReason(By.CLIENT, Phase.HANDSHAKE, Code.ABORTED)
-  return packReason(By.POLICY, Phase.HANDSHAKE, Code.HANDSHAKE_LIMIT)
+  // A FIN behind as many may have come or not.
+  if (left >= limit) return packReason(By.POLICY, Phase.HANDSHAKE, Code.HANDSHAKE_LIMIT)
+  return packReason(By.CLIENT, Phase.HANDSHAKE, Code.ABORTED)
 }

@@ -160,9 +160,11 @@ export class Handshakes {
 
   show(client: TestClient, extra: number): void {
     const engine = this.#engine
-    if (client.mode !== 'inspect' || client.ended) return
+    if (client.mode !== 'inspect' || client.inspections > 0 || client.ended) return
     const full = client.input.length >= client.limit
-    const flags = extra | (client.eof ? BytesFlag.EOF : 0) | (full ? BytesFlag.FULL : 0)
+    // Of a FIN is told behind the last byte.
+    const eof = client.eof && client.input.length <= client.limit
+    const flags = extra | (eof ? BytesFlag.EOF : 0) | (full ? BytesFlag.FULL : 0)
     // Nothing more will come of itself: an answer is due.
     if (flags !== 0) client.arm(client.spec.verdictTimeout, () => this.#verdictLate(client))
     const view = client.input.slice(0, client.limit)

@@ -361,7 +361,7 @@ export class Incoming implements SideHandler, DownstreamOwner {
 
   #show(extra: number): void {
     const event = this.#event()
-    this.#inspection.fill(event, this.input.view(), extra | (this.side.eof ? BytesFlag.EOF : 0))
+    this.#inspection.fill(event, this.input.view(), extra, this.side.eof)
     // Nothing more will come of itself: an answer is due.
     if (event.flags !== 0) {
       this.#deadline.set(this.#origin.spec.verdictTimeout, () => this.#verdictLate())

@@ -34,10 +34,14 @@ export class Inspection {
     return length < Math.max(READ_AHEAD, this.#limit)
   }
 
-  /** Shows `bytes` up to the limit. `flags`: what is known beside it, of BytesFlag. */
-  fill(event: EngineEvent, bytes: Uint8Array, flags: number): void {
+  /**
+   * Shows `bytes` up to the limit, and the FIN only behind the last of them. `flags`: what is known
+   * beside it, of BytesFlag.
+   */
+  fill(event: EngineEvent, bytes: Uint8Array, flags: number, eof: boolean): void {
     const full = bytes.length >= this.#limit
+    const last = eof && bytes.length <= this.#limit
     event.bytes = full ? bytes.subarray(0, this.#limit) : bytes
-    event.flags = full ? flags | BytesFlag.FULL : flags
+    event.flags = flags | (last ? BytesFlag.EOF : 0) | (full ? BytesFlag.FULL : 0)
   }
 }
