@@ -734,6 +734,26 @@ test('many clients at once', async () => {
   assert.deepEqual(proxy.stats().frontends.web?.ends, { 'client/data/done': 500 })
 })
 
+test('bytes that a rule took are not shown to it again, with a FIN behind them', async () => {
+  const seen: string[] = []
+  await using proxy = await createTestProxy({
+    frontends: web({
+      rules: {
+        handshake: [
+          ({ bytes }) => {
+            seen.push(Buffer.from(bytes).toString())
+            return bytes.length > 0 ? [consume(1), more()] : undefined
+          },
+        ],
+      },
+    }),
+    backends: app,
+  })
+  const result = await proxy.connect({ bytes: 'ab', split: 'every', fin: true })
+  assert.deepEqual(seen, ['a', 'b', ''])
+  assert.equal(result.verdict, 'accepted')
+})
+
 test('the type checker knows the names of a configuration that is written in place', async () => {
   await using proxy = await createTestProxy({
     tables: { perSource: { key: 'ip', size: 10 } },

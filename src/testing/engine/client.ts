@@ -138,6 +138,8 @@ export class TestClient {
   eof = false
   eofShown = false
   limit = 0
+  /** Asked for, and not begun: what is shown until then is outdated. */
+  inspections = 0
   credit = 0
   unsent = 0
   tlvs: Uint8Array = new Uint8Array(0)

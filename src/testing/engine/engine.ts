@@ -174,7 +174,10 @@ export class TestEngine extends Registry implements Engine, ClientHost, Parts {
   }
 
   inspect(conn: number, generation: number, limit: number, delay: number, consume: number): void {
+    const asked = this.clients.get(conn)
+    if (asked?.generation === generation) asked.inspections++
     this.#command('inspect', conn, generation, [limit, delay, consume], isAnswerable, (client) => {
+      client.inspections--
       this.#answered(client, consume)
       client.mode = 'inspect'
       client.limit = Math.max(1, limit)
