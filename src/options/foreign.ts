@@ -61,7 +61,8 @@ const words: Record<string, string> = {
   tcpcheck: ACTIVE,
   monitornet: "is 'monitor: { from }' of a frontend",
   monitoruri: "is 'monitor: { from }' of a frontend",
-  timeout: "is 'timeouts'",
+  timeout: "is 'timeouts', and 'deadline' of a rule",
+  tcprequest: "is 'connection', 'handshake' (for content) and 'session' in 'rules' of a frontend",
   dispatch: 'is one server of a backend',
   fullconn: "is 'maxconn' of a server",
   // nginx
@@ -81,6 +82,8 @@ const words: Record<string, string> = {
   sslcertificate: TLS_OF_BIND,
   sslcertificatekey: "is 'key' in 'tls' of a bind",
   sslpreread: "is 'sniRoutes' of a bind",
+  jsaccess: "is 'connection' in 'rules' of a frontend",
+  jspreread: HANDSHAKE,
   maxfails: "is 'failures' in 'passive' of a backend",
   failtimeout: "is 'backoff' in 'passive' of a backend",
   maxconns: "is 'maxconn' of a server",
@@ -112,10 +115,14 @@ const words: Record<string, string> = {
   // Anybody's
   rules: RULES,
   // Ours, before 0.2
+  tlsrequest: "is 'clientHello' and 'secured' in 'rules' of a frontend",
+  established: "is 'secured' in 'rules' of a frontend",
+  defaultverdict: "is 'onError' of a frontend: 'close' or 'open'",
   handshakes: HANDSHAKE,
   content: HANDSHAKE,
   inspectdelay: "is 'deadline' of a rule in 'rules.handshake'",
   inspectlimit: "is 'limit' of a rule in 'rules.handshake'",
+  maxbytes: "is 'limit' of a rule in 'rules.handshake'",
   onbytes: "is 'run' of a rule: (conn) => ..., with conn.bytes and conn.last",
   ontimeout: "is 'onError', or conn.last in the rule itself",
 }

@@ -54,7 +54,10 @@ const words: [unknown, RegExp][] = [
     /'port' is of a bind; that of a server stands in its 'address'\.$/,
   ],
   [at({}, {}, {}, { host: 'a' }), /host: .* 'host' is 'address', with the port/],
-  [at({}, { 'timeout client': '30s' }), /'timeout client' is 'timeouts'\.$/],
+  [
+    at({}, { 'timeout client': '30s' }),
+    /'timeout client' is 'timeouts', and 'deadline' of a rule\.$/,
+  ],
   [at({}, { 'option tcplog': true }), /every option has a name of its own here\.$/],
   [at({ log: 'a.log' }), /^log: expected an object \{ level, file, format \}, got 'a\.log'\.$/],
   [

@@ -347,12 +347,32 @@ const cases: Record<string, [unknown, string[]]> = {
     ],
   ],
   'words of older versions': [
-    web({ handshakes: [], rules: { content: [], inspectDelay: '1s', inspectLimit: '1kB' } }),
+    web({
+      handshakes: [],
+      tcpRequest: {},
+      tlsRequest: {},
+      defaultVerdict: 'reject',
+      rules: {
+        established: [],
+        'tcp-request connection': [],
+        content: [],
+        inspectDelay: '1s',
+        inspectLimit: '1kB',
+        handshake: [{ name: 'x', run: () => undefined, timeout: '1s', maxBytes: 4 }],
+      },
+    }),
     [
+      "frontends.web.rules.handshake[0].timeout: is unknown here: 'timeout' is 'timeouts', and 'deadline' of a rule.",
+      "frontends.web.rules.handshake[0].maxBytes: is unknown here: 'maxBytes' is 'limit' of a rule in 'rules.handshake'.",
+      "frontends.web.rules.established: is unknown here: 'established' is 'secured' in 'rules' of a frontend.",
+      `frontends.web.rules["tcp-request connection"]: is unknown here: 'tcp-request connection' is 'connection', 'handshake' (for content) and 'session' in 'rules' of a frontend.`,
       "frontends.web.rules.content: is unknown here: 'content' is 'rules.handshake' of a frontend: rules with conn.bytes.",
       "frontends.web.rules.inspectDelay: is unknown here: 'inspectDelay' is 'deadline' of a rule in 'rules.handshake'.",
       "frontends.web.rules.inspectLimit: is unknown here: 'inspectLimit' is 'limit' of a rule in 'rules.handshake'.",
       "frontends.web.handshakes: is unknown here: 'handshakes' is 'rules.handshake' of a frontend: rules with conn.bytes.",
+      "frontends.web.tcpRequest: is unknown here: 'tcpRequest' is 'connection', 'handshake' (for content) and 'session' in 'rules' of a frontend.",
+      "frontends.web.tlsRequest: is unknown here: 'tlsRequest' is 'clientHello' and 'secured' in 'rules' of a frontend.",
+      "frontends.web.defaultVerdict: is unknown here: 'defaultVerdict' is 'onError' of a frontend: 'close' or 'open'.",
     ],
   ],
   'TLS that is not to be started': [
