@@ -186,7 +186,9 @@ function applyVerdict(
   targets: RuleTargets,
 ): number {
   if (typeof answer !== 'object' || answer === null) {
-    throw new TypeError(`${show(answer)} is no verdict`)
+    throw new TypeError(
+      `${show(answer)} is no verdict: a rule answers with verdicts such as accept(), or nothing`,
+    )
   }
   const verdict = answer as VerdictOf<VerdictKind>
   const row = rows.get(verdict.kind)

@@ -211,7 +211,7 @@ test('the first track of a counter wins; an undefined key tracks nothing', async
   assert.equal(tracked, false)
 })
 
-test('a rule that throws is logged with its name; the default verdict closes', async () => {
+test('a rule that throws is logged with its name; its frontend closes', async () => {
   const { engine, lines, proxy } = await harness({
     frontends: web({
       rules: {
@@ -289,6 +289,18 @@ test('nonsense is a policy error, whatever shape it has', async () => {
   for (answer of nonsense) {
     assert.equal(engine.accept().end?.code, 'policy-error', JSON.stringify(answer))
   }
+})
+
+test('a word that is no verdict is told with what is one', async () => {
+  const { engine, lines } = await harness({
+    frontends: web({ rules: { connection: [() => 'accept' as unknown as undefined] } }),
+  })
+  engine.accept()
+  const line = lines.find(({ level }) => level === 50)
+  assert.equal(
+    (line?.err as Error | undefined)?.message,
+    "'accept' is no verdict: a rule answers with verdicts such as accept(), or nothing",
+  )
 })
 
 test('an asynchronous rule suspends its connection only', async () => {
