@@ -29,7 +29,7 @@ Exit codes:
 
 Where to go next, in the folder of the package (${fileURLToPath(new URL('../../', import.meta.url))}):
   docs/configuration.md  every option
-  docs/policy.md         rules, handlers and applets in TypeScript
+  docs/policy.md         rules and applets in TypeScript
   docs/logs.md           what the lines of the log say
   docs/errors.md         why a connection ended, and what to do
 With DEBUG=1 errors come with their stack.`

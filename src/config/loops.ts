@@ -22,7 +22,7 @@ interface Step {
 
 /**
  * Servers through which a frontend leads back to itself. Only default backends and `sniRoutes`
- * are followed. `possible`: a rule or handler on the way may decide otherwise; a chain of
+ * are followed. `possible`: a rule on the way may decide otherwise; a chain of
  * binds of one proxy is allowed.
  */
 export function findLoops({

@@ -47,7 +47,7 @@ export const global = section(
     ),
     verdictTimeout: optional(
       duration(1),
-      'Longest time for one answer of a policy before the default verdict.',
+      "Longest time for one answer of a policy; then 'onError' decides.",
       { default: '5s' },
     ),
     tlsHandshakes: optional(tlsHandshakes, 'TLS handshakes with clients at once.', {

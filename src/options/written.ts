@@ -65,7 +65,7 @@ export interface GlobalConfig {
    * without effect beside busyPoll. Default true.
    */
   lead?: boolean
-  /** Longest time for one answer of a policy before the default verdict. Default '5s'. */
+  /** Longest time for one answer of a policy; then 'onError' decides. Default '5s'. */
   verdictTimeout?: Duration
   /** TLS handshakes with clients at once. */
   tlsHandshakes?: {

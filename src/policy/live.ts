@@ -174,7 +174,7 @@ export interface SessionView {
   /** From the client, and to it. */
   readonly bytesIn: number
   readonly bytesOut: number
-  /** Rule or handler that decided last. */
+  /** Rule that decided last. */
   readonly rule: string | undefined
   /** It is gone. */
   readonly ended: boolean

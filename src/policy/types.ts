@@ -87,7 +87,7 @@ export interface ConnectionTimeouts {
   queue?: Duration | undefined
 }
 
-/** A connection as rules, handlers, applets and keys see it. */
+/** A connection as rules, applets and keys see it. */
 export interface Connection {
   /** Unique in this process run: hexadecimal. */
   readonly id: string

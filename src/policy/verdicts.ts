@@ -132,7 +132,7 @@ export const track = declare({
 
 const setVarFields = { name, value: variable }
 
-/** Sets a variable of the connection, for later rules, handlers and applets. */
+/** Sets a variable of the connection, for later rules and applets. */
 export const setVar = declare({
   kind: 'setVar',
   call: "setVar('name', value)",

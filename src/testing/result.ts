@@ -105,7 +105,7 @@ export class TestResult {
     return this.#trail.id
   }
 
-  /** Rule or handler that decided last. */
+  /** Rule that decided last. */
   get rule(): string | undefined {
     const { record, conn } = this.#trail
     return record ? record.rule : conn?.rule

@@ -36,7 +36,7 @@ function phaseTest(
   })
 }
 
-/** A rule or handler that answers when the test says so, or after the client has left. */
+/** A rule that answers when the test says so, or after the client has left. */
 function later(ms: number): () => Promise<undefined> {
   return () => delay(ms).then(() => undefined)
 }

@@ -271,7 +271,7 @@ test('at its deadline a rule is called a last time', async () => {
   ])
 })
 
-test('what failing means is the default verdict of the frontend', async () => {
+test('what failing means is the onError of the frontend', async () => {
   const { engine, clock } = await withRules([() => more()], { onError: 'open' })
   const client = engine.accept()
   client.send('x')

@@ -52,7 +52,7 @@ export interface SessionRecord extends EndRecord {
   tls: TlsRecord | undefined
   /** With the server, where its handshake was completed. */
   serverTls: { version: string; cipher: string; resumed: boolean } | undefined
-  /** Rule or handler that decided last. */
+  /** Rule that decided last. */
   rule: string | undefined
   /** Connect attempts after the first. */
   retries: number

@@ -39,9 +39,9 @@ export interface Scope<S> {
   kept: boolean
   /** What is awaited of a policy. */
   wait: Wait | undefined
-  /** Name of the rule or handler that decided last. */
+  /** Name of the rule that decided last. */
   rule: string | undefined
-  /** Chosen by a rule or handler. */
+  /** Chosen by a rule. */
   backend: Backend | undefined
   /** A server of that backend, where one was chosen. */
   readonly wanted: Server | undefined

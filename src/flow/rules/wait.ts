@@ -18,7 +18,7 @@ interface Waiting {
   guard(fn: () => void): void
 }
 
-/** Made when a policy first answers by promise; used again by the same run of rules or handlers. */
+/** Made when a policy first answers by promise; used again by the same run of rules. */
 export class Wait {
   /** What is awaited; undefined while nothing is. */
   promise: PromiseLike<unknown> | undefined = undefined
