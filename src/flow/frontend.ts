@@ -16,7 +16,7 @@ import { formatReason } from '../wire/reason.js'
 import { Handshake } from '../wire/wire.js'
 import type { FlowContext } from './context.js'
 import { compileRules, type RuleStage, type Ruleset } from './rules/compile.js'
-import type { Stage } from './stage/stage.js'
+import { longestQuestion, type Stage } from './stage/stage.js'
 import type { Seen } from './view.js'
 
 const HEALTH_REPLY = new TextEncoder().encode('OK\n')
@@ -148,7 +148,7 @@ export class Frontend {
       ...(bind.acceptProxy && { proxyLimit: bind.acceptProxy.limit }),
       ...(bind.health && { healthReply: HEALTH_REPLY }),
       handshakeTimeout: config.timeouts.handshake,
-      verdictTimeout: this.#engineVerdictTimeout(),
+      verdictTimeout: this.#engineVerdictTimeout(stages),
       // What a server gets behind TLS must never depend on whether policy was in time.
       fallbackRoute: bind.tls ? -1 : fallbackRoute,
       clientTimeout: config.timeouts.client,
@@ -177,22 +177,10 @@ export class Frontend {
     return ends
   }
 
-  /** One answer may take the budget, and every deadline that a rule was given on top. */
-  #engineVerdictTimeout(): number {
+  /** The precise one is policy's: the engine's is behind the longest that policy may take. */
+  #engineVerdictTimeout(stages: readonly Stage<never>[]): number {
     if (this.verdictTimeout === 0) return 0
-    const { connection, clientHello, secured, handshake, session } = this.rules
-    // Lists that share a question have a budget each, but those on bytes: they have deadlines only.
-    const time = ({ rules, extraTime }: Ruleset<Seen>) =>
-      (rules.length > 0 ? this.verdictTimeout : 0) + extraTime
-    const behind = handshake.extraTime + time(session)
-    const longest = Math.max(
-      this.verdictTimeout,
-      time(connection) + behind,
-      // Behind its rules a handshake may wait in its queue, at most as long as for a verdict.
-      time(clientHello) + this.verdictTimeout,
-      time(secured) + behind,
-    )
-    return longest + ENGINE_MARGIN
+    return Math.max(this.verdictTimeout, longestQuestion(stages)) + ENGINE_MARGIN
   }
 }
 

@@ -40,7 +40,7 @@ export function stagesOf(
     (rules.connection.rules.length > 0 || wantsTlvs) &&
       new ConnectionRules(rules.connection, context),
     asksTls && new Hello(rules.clientHello, context),
-    asksTls && new Tls(context.engine),
+    asksTls && new Tls(context.engine, frontend.verdictTimeout),
     tls !== undefined &&
       rules.secured.rules.length > 0 &&
       new Secured(behindTls, rules.secured, context),
@@ -49,7 +49,7 @@ export function stagesOf(
     new Target(),
     // Not on the way: a handshake rule sends a connection there, and TLS back to what is behind it.
     startsByRule && new Hello(rules.clientHello, context),
-    startsByRule && new Tls(context.engine),
+    startsByRule && new Tls(context.engine, frontend.verdictTimeout),
   ]
   return stages.filter((stage) => typeof stage === 'object')
 }

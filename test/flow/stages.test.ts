@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { resolveConfig } from '#sluice/config/resolve.js'
-import type { Config } from '#sluice/config/types.js'
+import type { Config, Duration } from '#sluice/config/types.js'
 import type { FlowContext } from '#sluice/flow/context.js'
 import { Frontend, Listener } from '#sluice/flow/frontend.js'
 import { Observer } from '#sluice/flow/observer.js'
@@ -19,8 +19,8 @@ function bitNames(bits: number): string {
   return names.map(([name]) => name).join(' ')
 }
 
-/** Names of the stages, and what is asked, of a frontend's only listener. */
-function stages(options: Partial<Config['frontends'][string]>): [string, string] {
+/** What the engine is told of a frontend's only listener, which has its stages. */
+function listen(options: Partial<Config['frontends'][string]>) {
   const { frontends } = resolveConfig({
     frontends: { web: { bind: '127.0.0.1:0', backend: 'app', ...options } },
     backends: { app: { servers: { a: '127.0.0.1:1' } } },
@@ -37,9 +37,14 @@ function stages(options: Partial<Config['frontends'][string]>): [string, string]
     assert.ok(entry <= at)
     assert.ok(listener.stages.slice(entry, at).every(({ bit }) => bit === stage.bit))
   }
-  const { ask } = frontend.listenSpec(listener, -1, 0)
+  return { listener, spec: frontend.listenSpec(listener, -1, 0) }
+}
+
+/** Names of its stages, and what is asked. */
+function stages(options: Partial<Config['frontends'][string]>): [string, string] {
+  const { listener, spec } = listen(options)
   const names = listener.stages.map((stage) => stage.constructor.name)
-  return [names.join(' '), bitNames(ask)]
+  return [names.join(' '), bitNames(spec.ask)]
 }
 
 test('absent policy never crosses', () => {
@@ -92,4 +97,19 @@ test('TLVs come with a question of their own where ClientHello rules may want th
     'ProxyHeader ConnectionRules Hello Tls SessionRules Target',
     'ACCEPT_PROXY TCP_RULES TLS ACCEPT_SESSION',
   ])
+})
+
+test('the engine waits for the longest question, as long as its stages may take together', () => {
+  const slow = (deadline: Duration) => [{ name: 'slow', run: () => undefined, deadline }]
+  const timeOf = (options: Parameters<typeof listen>[0]) => listen(options).spec.verdictTimeout
+  assert.equal(timeOf({}), 5_100)
+  const rules = { connection: slow('1s'), handshake: slow('2s'), session: slow('4s') }
+  // A budget for connection rules and one for session rules; those on bytes have deadlines only.
+  assert.equal(timeOf({ rules }), 5_000 + 1_000 + 2_000 + 5_000 + 4_000 + 100)
+  // The engine's own work is between two questions.
+  const bind = { address: '127.0.0.1:0', tls: site }
+  assert.equal(timeOf({ bind, rules }), 2_000 + 5_000 + 4_000 + 100)
+  const hello = { connection: slow('1s'), clientHello: slow('9s') }
+  // Behind its rules the handshake may wait in its queue.
+  assert.equal(timeOf({ bind, rules: hello }), 5_000 + 9_000 + 5_000 + 100)
 })

@@ -37,8 +37,11 @@ export interface Ruleset<C> {
   readonly stage: RuleStage
   /** What implicit deadlines share, ms; 0: no limit. */
   readonly budget: number
-  /** Sum of the rules' own deadlines in ms, which come on top of the verdict time-out. */
-  readonly extraTime: number
+  /**
+   * ms that all of them together may take: the budget, and the deadlines of their own on top. Those
+   * on bytes have deadlines only.
+   */
+  readonly time: number
 }
 
 const DEFAULT_LIMIT = 16_384
@@ -49,13 +52,11 @@ export function compileRules<C>(
   rules: readonly PlacedRule<Rule<C>>[],
   options: { stage: RuleStage; budget: number; opens: boolean },
 ): Ruleset<C> {
+  const { stage, budget } = options
   const compiled = rules.map((placed) => compileRule(placed, options))
-  return {
-    rules: compiled,
-    stage: options.stage,
-    budget: options.budget,
-    extraTime: compiled.reduce((sum, rule) => sum + (rule.deadline ?? 0), 0),
-  }
+  const shared = compiled.length > 0 && stage !== 'handshake' ? budget : 0
+  const time = compiled.reduce((sum, rule) => sum + (rule.deadline ?? 0), shared)
+  return { rules: compiled, stage, budget, time }
 }
 
 function compileRule<C>(

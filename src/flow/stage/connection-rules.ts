@@ -14,9 +14,11 @@ const ANSWERED_BY_POLICY = Handshake.TCP_RULES | Handshake.CUSTOM | Handshake.AC
 export class ConnectionRules implements Stage<ClientConnection> {
   readonly bit = Handshake.TCP_RULES
   readonly phase = Phase.TCP_RULES
+  readonly time: number
   readonly #rules: RuleRunner<Seen, ClientConnection>
 
   constructor(rules: Ruleset<Seen>, context: FlowContext) {
+    this.time = rules.time
     this.#rules = new RuleRunner(rules, context, (conn) => {
       if (this.#through(conn)) conn.passed()
     })

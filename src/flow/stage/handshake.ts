@@ -19,11 +19,13 @@ import type { Stage } from './stage.js'
 export class HandshakeRules implements Stage<ClientConnection>, RuleGate<ClientConnection> {
   readonly bit = Handshake.CUSTOM
   readonly phase = Phase.HANDSHAKE
+  readonly time: number
   readonly #set: Ruleset<Seen>
   readonly #context: FlowContext
   readonly #runner: RuleRunner<Seen, ClientConnection>
 
   constructor(set: Ruleset<Seen>, context: FlowContext) {
+    this.time = set.time
     this.#set = set
     this.#context = context
     const resumed = (conn: ClientConnection, outcome: number) => {

@@ -15,9 +15,11 @@ import type { Stage } from './stage.js'
 export class Hello implements Stage<ClientConnection> {
   readonly bit = Handshake.TLS
   readonly phase = Phase.TLS
+  readonly time: number
   readonly #rules: RuleRunner<Seen, ClientConnection>
 
   constructor(rules: Ruleset<Seen>, context: FlowContext) {
+    this.time = rules.time
     this.#rules = new RuleRunner(rules, context, (conn) => conn.passed())
   }
 

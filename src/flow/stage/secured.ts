@@ -16,11 +16,13 @@ const NO_BYTES = new Uint8Array(0)
 export class Secured implements Stage<ClientConnection> {
   readonly bit: number
   readonly phase = Phase.TLS
+  readonly time: number
   readonly #rules: RuleRunner<Seen, ClientConnection>
 
   /** `bit`: the question behind the handshake. */
   constructor(bit: number, rules: Ruleset<Seen>, context: FlowContext) {
     this.bit = bit
+    this.time = rules.time
     this.#rules = new RuleRunner(rules, context, (conn) => conn.passed())
   }
 

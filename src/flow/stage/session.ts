@@ -14,11 +14,13 @@ import type { Stage } from './stage.js'
 export class SessionRules implements Stage<ClientConnection> {
   readonly bit = Handshake.ACCEPT_SESSION
   readonly phase = Phase.ACCEPT_SESSION
+  readonly time: number
   readonly #rules: RuleRunner<Seen, ClientConnection>
   readonly #reporter: Reporter
 
   constructor(rules: Ruleset<Seen>, context: FlowContext, reporter: Reporter) {
     this.#reporter = reporter
+    this.time = rules.time
     this.#rules = new RuleRunner(rules, context, (conn) => {
       conn.countSession()
       conn.passed()

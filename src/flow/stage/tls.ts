@@ -14,9 +14,15 @@ import type { Stage } from './stage.js'
 export class Tls implements Stage<ClientConnection>, AdmissionHost<ClientConnection> {
   readonly bit = Handshake.TLS
   readonly phase = Phase.TLS
+  readonly time: number
   readonly #slotsPerWorker: number
 
-  constructor({ table, workers }: { table: { readonly slots: number }; workers: number }) {
+  /** `time`: longest wait of a handshake in its queue, ms. */
+  constructor(
+    { table, workers }: { table: { readonly slots: number }; workers: number },
+    time: number,
+  ) {
+    this.time = time
     this.#slotsPerWorker = Math.max(Math.floor(table.slots / workers), 1)
   }
 
