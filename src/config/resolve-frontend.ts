@@ -2,11 +2,11 @@
 
 import { MOST_REPLY } from '../engine/reply.js'
 import { frontend as frontendSection } from '../options/frontend.js'
-import { type RuleList, ruleListNames } from '../options/rules.js'
 import type { Checked } from '../options/section.js'
 import { frontendTimeouts, resolveTimeouts } from '../options/timeouts.js'
 import type { FrontendConfig } from '../options/written.js'
 import type { Rule } from '../policy/rule.js'
+import { type RuleList, ruleListNames } from '../policy/rule-lists.js'
 import type { Context } from './context.js'
 import type { Issues, Path } from './issues.js'
 import { placed } from './plugins.js'

@@ -4,12 +4,12 @@
  */
 
 import { show } from '../base/units.js'
-import { type RuleList, ruleLists } from '../options/rules.js'
 import { table as tableOptions } from '../options/table.js'
 import { anyOf } from '../options/type.js'
 import { bytesOf } from '../policy/fields.js'
 import type { Verdict, VerdictOf } from '../policy/rule.js'
 import { verdictKinds } from '../policy/rule.js'
+import { type RuleList, ruleLists } from '../policy/rule-lists.js'
 import { type TrackedBy, trackedBy } from '../policy/tracked.js'
 import { type Kind, madeBy, wrongIn } from '../policy/verdict.js'
 import { keyCodec, type TableKey } from '../tables/key.js'

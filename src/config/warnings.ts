@@ -4,8 +4,8 @@
  */
 
 import { formatDuration, show } from '../base/units.js'
-import { ruleListNames } from '../options/rules.js'
 import type { Rule } from '../policy/rule.js'
+import { ruleListNames } from '../policy/rule-lists.js'
 import type { Context } from './context.js'
 import type { Path } from './issues.js'
 import { findLoops } from './loops.js'

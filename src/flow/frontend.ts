@@ -8,14 +8,14 @@ import type { Backend } from '../backend/backend.js'
 import type { PlacedRule, ResolvedBind, ResolvedFrontend } from '../config/resolved.js'
 import type { ListenResult, ListenSpec } from '../engine/engine.js'
 import { tcpOptionsOf } from '../options/bind.js'
-import { ruleListNames } from '../options/rules.js'
 import { CidrList } from '../policy/cidr.js'
 import type { Rule } from '../policy/rule.js'
+import { type RuleList, ruleListNames } from '../policy/rule-lists.js'
 import type { DownstreamContexts } from '../tls/contexts.js'
 import { formatReason } from '../wire/reason.js'
 import { Handshake } from '../wire/wire.js'
 import type { FlowContext } from './context.js'
-import { compileRules, type RuleStage, type Ruleset } from './rules/compile.js'
+import { compileRules, type Ruleset } from './rules/compile.js'
 import { longestQuestion, type Stage } from './stage/stage.js'
 import type { Seen } from './view.js'
 
@@ -90,7 +90,7 @@ export class Frontend {
   readonly listeners: Listener[] = []
   /** Default backend. */
   readonly backend: Backend | undefined
-  readonly rules: Readonly<Record<RuleStage, Ruleset<Seen>>>
+  readonly rules: Readonly<Record<RuleList, Ruleset<Seen>>>
   /** Failures of rules mean to go on. */
   readonly opens: boolean
   /** Budget of implicit deadlines, ms. */

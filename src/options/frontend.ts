@@ -1,10 +1,11 @@
 /** Frontends: where clients come in. */
 
+import type { RuleOf } from '../policy/rule.js'
+import { type RuleList, ruleListNames, ruleLists } from '../policy/rule-lists.js'
 import { bind, cidrs } from './bind.js'
 import { connections, MAX } from './limits.js'
 import { mode } from './mode.js'
 import { handshakeRules, plugin, rules as rulesOf } from './policy.js'
-import { type RuleList, type RuleOf, ruleListNames, ruleLists } from './rules.js'
 import { type Option, optional, type ResolvedBy, required, section } from './section.js'
 import { frontendTimeouts } from './timeouts.js'
 import {

@@ -2,6 +2,7 @@
 
 import type { Duration, Size } from '../base/units.js'
 import type { Names } from './names.js'
+import type { RuleList, SeenBy } from './rule-lists.js'
 import type { Connection, FirstBytes } from './types.js'
 import { type Kind, madeBy } from './verdict.js'
 import type { Track, UseBackend, UseServer } from './verdicts.js'
@@ -83,3 +84,6 @@ export type HandshakeRule<N extends Names = Names> =
 
 /** Rules on the first bytes, as `Rules`. */
 export type HandshakeRules<N extends Names = Names> = HandshakeRule<N>[] | []
+
+/** A rule of a list. */
+export type RuleOf<K extends RuleList> = K extends 'handshake' ? HandshakeRule : Rule<SeenBy<K>>

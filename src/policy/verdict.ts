@@ -5,9 +5,7 @@
 
 import { suggest } from '../base/suggest.js'
 import { show } from '../base/units.js'
-
-/** A list of rules, by its key in `rules`. */
-export type Stage = 'connection' | 'clientHello' | 'secured' | 'handshake' | 'session'
+import type { RuleList } from './rule-lists.js'
 
 /** What is wrong with a value. */
 export interface Wrong {
@@ -49,7 +47,7 @@ export interface Kind {
   /** As its constructor is called, for messages. */
   readonly call: string
   /** The only stage that it is for. */
-  readonly only?: Stage
+  readonly only?: RuleList
   readonly fields: Readonly<Record<string, Field>>
   /** Fields of which exactly one is there. */
   readonly either?: readonly [string, string]

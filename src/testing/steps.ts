@@ -1,10 +1,11 @@
 /** Policy at work, as tests see it: which rules ran, and what they answered. */
 
+import type { Config } from '../config/types.js'
 import { isThenable } from '../flow/flow.js'
 import type { Verdict } from '../policy/rule.js'
 
 /** The stage of a rule. */
-export type PolicyPhase = 'connection' | 'clientHello' | 'secured' | 'handshake' | 'session'
+export type PolicyPhase = keyof NonNullable<Config['frontends'][string]['rules']>
 
 /** One call of a rule. */
 export interface PolicyStep {

@@ -10,7 +10,8 @@ import type { Config } from '#sluice/config/types.js'
 import { Outcome, type Scope } from '#sluice/flow/rules/scope.js'
 import { applyAnswer } from '#sluice/flow/rules/verdicts.js'
 import { type VerdictKind, verdictKinds } from '#sluice/policy/rule.js'
-import { type Kind, type Stage, wrongIn } from '#sluice/policy/verdict.js'
+import type { RuleList } from '#sluice/policy/rule-lists.js'
+import { type Kind, wrongIn } from '#sluice/policy/verdict.js'
 import { repository } from '../cli/spawn.js'
 
 type Fields = Record<string, unknown>
@@ -40,7 +41,7 @@ const right: Record<VerdictKind, Fields> = {
 /** Those that a field takes are left out. */
 const strange = [null, true, 5, '', 'strange', ['list'], {}, { base64: '!' }]
 
-function issues(list: Stage, verdict: object): string[] {
+function issues(list: RuleList, verdict: object): string[] {
   const config = {
     tables: { ips: { key: 'ip', size: 10 } },
     frontends: {
@@ -69,7 +70,7 @@ function issues(list: Stage, verdict: object): string[] {
 }
 
 /** What a function that answers it is told; undefined where that is right. */
-function complaint(stage: Stage, verdict: object): string | undefined {
+function complaint(stage: RuleList, verdict: object): string | undefined {
   const done = (): void => {}
   const scope = {
     phase: 0,

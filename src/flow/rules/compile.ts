@@ -7,8 +7,8 @@ import { SluiceError } from '../../base/errors.js'
 import { parseDuration, parseSize } from '../../base/units.js'
 import { formatPath } from '../../config/issues.js'
 import type { PlacedRule } from '../../config/resolved.js'
-import type { RuleList } from '../../options/rules.js'
 import type { HandshakeRuleOptions, Rule, RuleAnswer, Verdict } from '../../policy/rule.js'
+import type { RuleList } from '../../policy/rule-lists.js'
 import { answersRight } from '../../policy/verdict.js'
 
 export interface CompiledRule<C> {
@@ -29,12 +29,9 @@ export interface CompiledRule<C> {
   readonly needs: number
 }
 
-/** Lists of rules, in the order in which they run. */
-export type RuleStage = RuleList
-
 export interface Ruleset<C> {
   readonly rules: readonly CompiledRule<C>[]
-  readonly stage: RuleStage
+  readonly stage: RuleList
   /** What implicit deadlines share, ms; 0: no limit. */
   readonly budget: number
   /**
@@ -50,7 +47,7 @@ const DEFAULT_DEADLINE = 5_000
 /** Checks and names rules. Throws ERR_SLUICE_ARGUMENT. */
 export function compileRules<C>(
   rules: readonly PlacedRule<Rule<C>>[],
-  options: { stage: RuleStage; budget: number; opens: boolean },
+  options: { stage: RuleList; budget: number; opens: boolean },
 ): Ruleset<C> {
   const { stage, budget } = options
   const compiled = rules.map((placed) => compileRule(placed, options))
@@ -61,7 +58,7 @@ export function compileRules<C>(
 
 function compileRule<C>(
   { rule, path, plugin }: PlacedRule<Rule<C>>,
-  { stage, opens }: { stage: RuleStage; opens: boolean },
+  { stage, opens }: { stage: RuleList; opens: boolean },
 ): CompiledRule<C> {
   const nameOf = (own: string) =>
     plugin === undefined

@@ -4,7 +4,8 @@
  */
 
 import type { Clock } from '../../base/clock.js'
-import type { CompiledRule, RuleStage, Ruleset } from './compile.js'
+import type { RuleList } from '../../policy/rule-lists.js'
+import type { CompiledRule, Ruleset } from './compile.js'
 import { Outcome, type Scope } from './scope.js'
 import { applyAnswer, type RuleTargets } from './verdicts.js'
 import { Wait, type Waiter } from './wait.js'
@@ -16,7 +17,7 @@ export interface RuleObserver {
    * ran on, as the flow has it.
    */
   onRule:
-    | ((scope: object, stage: RuleStage, name: string, answer: unknown, error?: unknown) => void)
+    | ((scope: object, stage: RuleList, name: string, answer: unknown, error?: unknown) => void)
     | undefined
 }
 

@@ -2,9 +2,9 @@
 
 import type { Backend } from '../../backend/backend.js'
 import { parseDuration, show } from '../../base/units.js'
-import { ruleLists } from '../../options/rules.js'
 import { bytesOf, plain } from '../../policy/fields.js'
 import { type VerdictKind, type VerdictOf, verdictKinds } from '../../policy/rule.js'
+import { type RuleList, ruleLists } from '../../policy/rule-lists.js'
 import { trackedBy } from '../../policy/tracked.js'
 import { fits, type Kind, wrongIn } from '../../policy/verdict.js'
 import type { StickTable } from '../../tables/stick-table.js'
@@ -12,7 +12,6 @@ import { packReason } from '../../wire/reason.js'
 import { By, CloseMode, Code } from '../../wire/wire.js'
 import type { Inspection } from '../stage/inspection.js'
 import type { DownstreamTls } from '../tls/downstream.js'
-import type { RuleStage } from './compile.js'
 import { Outcome, type Scope } from './scope.js'
 
 /** What verdicts refer to by name. */
@@ -165,7 +164,7 @@ interface Author {
 /** Applies what a rule answered: a verdict, or several. Throws where one makes no sense. */
 export function applyAnswer(
   scope: Scope<unknown>,
-  stage: RuleStage,
+  stage: RuleList,
   rule: Author,
   answer: unknown,
   targets: RuleTargets,
@@ -180,7 +179,7 @@ export function applyAnswer(
 
 function applyVerdict(
   scope: Scope<unknown>,
-  stage: RuleStage,
+  stage: RuleList,
   rule: Author,
   answer: unknown,
   targets: RuleTargets,
@@ -197,7 +196,7 @@ function applyVerdict(
   return row.effect(scope, verdict, rule.name, targets)
 }
 
-function check(row: Row, verdict: object, stage: RuleStage): void {
+function check(row: Row, verdict: object, stage: RuleList): void {
   const { kind } = row
   const { only } = kind
   if (only !== undefined && only !== stage) {

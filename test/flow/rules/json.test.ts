@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { loadConfig } from '#sluice/config/load.js'
 import { verdictKinds } from '#sluice/policy/rule.js'
-import type { Stage } from '#sluice/policy/verdict.js'
+import type { RuleList } from '#sluice/policy/rule-lists.js'
 import {
   type ConnectOptions,
   createTestProxy,
@@ -20,7 +20,7 @@ type Verdict = { kind: string } & Record<string, unknown>
 const secured: ConnectOptions = { tls: { serverName: 'a.example' }, bytes: 'payload' }
 
 /** A proxy whose configuration came out of a JSON file with these verdicts in one list. */
-async function started(list: Stage, verdicts: Verdict[]): Promise<TestProxy> {
+async function started(list: RuleList, verdicts: Verdict[]): Promise<TestProxy> {
   const tls = [{ cert: 'a.example.pem' }, { cert: 'b.example.pem', ca: 'clients.pem' }]
   const config = {
     tables: {
@@ -55,7 +55,7 @@ async function started(list: Stage, verdicts: Verdict[]): Promise<TestProxy> {
 }
 
 interface Case {
-  list?: Stage
+  list?: RuleList
   verdicts: Verdict[]
   connect?: ConnectOptions
   see(result: TestResult, proxy: TestProxy): void | Promise<void>

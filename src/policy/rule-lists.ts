@@ -1,8 +1,7 @@
 /** The lists of rules of a frontend: a row for each. */
 
 import type { ClientHello } from '../codec/tls.js'
-import type { HandshakeRule, Rule } from '../policy/rule.js'
-import type { Connection, FirstBytes, TlsInfo } from '../policy/types.js'
+import type { Connection, FirstBytes, TlsInfo } from './types.js'
 
 interface Row<C> {
   /** In errors. */
@@ -10,8 +9,8 @@ interface Row<C> {
   readonly doc: string
   /** `C` in TypeScript, where it is not every connection. */
   readonly subject?: string
-  /** For the compiler alone. */
-  readonly rule?: Rule<C>
+  /** For the compiler alone: `C`. */
+  readonly sees?: readonly [C]
 }
 
 function row<C = Connection>(row: Row<C>): Row<C> {
@@ -51,8 +50,7 @@ export const ruleLists = {
 type Lists = typeof ruleLists
 /** A list of rules by its key in the configuration. */
 export type RuleList = keyof Lists
-export type RuleOf<K extends RuleList> = K extends 'handshake'
-  ? HandshakeRule
-  : NonNullable<Lists[K]['rule']>
+/** What rules of a list see. */
+export type SeenBy<K extends RuleList> = NonNullable<Lists[K]['sees']>[0]
 
 export const ruleListNames = Object.keys(ruleLists) as RuleList[]
