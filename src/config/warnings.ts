@@ -4,8 +4,9 @@
  */
 
 import { formatDuration, show } from '../base/units.js'
-import type { Rule } from '../policy/rule.js'
+import { type Rule, verdictKinds } from '../policy/rule.js'
 import { ruleListNames } from '../policy/rule-lists.js'
+import type { Kind } from '../policy/verdict.js'
 import type { Context } from './context.js'
 import type { Path } from './issues.js'
 import { findLoops } from './loops.js'
@@ -17,11 +18,6 @@ interface Rules {
   path: Path
   rules: readonly PlacedRule[]
 }
-
-/** Verdicts behind which no rule of the list runs. */
-const ENDS = ['accept', 'reject', 'tarpit', 'reply', 'passthrough']
-/** Those behind which nothing at all is served. */
-const REFUSES = ['reject', 'tarpit', 'reply']
 
 /** Adds what concerns more than one section, or whole lists, to `context.warnings`. */
 export function addWarnings(config: Resolved, context: Context): void {
@@ -121,7 +117,7 @@ function listsOf(frontend: ResolvedFrontend): Rules[] {
 
 /** Rules that never run, and rules that a log cannot tell apart. */
 function warnOfRules({ path, rules }: Rules, context: Context): void {
-  const end = rules.findIndex(({ rule }) => ENDS.includes(kindOf(rule) ?? ''))
+  const end = rules.findIndex(({ rule }) => endedBy(rule) !== undefined)
   const behind = rules[end + 1]
   if (end >= 0 && behind) {
     context.warnings.add(
@@ -141,7 +137,7 @@ function warnOfRefusal(lists: readonly Rules[], context: Context): void {
     // ClientHello rules do not run on every bind.
     if (path.includes('clientHello') || path.includes('secured')) return false
     // A rule before it may accept.
-    return REFUSES.includes(kindOf(rules[0]?.rule) ?? '')
+    return endedBy(rules[0]?.rule) === 'connection'
   })
   const behind = at < 0 ? undefined : lists.slice(at + 1).find(({ rules }) => rules.length > 0)
   if (!behind) return
@@ -230,4 +226,9 @@ function references(config: Resolved): {
 /** Kind of a constant verdict; undefined for a function. */
 function kindOf(rule: Rule<never> | undefined): string | undefined {
   return typeof rule === 'object' && 'kind' in rule ? rule.kind : undefined
+}
+
+/** What a constant verdict ends. */
+function endedBy(rule: Rule<never> | undefined): Kind['ends'] {
+  return verdictKinds.get(kindOf(rule))?.ends
 }

@@ -48,6 +48,8 @@ export interface Kind {
   readonly call: string
   /** The only stage that it is for. */
   readonly only?: RuleList
+  /** No rule of its list runs behind it; 'connection': and nothing is served. */
+  readonly ends?: 'list' | 'connection'
   readonly fields: Readonly<Record<string, Field>>
   /** Fields of which exactly one is there. */
   readonly either?: readonly [string, string]
@@ -65,7 +67,7 @@ export const answersRight = new WeakSet<object>()
 
 /** Declares a kind of verdict. Gives its constructor, `make`. */
 export function declare<const K extends string, F extends Fields, A extends unknown[]>(
-  kind: Pick<Kind, 'call' | 'only' | 'either'> & {
+  kind: Pick<Kind, 'call' | 'only' | 'ends' | 'either'> & {
     kind: K
     fields: F
     make: (...args: A) => Shape<NoInfer<K>, NoInfer<F>>

@@ -39,6 +39,7 @@ const PASSTHROUGH = Object.freeze({ kind: 'passthrough' })
 export const accept = declare({
   kind: 'accept',
   call: 'accept()',
+  ends: 'list',
   fields: {},
   make: () => ACCEPT,
 })
@@ -47,6 +48,7 @@ export const accept = declare({
 export const reject = declare({
   kind: 'reject',
   call: 'reject()',
+  ends: 'connection',
   fields: { reset: optional(flag) },
   make: (options?: { reset?: boolean }) => (options?.reset ? RESET : CLOSE),
 })
@@ -55,6 +57,7 @@ export const reject = declare({
 export const tarpit = declare({
   kind: 'tarpit',
   call: "tarpit('5s')",
+  ends: 'connection',
   fields: { duration },
   make(duration: Duration) {
     // Told where it is written, which a rule that returns it is not.
@@ -67,6 +70,7 @@ export const tarpit = declare({
 export const reply = declare({
   kind: 'reply',
   call: "reply('text')",
+  ends: 'connection',
   fields: { content },
   // Bytes are made of it once, and not for each client.
   make: (content: string | Uint8Array | Base64) =>
@@ -296,6 +300,7 @@ export const passthrough = declare({
   kind: 'passthrough',
   call: 'passthrough()',
   only: 'clientHello',
+  ends: 'list',
   fields: {},
   make: () => PASSTHROUGH,
 })
