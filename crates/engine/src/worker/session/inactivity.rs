@@ -54,7 +54,7 @@ impl Worker {
     }
 
     /// True once the tunnel time-out holds: both sides have sent payload.
-    pub(super) fn is_tunnel(&self, id: StreamId) -> bool {
+    fn is_tunnel(&self, id: StreamId) -> bool {
         let stream = self.streams.get(id);
         stream.went_both_ways()
             && self

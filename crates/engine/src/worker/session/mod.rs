@@ -72,7 +72,7 @@ impl Worker {
         Standing {
             flags: (source.flags, target.flags),
             held: (target.holds_back(source), source.holds_back(target)),
-            tunnel: self.is_tunnel(id),
+            mutual: stream.went_both_ways(),
         }
     }
 
@@ -123,7 +123,7 @@ struct Standing {
     /// The client, and the server, is not read from: what it sent waits for the other.
     held: (bool, bool),
     /// Both have sent payload.
-    tunnel: bool,
+    mutual: bool,
 }
 
 /// One direction; finished at once where the target takes nothing any more.
