@@ -1,7 +1,6 @@
 /**
  * The house, as a test: a folder of the first level of src is a layer, a sub-folder is private to
- * its layer, and imports go one way, those of types like those of code. What does not keep to it
- * yet stands in import-exceptions.ts, which only shrinks.
+ * its layer, and imports go one way, those of types like those of code. There are no exceptions.
  */
 
 import assert from 'node:assert/strict'
@@ -9,7 +8,6 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { test } from 'node:test'
 import { repository } from '../cli/spawn.js'
-import { circles, methodsReplaced, privates, upwards } from './import-exceptions.js'
 
 /** From the bottom up; a file imports from its own layer and from those before it. */
 const layers = [
@@ -26,7 +24,6 @@ const layers = [
   'tls',
   'backend',
   'flow',
-  'operate',
   'proxy',
   // The faces of the package are files.
   'index.ts',
@@ -67,14 +64,6 @@ function show({ from, to }: Import): string {
   return `${from} -> ${to}`
 }
 
-/** Fails for what is not excepted, and for exceptions that nothing needs any more. */
-function onlyExcepted(found: readonly string[], excepted: readonly string[], rule: string): void {
-  const added = found.filter((item) => !excepted.includes(item))
-  assert.deepEqual(added, [], rule)
-  const gone = excepted.filter((item) => !found.includes(item))
-  assert.deepEqual(gone, [], 'no exception any more: remove it from import-exceptions.ts')
-}
-
 test('the imports were read', () => {
   assert.ok(files.length > 100)
   assert.ok(imports.length > 2 * files.length, `${imports.length} imports`)
@@ -91,7 +80,7 @@ test('every file belongs to a layer', () => {
 
 test('imports go downwards only', () => {
   const found = imports.filter(({ from, to }) => layerOf(to) > layerOf(from))
-  onlyExcepted(found.map(show), upwards, 'imports from a layer above its own')
+  assert.deepEqual(found.map(show), [])
 })
 
 test('a sub-folder is private to its layer', () => {
@@ -99,19 +88,11 @@ test('a sub-folder is private to its layer', () => {
     const parent = dirname(dirname(to))
     return parent !== '.' && !from.startsWith(`${parent}/`)
   })
-  onlyExcepted(found.map(show), privates, 'imports from a sub-folder of another folder')
+  assert.deepEqual(found.map(show), [])
 })
 
 test('no file imports itself, however many are in between', () => {
-  const found = circlesOf(imports)
-  const excepted = circles.map((circle) => [...circle].sort())
-  for (const circle of found) {
-    const known = excepted.some((files) => circle.every((file) => files.includes(file)))
-    assert.ok(known, `a new circle of imports: ${circle.join(', ')}`)
-  }
-  const inCircles = new Set(found.flat())
-  const gone = excepted.flat().filter((file) => !inCircles.has(file))
-  assert.deepEqual(gone, [], 'in no circle any more: remove it from import-exceptions.ts')
+  assert.deepEqual(circlesOf(imports), [])
 })
 
 /** Files that reach each other, as sorted groups (Tarjan's strongly connected components). */
@@ -176,7 +157,8 @@ test('nobody assigns a method of another object', () => {
       .filter(([object, name]) => !fields.has(name) || takes(text, object, name))
       .map(([object, name]) => `${file}: ${object}.${name}`)
   })
-  onlyExcepted(found, methodsReplaced, 'assigns a method: observers and options are for that')
+  // Observers and options are for that.
+  assert.deepEqual(found, [])
 })
 
 function declared(pattern: RegExp): Set<string> {
