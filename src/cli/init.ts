@@ -49,5 +49,6 @@ function withoutTypes(text: string): string {
 function whyNot(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException
   if (code === 'EEXIST') return 'is there already; --force replaces it.'
+  if (code === 'ENOENT') return 'there is no such folder.'
   return message
 }

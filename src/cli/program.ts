@@ -87,6 +87,10 @@ const engines = ['native', 'js', 'auto']
 const formats = ['json', 'pretty']
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'silent']
 
+/** Behind an error: many write the file as an argument. */
+const more = (command: string) =>
+  `('-c FILE' names the configuration; 'sluice ${command} --help' tells more)`
+
 export function createProgram(): Command {
   const program = new Command('sluice')
     .description('A programmable proxy: Rust moves the bytes, TypeScript decides.')
@@ -116,6 +120,7 @@ export function createProgram(): Command {
     .option('--live', 'print what it does, also where there is no terminal (every 10 s)')
     .option('--no-live', 'do not, not even on a terminal')
     .addHelpText('after', runHelp)
+    .showHelpAfterError(more('run'))
     .action(run)
 
   program
@@ -124,6 +129,7 @@ export function createProgram(): Command {
     .option('-c, --config <file>', CONFIG)
     .option('--json', 'print one JSON object: ok, file, summary, errors, warnings')
     .addHelpText('after', checkHelp)
+    .showHelpAfterError(more('check'))
     .action(check)
 
   program
