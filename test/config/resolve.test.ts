@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { ConfigError, SluiceError } from '#sluice/base/errors.js'
 import { resolveConfig } from '#sluice/config/resolve.js'
 import type { Config } from '#sluice/config/types.js'
+import { issues } from '../support/issues.js'
 
 type Loose = Record<string, unknown>
 
@@ -22,21 +23,6 @@ const app = (backend: Loose, rest: Loose = {}) => ({
 })
 const server = (config: unknown) => app({ servers: { a: config } })
 const applet = { kind: 'applet', name: 'echo', serve() {} }
-
-/** Issues as lines: 'path: message [suggestion]'. */
-function issues(config: unknown, env: NodeJS.ProcessEnv = {}): string[] {
-  try {
-    resolveConfig(config as Config, { env })
-  } catch (error) {
-    assert.ok(error instanceof ConfigError, String(error))
-    assert.equal(error.code, 'ERR_SLUICE_CONFIG')
-    return error.issues.map(
-      ({ path, message, suggestion }) =>
-        `${path}: ${message}${suggestion === undefined ? '' : ` [${suggestion}]`}`,
-    )
-  }
-  return []
-}
 
 /** One configuration and everything that is wrong with it. */
 const cases: Record<string, [unknown, string[]]> = {

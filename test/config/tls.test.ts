@@ -3,12 +3,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { after, test } from 'node:test'
-import { ConfigError } from '#sluice/base/errors.js'
 import { parseJson } from '#sluice/config/json.js'
 import { resolveConfig } from '#sluice/config/resolve.js'
 import type { ResolvedBind, ResolvedServer } from '#sluice/config/resolved.js'
 import type { Config } from '#sluice/config/types.js'
 import type { Connection } from '#sluice/policy/types.js'
+import { issues } from '../support/issues.js'
 
 type Loose = Record<string, unknown>
 
@@ -34,20 +34,6 @@ const resolveBind = (options: Loose): ResolvedBind =>
   resolveConfig(bind(options) as Config).frontends[0]?.binds[0] as ResolvedBind
 const resolveServer = (options: Loose): ResolvedServer =>
   resolveConfig(server(options) as unknown as Config).backends[0]?.servers[0] as ResolvedServer
-
-/** Issues as lines: 'path: message [suggestion]'. */
-function issues(config: unknown): string[] {
-  try {
-    resolveConfig(config as Config)
-  } catch (error) {
-    assert.ok(error instanceof ConfigError, String(error))
-    return error.issues.map(
-      ({ path, message, suggestion }) =>
-        `${path}: ${message}${suggestion === undefined ? '' : ` [${suggestion}]`}`,
-    )
-  }
-  return []
-}
 
 const at = 'frontends.web.bind.tls'
 const toServer = 'backends.app.servers.a.tls'

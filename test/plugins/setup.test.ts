@@ -2,10 +2,11 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Config, ConfigError } from 'sluice'
+import type { Config } from 'sluice'
 import { accept, definePlugin, reject, track, useBackend } from 'sluice/policy'
 import { z } from 'zod'
 import { resolveConfig } from '#sluice/config/resolve.js'
+import { issues } from '../support/issues.js'
 
 type Frontend = Config['frontends'][string]
 
@@ -15,20 +16,6 @@ function config(frontend: Partial<Frontend>, rest: Partial<Config> = {}): Config
     backends: { app: { servers: { a: '127.0.0.1:9001' } } },
     ...rest,
   }
-}
-
-/** 'path: message [suggestion]' of everything that is wrong. */
-function mistakes(config: Config): string[] {
-  try {
-    resolveConfig(config)
-  } catch (error) {
-    assert.ok(error instanceof ConfigError, String(error))
-    return error.issues.map(
-      ({ path, message, suggestion }) =>
-        `${path}: ${message}${suggestion === undefined ? '' : ` [${suggestion}]`}`,
-    )
-  }
-  return []
 }
 
 /** A plugin with one rule; `calls` has the options and the name of each set-up. */
@@ -124,7 +111,7 @@ test('several uses of a plugin have names of their own, and may be given one', (
     ],
   )
   assert.deepEqual(
-    mistakes(
+    issues(
       config({
         use: [
           plugin({}, { name: 'same' }),
@@ -166,7 +153,7 @@ test('tables and backends of a plugin are the configuration’s, by its name', (
   )
   assert.deepEqual(resolved.warnings, [])
   const taken = { tables: { 'trap.seen': { key: 'ip' as const, size: 1 } } }
-  assert.deepEqual(mistakes(config({ use: [plugin()] }, taken)), [
+  assert.deepEqual(issues(config({ use: [plugin()] }, taken)), [
     "frontends.web.use[0].tables.seen: is 'trap.seen', and the configuration has one of this name.",
   ])
 })
@@ -188,13 +175,13 @@ test('options are checked by a schema, and told with their path', () => {
   resolveConfig(config({ use: [plugin({ limit: 3 })] }))
   assert.deepEqual(seen, [{ limit: 3, by: 'src' }])
   const wrong = { limti: 3, nested: { names: ['a', 1], more: true } } as never
-  assert.deepEqual(mistakes(config({ use: [plugin(wrong)] })), [
+  assert.deepEqual(issues(config({ use: [plugin(wrong)] })), [
     'frontends.web.use[0].nested.names[1]: expected a string, got 1.',
     'frontends.web.use[0].nested.more: is unknown.',
     'frontends.web.use[0].limti: is unknown. [limit]',
   ])
-  assert.deepEqual(mistakes(config({}, { plugins: [plugin({ limit: 0.5 })] })).length, 1)
-  assert.deepEqual(mistakes(config({ use: [plugin('all' as never)] })), [
+  assert.deepEqual(issues(config({}, { plugins: [plugin({ limit: 0.5 })] })).length, 1)
+  assert.deepEqual(issues(config({ use: [plugin('all' as never)] })), [
     "frontends.web.use[0]: expected an object { limit, ... }, got 'all'.",
   ])
   assert.equal(seen.length, 1)
@@ -211,10 +198,10 @@ test('options are checked by a function, or by a schema of another library', () 
     setup: (limit) => ({ tables: { seen: { key: 'ip', size: limit } } }),
   })
   assert.equal(resolveConfig(config({ use: [byFunction({ limit: 7 })] })).tables[0]?.size, 7)
-  assert.deepEqual(mistakes(config({ use: [byFunction({ limit: -1 })] })), [
+  assert.deepEqual(issues(config({ use: [byFunction({ limit: -1 })] })), [
     'frontends.web.use[0].limit: expected more than 0, got -1. [1]',
   ])
-  assert.deepEqual(mistakes(config({ use: [byFunction({ limit: 101 })] })), [
+  assert.deepEqual(issues(config({ use: [byFunction({ limit: 101 })] })), [
     "frontends.web.use[0]: options of plugin 'limit': too much",
   ])
   const validate = (value: unknown) =>
@@ -227,7 +214,7 @@ test('options are checked by a function, or by a schema of another library', () 
     setup: ({ size }) => ({ tables: { seen: { key: 'ip', size } } }),
   })
   assert.equal(resolveConfig(config({ use: [standard({ ok: true })] })).tables[0]?.size, 3)
-  assert.deepEqual(mistakes(config({ use: [standard({ ok: false })] })), [
+  assert.deepEqual(issues(config({ use: [standard({ ok: false })] })), [
     'frontends.web.use[0].list[2]: is not ok.',
   ])
   const late = definePlugin({
@@ -236,7 +223,7 @@ test('options are checked by a function, or by a schema of another library', () 
     setup: () => ({}),
   })
   assert.match(
-    mistakes(config({ use: [late()] })).join(),
+    issues(config({ use: [late()] })).join(),
     /^frontends\.web\.use\[0\]: options of plugin 'late': /,
   )
 })
@@ -268,7 +255,7 @@ test('what a plugin does wrong is told with its name and path', () => {
     { kind: 'x' } as never,
     { kind: 'plugin', setup() {} } as never,
   ]
-  assert.deepEqual(mistakes(config({ use })), [
+  assert.deepEqual(issues(config({ use })), [
     'frontends.web.use[4]: expected a plugin, as a function of definePlugin makes it, got the function thrower itself. Call it: thrower().',
     'frontends.web.use[5]: expected a plugin, as a function of definePlugin makes it, got an object.',
     'frontends.web.use[6]: expected a plugin, as a function of definePlugin makes it, got an object.',
@@ -289,7 +276,7 @@ test('rules of plugins are checked as all rules are', () => {
       rules: { connection: [useBackend('ap')], secured: [function late() {}] },
     }),
   })
-  assert.deepEqual(mistakes(config({ use: [plugin()] })), [
+  assert.deepEqual(issues(config({ use: [plugin()] })), [
     "frontends.web.use[0].rules.connection[0]: there is no backend named 'ap'. [app]",
     "frontends.web.use[0].rules.secured: needs a bind with 'tls'.",
   ])
@@ -297,7 +284,7 @@ test('rules of plugins are checked as all rules are', () => {
     name: 'on-tls',
     setup: () => ({ rules: { secured: [function late() {}] } }),
   })
-  assert.deepEqual(mistakes(config({}, { plugins: [onTls()] })), [])
+  assert.deepEqual(issues(config({}, { plugins: [onTls()] })), [])
 })
 
 test('a backend that a plugin is to choose is looked for', () => {
@@ -312,8 +299,8 @@ test('a backend that a plugin is to choose is looked for', () => {
       return { rules: { session: [() => chosen] } }
     },
   })
-  assert.deepEqual(mistakes(config({ use: [plugin({ backend: 'app' })] })), [])
-  assert.deepEqual(mistakes(config({ use: [silent({ backend: 'ap' })] })), [
+  assert.deepEqual(issues(config({ use: [plugin({ backend: 'app' })] })), [])
+  assert.deepEqual(issues(config({ use: [silent({ backend: 'ap' })] })), [
     "frontends.web.use[0]: there is no backend named 'ap'. [app]",
   ])
 })
@@ -322,7 +309,7 @@ test('a frontend whose plugins may choose needs no backend of its own', () => {
   const { plugin } = traced()
   const { backend: _, ...frontend } = config({ use: [plugin()] }).frontends.web ?? assert.fail()
   const written = config({})
-  assert.deepEqual(mistakes({ ...written, frontends: { web: frontend } }), [])
+  assert.deepEqual(issues({ ...written, frontends: { web: frontend } }), [])
 })
 
 test('where nothing comes of the configuration the signals are aborted', () => {
@@ -335,7 +322,7 @@ test('where nothing comes of the configuration the signals are aborted', () => {
     },
   })
   resolveConfig(config({ use: [plugin()] }))
-  assert.equal(mistakes(config({ backend: 'typo', use: [plugin()] })).length, 1)
+  assert.equal(issues(config({ backend: 'typo', use: [plugin()] })).length, 1)
   assert.deepEqual(
     signals.map(({ aborted }) => aborted),
     [false, true],
