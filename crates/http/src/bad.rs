@@ -31,6 +31,12 @@ macro_rules! codes {
             /// Every code.
             pub const ALL: &[Self] = &[$( Self::$name ),+];
 
+            /// As the contract has it: `sluice_wire::http::http_bad`.
+            #[must_use]
+            pub const fn number(self) -> i32 {
+                self as i32 + 1
+            }
+
             /// As logs, metrics and test vectors print it.
             #[must_use]
             pub const fn label(self) -> &'static str {
@@ -87,4 +93,19 @@ codes! {
     ChunkLong "chunk-long" 400;
     /// A trailer field that is no field line.
     Trailer "trailer" 400;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_the_contract() {
+        let rows = sluice_wire::http::http_bad::GROUP.items;
+        assert_eq!(rows.len(), BadCode::ALL.len());
+        for (row, &code) in rows.iter().zip(BadCode::ALL) {
+            assert_eq!(row.value, code.number());
+            assert_eq!(row.name.to_lowercase().replace('_', "-"), code.label());
+        }
+    }
 }

@@ -203,4 +203,14 @@ mod tests {
         assert_eq!(name_of(&[b'x'; 300]), Name::Other);
         assert!(Name::ALL.len() < 0x7f, "a number has 7 bits");
     }
+
+    #[test]
+    fn numbers_are_those_of_the_contract() {
+        let rows = sluice_wire::http::http_name::GROUP.items;
+        assert_eq!(rows.len(), Name::ALL.len());
+        for (row, &name) in rows.iter().zip(Name::ALL) {
+            assert_eq!(row.value, i32::from(name as u8));
+            assert_eq!(row.name.to_lowercase().replace('_', "-"), name.text());
+        }
+    }
 }

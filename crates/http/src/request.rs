@@ -360,3 +360,18 @@ fn expects(head: &[u8], fields: &[Field]) -> Result<bool, Bad> {
     }
     Ok(expects)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_have_the_numbers_of_the_contract() {
+        let rows = sluice_wire::http::http_method::GROUP.items;
+        assert_eq!(rows.len(), Method::ALL.len());
+        for (row, &method) in rows.iter().zip(Method::ALL) {
+            assert_eq!(row.value, i32::from(method as u8));
+            assert_eq!(row.name, method.text());
+        }
+    }
+}

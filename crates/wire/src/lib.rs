@@ -16,6 +16,7 @@ pub mod errors;
 pub mod events;
 pub mod flags;
 pub mod handshakes;
+pub mod http;
 pub mod ring_layout;
 pub mod states;
 
@@ -46,6 +47,9 @@ pub const GROUPS: &[&Group] = &[
     &ring_layout::family::GROUP,
     &ring_layout::control::GROUP,
     &ring_layout::layout::GROUP,
+    &http::http_name::GROUP,
+    &http::http_method::GROUP,
+    &http::http_bad::GROUP,
 ];
 
 /// A 31-bit hash of every name and value of the contract. Two builds that

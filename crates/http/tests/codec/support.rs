@@ -38,8 +38,18 @@ pub fn vectors() -> Vec<Vector> {
                 .filter(|line| !line.starts_with('#') && !line.is_empty())
                 .collect::<Vec<_>>()
         })
-        .filter(|lines| !lines.is_empty())
+        .filter(|lines| !lines.is_empty() && !lines[0].starts_with("status "))
         .map(|lines| vector(&lines))
+        .collect()
+}
+
+/// The status for each code.
+pub fn statuses() -> Vec<(&'static str, u16)> {
+    let rows = VECTORS
+        .lines()
+        .filter_map(|line| line.strip_prefix("status "));
+    rows.filter_map(|row| row.split_once(' '))
+        .map(|(code, status)| (code, status.parse().expect("a status")))
         .collect()
 }
 

@@ -1,9 +1,10 @@
 //! The vectors that the TypeScript codec is tested with too.
 
-use crate::support::{Expected, Kind, Vector, escape, vectors};
+use crate::support::{Expected, Kind, Vector, escape, statuses, vectors};
 use sluice_http::{
-    Asked, Body, ChunkLimits, Chunks, Context, Form, Limits, Outgoing, Piece, Request, Response,
-    Scan, Scanned, Span, Version, format_request, format_response, parse_request, parse_response,
+    Asked, BadCode, Body, ChunkLimits, Chunks, Context, Form, Limits, Outgoing, Piece, Request,
+    Response, Scan, Scanned, Span, Version, format_request, format_response, parse_request,
+    parse_response,
 };
 
 #[test]
@@ -21,6 +22,15 @@ fn heads_and_chunks_mean_what_the_vectors_say() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn each_refusal_has_its_status() {
+    let all: Vec<_> = BadCode::ALL
+        .iter()
+        .map(|code| (code.label(), code.status()))
+        .collect();
+    assert_eq!(statuses(), all);
 }
 
 #[test]

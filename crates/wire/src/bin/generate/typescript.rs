@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sluice_wire::{Group, errors, ring_layout};
+use sluice_wire::{Group, errors, http, ring_layout};
 
 use crate::{doc_lines, label};
 
@@ -19,6 +19,8 @@ pub fn render() -> String {
     labels(&mut out, "By", &errors::by::GROUP);
     labels(&mut out, "Phase", &errors::phase::GROUP);
     labels(&mut out, "Code", &errors::code::GROUP);
+    labels(&mut out, "HttpBad", &http::http_bad::GROUP);
+    labels(&mut out, "HttpName", &http::http_name::GROUP);
     out
 }
 
