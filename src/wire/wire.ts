@@ -1,7 +1,7 @@
 // Generated from crates/wire by `npm run generate`. Do not edit: a difference fails CI.
 
 /** Hash of every name and value below; the addon must have the same. */
-export const WIRE_VERSION = 387063575
+export const WIRE_VERSION = 2140370321
 
 /**
  * Connection flags. `SHR`, `SHW` and `ERR` are all that policy needs; the
@@ -929,6 +929,106 @@ export const HttpBad = {
   CHUNK_LONG: 19,
   /** A trailer field that is no field line. */
   TRAILER: 20,
+} as const
+
+/**
+ * Words of a request's or response's facts, as they stand in the event slab: then two words a
+ * field (`HttpField`), then the bytes of the head. A span is its start, and its length above
+ * bit 16.
+ */
+export const HttpFact = {
+  /** Number of the request on its connection. */
+  NUMBER: 0,
+  /** `HttpFlag` bits; below them the `HttpMethod` of a request. */
+  FLAGS: 1,
+  /** Content-Length, the low 32 bits. */
+  LENGTH_LOW: 2,
+  /** The high 32 bits. */
+  LENGTH_HIGH: 3,
+  /** Requests: span of the target. Responses: the status. */
+  TARGET: 4,
+  /** Requests: span of the path. Responses: span of the reason. */
+  PATH: 5,
+  /** Requests: span of the query; starts at 0 where there is none. */
+  QUERY: 6,
+  /** Requests: span of the host. */
+  HOST: 7,
+  /** Requests: the host's port, or 0. */
+  PORT: 8,
+  /** Fields; above bit 16 the bytes of the head. */
+  COUNTS: 9,
+  /** A bit for each `HttpName` that is there and goes further: three words. */
+  NAMES: 10,
+  /** Words of the facts. */
+  WORDS: 13,
+} as const
+
+/** What a head says in bits. The lowest 8 bits are a request's `HttpMethod`. */
+export const HttpFlag = {
+  /** HTTP/1.0. */
+  HTTP_1_0: 256,
+  /** The connection may be used again. */
+  KEEP_ALIVE: 512,
+  /** Another protocol is asked for, or begun. */
+  UPGRADE: 1024,
+  /** The client waits for 100 (Continue). */
+  EXPECTS: 2048,
+  /** The client reads trailers. */
+  TRAILERS: 4096,
+  /** The body comes in chunks. */
+  CHUNKED: 8192,
+  /** Content-Length was sent. */
+  LENGTH: 16384,
+  /** The body ends with the connection. */
+  UNTIL_CLOSE: 32768,
+  /** The target is absolute. */
+  ABSOLUTE: 65536,
+  /** The target is an authority: CONNECT. */
+  AUTHORITY: 131072,
+  /** The target is `*`. */
+  ASTERISK: 262144,
+} as const
+
+/**
+ * Bits of a field's two words: start and length of its name, what it is; start and length of
+ * its value.
+ */
+export const HttpField = {
+  /** First word: bits below it are the start of the name. */
+  NAME_LENGTH_SHIFT: 16,
+  /** First word: bits below it, 8 of them, are the length of the name. */
+  ID_SHIFT: 24,
+  /** In the number above it: of this connection only. */
+  HOP: 128,
+} as const
+
+/**
+ * Operations of an edit program: three words each, (operation, and an index or status above
+ * bit 8; span of a name; span of a value), behind the number of operations; then the text.
+ */
+export const HttpEdit = {
+  /** The field at the index goes. */
+  REMOVE: 1,
+  /** The field at the index has this value. */
+  REPLACE: 2,
+  /** Every field of the name goes. */
+  REMOVE_ALL: 3,
+  /** A field is added. */
+  ADD: 4,
+  /** Another method. */
+  METHOD: 5,
+  /** Another path. */
+  PATH: 6,
+  /** Another query. */
+  QUERY: 7,
+  /** No query. */
+  NO_QUERY: 8,
+  /** Another host. */
+  HOST: 9,
+  /** Another status: above bit 8. */
+  STATUS: 10,
+  /** Other words behind the status. */
+  REASON: 11,
 } as const
 
 /** Word offsets of the regions of a worker's memory. */

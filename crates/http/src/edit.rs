@@ -2,6 +2,8 @@
 //! never by offset: the bytes that it was written for and those that it is applied to are two
 //! copies. What frames a body and what steers the connection cannot be named in it at all.
 
+use sluice_wire::http::http_edit;
+
 use crate::grammar::{is_token, not_target, not_value};
 use crate::name::{Name, name_of};
 
@@ -109,6 +111,28 @@ impl<'a> Program<'a> {
         Ok(program)
     }
 
+    /// A program as TypeScript writes it (`sluice_wire::http::http_edit`). `edits` is lent for what
+    /// is read, and emptied before.
+    pub fn decode(bytes: &'a [u8], edits: &'a mut Vec<Edit>) -> Result<Self, EditError> {
+        edits.clear();
+        let mut words = bytes
+            .chunks_exact(4)
+            .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+        let count = words.next().ok_or(EditError::Place)? as usize;
+        let text = bytes
+            .get(4 + count.saturating_mul(12)..)
+            .ok_or(EditError::Place)?;
+        for _ in 0..count {
+            let (Some(operation), Some(name), Some(value)) =
+                (words.next(), words.next(), words.next())
+            else {
+                return Err(EditError::Place);
+            };
+            edits.push(edit(operation, place(name), place(value))?);
+        }
+        Self::check(edits, text)
+    }
+
     fn check_edit(&self, edit: Edit) -> Result<(), EditError> {
         match edit {
             // Which field that is only the formatter knows.
@@ -187,4 +211,30 @@ impl<'a> Program<'a> {
     pub(crate) fn edits(&self) -> &'a [Edit] {
         self.edits
     }
+}
+
+fn place(word: u32) -> Place {
+    Place {
+        start: word & 0xffff,
+        len: word >> 16,
+    }
+}
+
+fn edit(operation: u32, name: Place, value: Place) -> Result<Edit, EditError> {
+    let argument = operation >> 8;
+    let index = || u8::try_from(argument).map_err(|_| EditError::Index);
+    Ok(match (operation & 0xff) as i32 {
+        http_edit::REMOVE => Edit::Remove(index()?),
+        http_edit::REPLACE => Edit::Replace(index()?, value),
+        http_edit::REMOVE_ALL => Edit::RemoveAll(name),
+        http_edit::ADD => Edit::Add(name, value),
+        http_edit::METHOD => Edit::Method(value),
+        http_edit::PATH => Edit::Path(value),
+        http_edit::QUERY => Edit::Query(value),
+        http_edit::NO_QUERY => Edit::NoQuery,
+        http_edit::HOST => Edit::Host(value),
+        http_edit::STATUS => Edit::Status(u16::try_from(argument).map_err(|_| EditError::Status)?),
+        http_edit::REASON => Edit::Reason(value),
+        _ => return Err(EditError::Place),
+    })
 }

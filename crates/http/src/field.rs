@@ -84,6 +84,15 @@ impl Field {
         self.id & HOP != 0
     }
 
+    /// As policy is shown it: `sluice_wire::http::http_field`.
+    pub(crate) fn words(self) -> [u32; 2] {
+        let name = u32::from(self.name) | u32::from(self.name_len) << 16 | u32::from(self.id) << 24;
+        [
+            name,
+            u32::from(self.value) | u32::from(self.value_len) << 16,
+        ]
+    }
+
     pub(crate) fn set_hop(&mut self) {
         self.id |= HOP;
     }

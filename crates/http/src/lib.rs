@@ -16,6 +16,7 @@
 mod bad;
 mod chunk;
 mod edit;
+mod facts;
 mod field;
 mod format;
 mod framing;
@@ -28,6 +29,7 @@ mod scan;
 pub use bad::{Bad, BadCode};
 pub use chunk::{ChunkLimits, Chunks, Piece};
 pub use edit::{Edit, EditError, Place, Program};
+pub use facts::{pack_request, pack_response};
 pub use field::{Field, Span};
 pub use format::{Context, FormatError, Mode, Outgoing, Stamp, format_request, format_response};
 pub use framing::Body;

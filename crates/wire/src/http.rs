@@ -241,3 +241,105 @@ constants! {
         TRAILER = 20;
     }
 }
+
+constants! {
+    /// Words of a request's or response's facts, as they stand in the event slab: then two words a
+    /// field (`HttpField`), then the bytes of the head. A span is its start, and its length above
+    /// bit 16.
+    http_fact => "HttpFact" {
+        /// Number of the request on its connection.
+        NUMBER = 0;
+        /// `HttpFlag` bits; below them the `HttpMethod` of a request.
+        FLAGS = 1;
+        /// Content-Length, the low 32 bits.
+        LENGTH_LOW = 2;
+        /// The high 32 bits.
+        LENGTH_HIGH = 3;
+        /// Requests: span of the target. Responses: the status.
+        TARGET = 4;
+        /// Requests: span of the path. Responses: span of the reason.
+        PATH = 5;
+        /// Requests: span of the query; starts at 0 where there is none.
+        QUERY = 6;
+        /// Requests: span of the host.
+        HOST = 7;
+        /// Requests: the host's port, or 0.
+        PORT = 8;
+        /// Fields; above bit 16 the bytes of the head.
+        COUNTS = 9;
+        /// A bit for each `HttpName` that is there and goes further: three words.
+        NAMES = 10;
+        /// Words of the facts.
+        WORDS = 13;
+    }
+}
+
+constants! {
+    /// What a head says in bits. The lowest 8 bits are a request's `HttpMethod`.
+    http_flag => "HttpFlag", masks = true {
+        /// HTTP/1.0.
+        HTTP_1_0 = 1 << 8;
+        /// The connection may be used again.
+        KEEP_ALIVE = 1 << 9;
+        /// Another protocol is asked for, or begun.
+        UPGRADE = 1 << 10;
+        /// The client waits for 100 (Continue).
+        EXPECTS = 1 << 11;
+        /// The client reads trailers.
+        TRAILERS = 1 << 12;
+        /// The body comes in chunks.
+        CHUNKED = 1 << 13;
+        /// Content-Length was sent.
+        LENGTH = 1 << 14;
+        /// The body ends with the connection.
+        UNTIL_CLOSE = 1 << 15;
+        /// The target is absolute.
+        ABSOLUTE = 1 << 16;
+        /// The target is an authority: CONNECT.
+        AUTHORITY = 1 << 17;
+        /// The target is `*`.
+        ASTERISK = 1 << 18;
+    }
+}
+
+constants! {
+    /// Bits of a field's two words: start and length of its name, what it is; start and length of
+    /// its value.
+    http_field => "HttpField" {
+        /// First word: bits below it are the start of the name.
+        NAME_LENGTH_SHIFT = 16;
+        /// First word: bits below it, 8 of them, are the length of the name.
+        ID_SHIFT = 24;
+        /// In the number above it: of this connection only.
+        HOP = 128;
+    }
+}
+
+constants! {
+    /// Operations of an edit program: three words each, (operation, and an index or status above
+    /// bit 8; span of a name; span of a value), behind the number of operations; then the text.
+    http_edit => "HttpEdit" {
+        /// The field at the index goes.
+        REMOVE = 1;
+        /// The field at the index has this value.
+        REPLACE = 2;
+        /// Every field of the name goes.
+        REMOVE_ALL = 3;
+        /// A field is added.
+        ADD = 4;
+        /// Another method.
+        METHOD = 5;
+        /// Another path.
+        PATH = 6;
+        /// Another query.
+        QUERY = 7;
+        /// No query.
+        NO_QUERY = 8;
+        /// Another host.
+        HOST = 9;
+        /// Another status: above bit 8.
+        STATUS = 10;
+        /// Other words behind the status.
+        REASON = 11;
+    }
+}

@@ -50,6 +50,10 @@ pub const GROUPS: &[&Group] = &[
     &http::http_name::GROUP,
     &http::http_method::GROUP,
     &http::http_bad::GROUP,
+    &http::http_fact::GROUP,
+    &http::http_flag::GROUP,
+    &http::http_field::GROUP,
+    &http::http_edit::GROUP,
 ];
 
 /// A 31-bit hash of every name and value of the contract. Two builds that

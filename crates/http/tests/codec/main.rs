@@ -1,5 +1,6 @@
 //! The codec from outside: vectors, edits, limits.
 
+mod boundary;
 mod edits;
 mod limits;
 mod support;
