@@ -24,7 +24,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn from_hex(text: &str) -> Vec<u8> {
+pub fn from_hex(text: &str) -> Vec<u8> {
     (0..text.len() / 2)
         .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).expect("hex"))
         .collect()
@@ -80,8 +80,7 @@ fn facts_of_every_good_head() {
 fn programs_that_typescript_writes() {
     let text = include_str!("../../../../test/vectors/http-programs.txt");
     let head = unescape(
-        &text
-            .lines()
+        text.lines()
             .find_map(|line| line.strip_prefix("head "))
             .expect("a head"),
     );
