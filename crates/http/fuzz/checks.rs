@@ -3,9 +3,8 @@
 #![allow(dead_code, reason = "each fuzz target calls one of the checks")]
 
 use sluice_http::{
-    Asked, BadCode, Body, ChunkLimits, Chunks, Context, Edit, Limits, Outgoing, Piece, Program,
-    Scan, Scanned, format_request, format_response, pack_request, pack_response, parse_request,
-    parse_response,
+    Asked, BadCode, Body, ChunkLimits, Chunks, Context, Edit, Formatter, Limits, Outgoing, Piece,
+    Program, Scan, Scanned, pack_request, pack_response, parse_request, parse_response,
 };
 
 /// A head is refused, or says the same behind us. True where a request was taken.
@@ -43,7 +42,8 @@ fn request(head: &[u8], limits: &Limits) -> bool {
         ..Outgoing::default()
     };
     let mut out = Vec::new();
-    format_request(head, &request, &fields, &to, &Context::default(), &mut out)
+    Formatter::default()
+        .request(head, &request, &fields, &to, &Context::default(), &mut out)
         .expect("nothing is edited");
     let wide = Limits {
         head: 65_535,
@@ -88,7 +88,8 @@ fn response(head: &[u8], asked: Asked, limits: &Limits) {
         ..Outgoing::default()
     };
     let mut out = Vec::new();
-    format_response(head, &response, &fields, &to, &Context::default(), &mut out)
+    Formatter::default()
+        .response(head, &response, &fields, &to, &Context::default(), &mut out)
         .expect("nothing is edited");
     let wide = Limits {
         head: 65_535,
@@ -154,7 +155,10 @@ pub fn program(bytes: &[u8]) {
         ..Context::default()
     };
     let mut out = Vec::new();
-    if format_request(HEAD, &request, &fields, &to, &context, &mut out).is_err() {
+    if Formatter::default()
+        .request(HEAD, &request, &fields, &to, &context, &mut out)
+        .is_err()
+    {
         assert!(out.is_empty());
         return;
     }

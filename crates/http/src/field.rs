@@ -2,7 +2,7 @@
 
 use crate::bad::{Bad, BadCode};
 use crate::grammar::{is_token, not_value, trim};
-use crate::name::{Name, name_of};
+use crate::name::{Name, number_of};
 use crate::{Limits, MOST_FIELDS};
 
 /// A piece of a head.
@@ -108,30 +108,40 @@ impl Field {
     }
 }
 
-/// Adds the fields of `lines`, whose first byte is at `base` in the head, and which ends behind the
-/// CR LF of the last one. Preconditions: every line ends in CR LF, and no other CR or LF is there.
+/// Enough for what browsers send: an array of all that may be takes longer to make than to fill.
+const FEW_FIELDS: usize = 32;
+
+/// Adds the fields from `base` on, to the empty line at the end of `head`. Preconditions: every
+/// line ends in CR LF, and no other CR or LF is there.
 pub(crate) fn parse_fields(
     head: &[u8],
     base: usize,
-    end: usize,
     fields: &mut Vec<Field>,
     limits: &Limits,
 ) -> Result<(), Bad> {
-    let mut parsed = [httparse::EMPTY_HEADER; MOST_FIELDS];
-    let most = limits.fields.min(MOST_FIELDS);
+    let mut few = [httparse::EMPTY_HEADER; FEW_FIELDS];
+    match httparse::parse_headers(&head[base..], &mut few) {
+        Ok(httparse::Status::Complete((_, list))) => return take(head, list, fields, limits),
+        Err(httparse::Error::TooManyHeaders) => {}
+        Ok(httparse::Status::Partial) | Err(_) => return Err(bad_line(head, base)),
+    }
+    let mut many = [httparse::EMPTY_HEADER; MOST_FIELDS];
+    match httparse::parse_headers(&head[base..], &mut many) {
+        Ok(httparse::Status::Complete((_, list))) => take(head, list, fields, limits),
+        Err(httparse::Error::TooManyHeaders) => Err(Bad::new(BadCode::Fields, base)),
+        Ok(httparse::Status::Partial) | Err(_) => Err(bad_line(head, base)),
+    }
+}
+
+fn take(
+    head: &[u8],
+    list: &[httparse::Header<'_>],
+    fields: &mut Vec<Field>,
+    limits: &Limits,
+) -> Result<(), Bad> {
     let origin = head.as_ptr() as usize;
-    let list = match httparse::parse_headers(&head[base..end], &mut parsed) {
-        Ok(httparse::Status::Complete((_, list))) => list,
-        Err(httparse::Error::TooManyHeaders) => return Err(Bad::new(BadCode::Fields, base)),
-        Ok(httparse::Status::Partial) | Err(_) => {
-            return Err(Bad::new(
-                BadCode::FieldLine,
-                first_bad_line(head, base, end),
-            ));
-        }
-    };
-    if list.len() > most {
-        let at = list[most].name.as_ptr() as usize - origin;
+    if let Some(surplus) = list.get(limits.fields.min(MOST_FIELDS)) {
+        let at = surplus.name.as_ptr() as usize - origin;
         return Err(Bad::new(BadCode::Fields, at));
     }
     for header in list {
@@ -157,7 +167,7 @@ pub(crate) fn parse_fields(
         fields.push(Field {
             name: at as u16,
             name_len,
-            id: name_of(name) as u8,
+            id: number_of(name),
             value: (value_at + skipped) as u16,
             value_len: value.len() as u16,
         });
@@ -165,22 +175,22 @@ pub(crate) fn parse_fields(
     Ok(())
 }
 
-/// Offset of the first line that is no field line.
-fn first_bad_line(head: &[u8], base: usize, end: usize) -> usize {
+/// The first line that is no field line.
+fn bad_line(head: &[u8], base: usize) -> Bad {
     let mut at = base;
-    while at < end {
-        let rest = &head[at..end];
+    while at < head.len() {
+        let rest = &head[at..];
         let len = memchr::memchr(b'\n', rest).map_or(rest.len(), |lf| lf + 1);
         let line = rest[..len].strip_suffix(b"\r\n").unwrap_or(&rest[..len]);
         let fits = memchr::memchr(b':', line).is_some_and(|colon| {
             is_token(&line[..colon]) && not_value(&line[colon + 1..]).is_none()
         });
         if !fits {
-            return at;
+            break;
         }
         at += len;
     }
-    base
+    Bad::new(BadCode::FieldLine, at)
 }
 
 /// The fields of a name.

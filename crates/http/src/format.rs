@@ -1,6 +1,7 @@
-//! A head and its edits become the head that is sent. One pass says how long it will be, the next
-//! one writes it. Fields that nobody touches are copied as they came, neighbours at once.
+//! A head and its edits become the head that is sent. Fields that nobody touches are copied as they
+//! came, neighbours at once.
 
+use crate::Version;
 use crate::edit::{Edit, EditError, NOTHING, Place, Program};
 use crate::field::{Field, all};
 use crate::framing::{Body, protocols};
@@ -8,7 +9,6 @@ use crate::grammar::digits;
 use crate::name::Name;
 use crate::request::{Form, Method, Request};
 use crate::response::Response;
-use crate::{MOST_FIELDS, Version};
 
 /// Why a head cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,136 +101,125 @@ impl Default for Outgoing<'_> {
     }
 }
 
-/// Writes a request behind what `out` has.
-pub fn format_request(
-    head: &[u8],
-    request: &Request,
-    fields: &[Field],
-    to: &Outgoing<'_>,
-    context: &Context<'_>,
-    out: &mut Vec<u8>,
-) -> Result<(), FormatError> {
-    let plan = Plan::new(head, fields, context)?;
-    write(out, context.most, |sink| {
-        write_request(sink, head, request, fields, to, context, &plan)
-    })
+/// Writes heads. One of them is used for many, so that its memory is made once.
+#[derive(Debug, Default)]
+pub struct Formatter {
+    /// What becomes of each field.
+    fates: Vec<Fate>,
 }
 
-/// Writes a response behind what `out` has.
-pub fn format_response(
-    head: &[u8],
-    response: &Response,
-    fields: &[Field],
-    to: &Outgoing<'_>,
-    context: &Context<'_>,
-    out: &mut Vec<u8>,
-) -> Result<(), FormatError> {
-    let plan = Plan::new(head, fields, context)?;
-    write(out, context.most, |sink| {
-        write_response(sink, head, response, fields, to, context, &plan)
-    })
-}
-
-/// Twice: for the length, and for the bytes.
-fn write(out: &mut Vec<u8>, most: usize, run: impl Fn(&mut dyn Sink)) -> Result<(), FormatError> {
-    let mut length = Length(0);
-    run(&mut length);
-    if length.0 > most {
-        return Err(FormatError::Long(length.0));
+impl Formatter {
+    /// Writes a request behind what `out` has; nothing where it fails.
+    pub fn request(
+        &mut self,
+        head: &[u8],
+        request: &Request,
+        fields: &[Field],
+        to: &Outgoing<'_>,
+        context: &Context<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), FormatError> {
+        self.plan(head, fields, context)?;
+        let start = out.len();
+        write_request(out, head, request, fields, to, context, &self.fates);
+        bound(out, start, context.most)
     }
-    out.reserve(length.0);
-    run(out);
-    Ok(())
-}
 
-trait Sink {
-    fn put(&mut self, bytes: &[u8]);
-}
-
-struct Length(usize);
-
-impl Sink for Length {
-    fn put(&mut self, bytes: &[u8]) {
-        self.0 += bytes.len();
+    /// Writes a response behind what `out` has; nothing where it fails.
+    pub fn response(
+        &mut self,
+        head: &[u8],
+        response: &Response,
+        fields: &[Field],
+        to: &Outgoing<'_>,
+        context: &Context<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), FormatError> {
+        self.plan(head, fields, context)?;
+        let start = out.len();
+        write_response(out, head, response, fields, to, context, &self.fates);
+        bound(out, start, context.most)
     }
-}
 
-impl Sink for Vec<u8> {
-    fn put(&mut self, bytes: &[u8]) {
-        self.extend_from_slice(bytes);
-    }
-}
-
-/// What becomes of a field.
-#[derive(Clone, Copy)]
-enum Fate<'a> {
-    Keep,
-    Drop,
-    Replace(Place),
-    Append(&'a [u8]),
-}
-
-/// What becomes of each field.
-struct Plan<'a> {
-    fates: [Fate<'a>; MOST_FIELDS],
-}
-
-impl<'a> Plan<'a> {
-    fn new(head: &[u8], fields: &[Field], context: &Context<'a>) -> Result<Self, FormatError> {
-        let mut fates = [Fate::Keep; MOST_FIELDS];
-        for (field, fate) in fields.iter().zip(&mut fates) {
+    fn plan(
+        &mut self,
+        head: &[u8],
+        fields: &[Field],
+        context: &Context<'_>,
+    ) -> Result<(), FormatError> {
+        let fates = &mut self.fates;
+        fates.clear();
+        fates.extend(fields.iter().map(|field| {
             let ours = matches!(field.id(), Name::ContentLength | Name::Expect | Name::Host);
             if field.is_hop() || ours {
-                *fate = Fate::Drop;
+                Fate::Drop
+            } else {
+                Fate::Keep
             }
-        }
+        }));
         for edit in context.program.edits() {
             match *edit {
                 Edit::Remove(index) => fates[own(fields, index)?] = Fate::Drop,
                 Edit::Replace(index, value) => fates[own(fields, index)?] = Fate::Replace(value),
                 Edit::RemoveAll(name) => {
                     let name = context.program.text(name);
-                    for (field, fate) in fields.iter().zip(&mut fates) {
-                        if field.is_named(head, name) {
-                            *fate = Fate::Drop;
-                        }
-                    }
+                    drop_all(fields, fates, |field| field.is_named(head, name));
                 }
                 _ => {}
             }
         }
-        let mut plan = Self { fates };
-        for stamp in context.stamps {
-            plan.stamp(fields, stamp);
-        }
-        Ok(plan)
-    }
-
-    fn stamp(&mut self, fields: &[Field], stamp: &Stamp<'a>) {
-        match stamp.mode {
-            Mode::Keep => {}
-            Mode::Replace | Mode::Remove => {
-                for (field, fate) in fields.iter().zip(&mut self.fates) {
-                    if field.id() == stamp.name {
-                        *fate = Fate::Drop;
+        for (i, stamp) in context.stamps.iter().enumerate() {
+            match stamp.mode {
+                Mode::Keep => {}
+                Mode::Replace | Mode::Remove => {
+                    drop_all(fields, fates, |field| field.id() == stamp.name);
+                }
+                Mode::Append => {
+                    if let Some(last) = last(fields, fates, stamp.name) {
+                        fates[last] = Fate::Append(i);
                     }
                 }
             }
-            Mode::Append => {
-                if let Some(last) = self.last(fields, stamp.name) {
-                    self.fates[last] = Fate::Append(stamp.value);
-                }
-            }
+        }
+        Ok(())
+    }
+}
+
+fn drop_all(fields: &[Field], fates: &mut [Fate], which: impl Fn(&Field) -> bool) {
+    for (field, fate) in fields.iter().zip(fates) {
+        if which(field) {
+            *fate = Fate::Drop;
         }
     }
+}
 
-    /// The last field of a name that goes out as it came.
-    fn last(&self, fields: &[Field], name: Name) -> Option<usize> {
-        let goes = |(field, fate): (&Field, &Fate<'_>)| {
-            field.id() == name && matches!(fate, Fate::Keep | Fate::Append(_))
-        };
-        fields.iter().zip(&self.fates).rposition(goes)
+/// The last field of a name that goes out with the sender's value.
+fn last(fields: &[Field], fates: &[Fate], name: Name) -> Option<usize> {
+    let goes = |(field, fate): (&Field, &Fate)| {
+        field.id() == name && matches!(fate, Fate::Keep | Fate::Append(_))
+    };
+    fields.iter().zip(fates).rposition(goes)
+}
+
+/// What is longer than allowed is taken back. A head and a program are bounded both, so that it is
+/// never much.
+fn bound(out: &mut Vec<u8>, start: usize, most: usize) -> Result<(), FormatError> {
+    let length = out.len() - start;
+    if length <= most {
+        return Ok(());
     }
+    out.truncate(start);
+    Err(FormatError::Long(length))
+}
+
+/// What becomes of a field.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Keep,
+    Drop,
+    Replace(Place),
+    /// With the value of the stamp in this place.
+    Append(usize),
 }
 
 /// The field at an index, where it is policy's to change.
@@ -248,13 +237,13 @@ fn own(fields: &[Field], index: u8) -> Result<usize, FormatError> {
 }
 
 fn write_request(
-    sink: &mut dyn Sink,
+    out: &mut Vec<u8>,
     head: &[u8],
     request: &Request,
     fields: &[Field],
     to: &Outgoing<'_>,
     context: &Context<'_>,
-    plan: &Plan<'_>,
+    fates: &[Fate],
 ) {
     let program = &context.program;
     let mut method = request.method_span.of(head);
@@ -271,34 +260,34 @@ fn write_request(
             _ => {}
         }
     }
-    sink.put(method);
-    sink.put(b" ");
-    target(sink, head, request, path, query);
-    sink.put(b" HTTP/1.1\r\nHost: ");
+    out.extend_from_slice(method);
+    out.extend_from_slice(b" ");
+    target(out, head, request, path, query);
+    out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
     match host {
-        Some(host) => sink.put(host),
-        None => host_of(sink, head, request, fields, to),
+        Some(host) => out.extend_from_slice(host),
+        None => host_of(out, head, request, fields, to),
     }
-    sink.put(b"\r\n");
-    write_fields(sink, head, request.len, fields, context, plan);
+    out.extend_from_slice(b"\r\n");
+    write_fields(out, head, request.len, fields, context, fates);
     if to.expects {
-        sink.put(b"Expect: 100-continue\r\n");
+        out.extend_from_slice(b"Expect: 100-continue\r\n");
     }
     match to.body {
-        Body::Length(length) => content_length(sink, length),
-        Body::Chunked => sink.put(b"Transfer-Encoding: chunked\r\n"),
+        Body::Length(length) => content_length(out, length),
+        Body::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         Body::None | Body::UntilClose | Body::Tunnel => {}
     }
     if to.trailers {
-        sink.put(b"TE: trailers\r\n");
+        out.extend_from_slice(b"TE: trailers\r\n");
     }
-    connection(sink, head, fields, to, false);
-    sink.put(b"\r\n");
+    connection(out, head, fields, to, false);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// RFC 9112 3.2: in origin form, but for CONNECT and for OPTIONS of a whole server.
 fn target(
-    sink: &mut dyn Sink,
+    out: &mut Vec<u8>,
     head: &[u8],
     request: &Request,
     path: Option<&[u8]>,
@@ -306,54 +295,48 @@ fn target(
 ) {
     let own = request.path.of(head);
     match (request.form, path) {
-        (Form::Authority, _) => return sink.put(request.target.of(head)),
-        (Form::Asterisk, None) => return sink.put(b"*"),
+        (Form::Authority, _) => return out.extend_from_slice(request.target.of(head)),
+        (Form::Asterisk, None) => return out.extend_from_slice(b"*"),
         (Form::Absolute, None)
             if own.is_empty() && query.is_none() && request.method == Method::Options =>
         {
-            return sink.put(b"*");
+            return out.extend_from_slice(b"*");
         }
-        (_, Some(path)) => sink.put(path),
-        (_, None) if own.is_empty() => sink.put(b"/"),
-        (_, None) => sink.put(own),
+        (_, Some(path)) => out.extend_from_slice(path),
+        (_, None) if own.is_empty() => out.extend_from_slice(b"/"),
+        (_, None) => out.extend_from_slice(own),
     }
     if let Some(query) = query {
-        sink.put(b"?");
-        sink.put(query);
+        out.extend_from_slice(b"?");
+        out.extend_from_slice(query);
     }
 }
 
 /// Of an absolute target its authority, less a port that goes without saying.
-fn host_of(
-    sink: &mut dyn Sink,
-    head: &[u8],
-    request: &Request,
-    fields: &[Field],
-    to: &Outgoing<'_>,
-) {
+fn host_of(out: &mut Vec<u8>, head: &[u8], request: &Request, fields: &[Field], to: &Outgoing<'_>) {
     if request.form == Form::Absolute {
-        sink.put(request.host.of(head));
+        out.extend_from_slice(request.host.of(head));
         let secure = head[usize::from(request.host.start) - 4].eq_ignore_ascii_case(&b's');
         if request.port != 0 && request.port != if secure { 443 } else { 80 } {
-            sink.put(b":");
-            sink.put(digits(u64::from(request.port), &mut [0; 20]));
+            out.extend_from_slice(b":");
+            out.extend_from_slice(digits(u64::from(request.port), &mut [0; 20]));
         }
         return;
     }
     match all(fields, Name::Host).next() {
-        Some(field) => sink.put(field.value(head)),
-        None => sink.put(to.host),
+        Some(field) => out.extend_from_slice(field.value(head)),
+        None => out.extend_from_slice(to.host),
     }
 }
 
 fn write_response(
-    sink: &mut dyn Sink,
+    out: &mut Vec<u8>,
     head: &[u8],
     response: &Response,
     fields: &[Field],
     to: &Outgoing<'_>,
     context: &Context<'_>,
-    plan: &Plan<'_>,
+    fates: &[Fate],
 ) {
     let program = &context.program;
     let mut status = response.status;
@@ -368,120 +351,121 @@ fn write_response(
             _ => {}
         }
     }
-    sink.put(if to.version == Version::Http10 {
+    out.extend_from_slice(if to.version == Version::Http10 {
         b"HTTP/1.0 "
     } else {
         b"HTTP/1.1 "
     });
-    sink.put(digits(u64::from(status), &mut [0; 20]));
-    sink.put(b" ");
-    sink.put(reason);
-    sink.put(b"\r\n");
-    write_fields(sink, head, response.len, fields, context, plan);
+    out.extend_from_slice(digits(u64::from(status), &mut [0; 20]));
+    out.extend_from_slice(b" ");
+    out.extend_from_slice(reason);
+    out.extend_from_slice(b"\r\n");
+    write_fields(out, head, response.len, fields, context, fates);
     match (to.body, to.length) {
-        (Body::Length(length), _) | (Body::None, Some(length)) => content_length(sink, length),
-        (Body::Chunked, _) => sink.put(b"Transfer-Encoding: chunked\r\n"),
+        (Body::Length(length), _) | (Body::None, Some(length)) => content_length(out, length),
+        (Body::Chunked, _) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         (Body::None | Body::UntilClose | Body::Tunnel, _) => {}
     }
-    connection(sink, head, fields, to, to.version == Version::Http10);
-    sink.put(b"\r\n");
+    connection(out, head, fields, to, to.version == Version::Http10);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Copies what stays, and adds what comes.
 fn write_fields(
-    sink: &mut dyn Sink,
+    out: &mut Vec<u8>,
     head: &[u8],
     len: u16,
     fields: &[Field],
     context: &Context<'_>,
-    plan: &Plan<'_>,
+    fates: &[Fate],
 ) {
     let program = &context.program;
     // The empty line at the end is none of theirs.
     let end = usize::from(len) - 2;
     let line_of = |i: usize| fields.get(i).map_or(end, |field: &Field| field.line());
     let mut run = None;
-    for (i, (field, fate)) in fields.iter().zip(&plan.fates).enumerate() {
+    for (i, (field, fate)) in fields.iter().zip(fates).enumerate() {
         if matches!(fate, Fate::Keep) {
             run.get_or_insert(field.line());
             continue;
         }
         if let Some(start) = run.take() {
-            sink.put(&head[start..line_of(i)]);
+            out.extend_from_slice(&head[start..line_of(i)]);
         }
         match *fate {
             Fate::Keep | Fate::Drop => {}
-            Fate::Replace(value) => put_field(sink, field.name(head), program.text(value)),
-            Fate::Append(more) => {
-                sink.put(field.name(head));
-                sink.put(b": ");
+            Fate::Replace(value) => put_field(out, field.name(head), program.text(value)),
+            Fate::Append(stamp) => {
+                let more = context.stamps[stamp].value;
+                out.extend_from_slice(field.name(head));
+                out.extend_from_slice(b": ");
                 let value = field.value(head);
-                sink.put(value);
+                out.extend_from_slice(value);
                 if !value.is_empty() {
-                    sink.put(b", ");
+                    out.extend_from_slice(b", ");
                 }
-                sink.put(more);
-                sink.put(b"\r\n");
+                out.extend_from_slice(more);
+                out.extend_from_slice(b"\r\n");
             }
         }
     }
     if let Some(start) = run {
-        sink.put(&head[start..end]);
+        out.extend_from_slice(&head[start..end]);
     }
     for edit in program.edits() {
         if let Edit::Add(name, value) = *edit {
-            put_field(sink, program.text(name), program.text(value));
+            put_field(out, program.text(name), program.text(value));
         }
     }
     for stamp in context.stamps {
         let adds = match stamp.mode {
             Mode::Remove => false,
             Mode::Replace => true,
-            Mode::Append | Mode::Keep => plan.last(fields, stamp.name).is_none(),
+            Mode::Append | Mode::Keep => last(fields, fates, stamp.name).is_none(),
         };
         if adds {
-            put_field(sink, stamp.name.text().as_bytes(), stamp.value);
+            put_field(out, stamp.name.text().as_bytes(), stamp.value);
         }
     }
 }
 
-fn put_field(sink: &mut dyn Sink, name: &[u8], value: &[u8]) {
-    sink.put(name);
-    sink.put(b": ");
-    sink.put(value);
-    sink.put(b"\r\n");
+fn put_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
-fn content_length(sink: &mut dyn Sink, length: u64) {
-    sink.put(b"Content-Length: ");
-    sink.put(digits(length, &mut [0; 20]));
-    sink.put(b"\r\n");
+fn content_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"Content-Length: ");
+    out.extend_from_slice(digits(length, &mut [0; 20]));
+    out.extend_from_slice(b"\r\n");
 }
 
 /// `says_keep`: keep-alive has to be said.
 fn connection(
-    sink: &mut dyn Sink,
+    out: &mut Vec<u8>,
     head: &[u8],
     fields: &[Field],
     to: &Outgoing<'_>,
     says_keep: bool,
 ) {
     if to.upgrade {
-        sink.put(b"Connection: Upgrade\r\nUpgrade: ");
+        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
         for (i, protocol) in protocols(head, fields).enumerate() {
             if i > 0 {
-                sink.put(b", ");
+                out.extend_from_slice(b", ");
             }
-            sink.put(protocol);
+            out.extend_from_slice(protocol);
         }
-        sink.put(b"\r\n");
+        out.extend_from_slice(b"\r\n");
         return;
     }
     if to.close {
-        sink.put(b"Connection: close\r\n");
+        out.extend_from_slice(b"Connection: close\r\n");
     } else if to.trailers {
-        sink.put(b"Connection: TE\r\n");
+        out.extend_from_slice(b"Connection: TE\r\n");
     } else if says_keep {
-        sink.put(b"Connection: keep-alive\r\n");
+        out.extend_from_slice(b"Connection: keep-alive\r\n");
     }
 }

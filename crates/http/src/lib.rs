@@ -5,7 +5,7 @@
 //!                                     │
 //!  bytes of a body ─ Chunks or a count of bytes, by `Body`
 //!
-//!  head + index + Program of edits ─ format_request / format_response ─ bytes to send
+//!  head + index + Program of edits ─ Formatter ─ bytes to send
 //! ```
 //!
 //! Everything is a pure function of its arguments, so that it can be fuzzed and split at every
@@ -31,7 +31,7 @@ pub use chunk::{ChunkLimits, Chunks, Piece};
 pub use edit::{Edit, EditError, Place, Program};
 pub use facts::{pack_request, pack_response};
 pub use field::{Field, Span};
-pub use format::{Context, FormatError, Mode, Outgoing, Stamp, format_request, format_response};
+pub use format::{Context, FormatError, Formatter, Mode, Outgoing, Stamp};
 pub use framing::Body;
 pub use name::{Name, name_of};
 pub use request::{Form, Method, Request, parse_request};

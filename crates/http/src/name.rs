@@ -144,22 +144,26 @@ impl Name {
 
 /// The longest of them.
 const LONGEST: usize = 32;
-
-/// Numbers by length: each list ends with its first 0.
-const BY_LENGTH: [[u8; MOST_OF_A_LENGTH]; LONGEST + 1] = by_length();
+/// Of one length there are at most so many.
 const MOST_OF_A_LENGTH: usize = 9;
 
-const fn by_length() -> [[u8; MOST_OF_A_LENGTH]; LONGEST + 1] {
-    let mut table = [[0; MOST_OF_A_LENGTH]; LONGEST + 1];
+/// A name, and its number; number 0 ends a row.
+type Row = [(&'static [u8], u8); MOST_OF_A_LENGTH];
+
+/// By length.
+static BY_LENGTH: [Row; LONGEST + 1] = by_length();
+
+const fn by_length() -> [Row; LONGEST + 1] {
+    let mut table: [Row; LONGEST + 1] = [[(b"", 0); MOST_OF_A_LENGTH]; LONGEST + 1];
     let mut i = 0;
     while i < Name::ALL.len() {
         let name = Name::ALL[i];
         let row = &mut table[name.text().len()];
         let mut at = 0;
-        while row[at] != 0 {
+        while row[at].1 != 0 {
             at += 1;
         }
-        row[at] = name as u8;
+        row[at] = (name.text().as_bytes(), name as u8);
         i += 1;
     }
     table
@@ -168,21 +172,25 @@ const fn by_length() -> [[u8; MOST_OF_A_LENGTH]; LONGEST + 1] {
 /// The well-known name that `bytes` is, whatever its case.
 #[must_use]
 pub fn name_of(bytes: &[u8]) -> Name {
-    let Some(row) = BY_LENGTH.get(bytes.len()) else {
-        return Name::Other;
+    Name::from_id(number_of(bytes))
+}
+
+/// Its number; 0 for any other.
+pub(crate) fn number_of(bytes: &[u8]) -> u8 {
+    let (Some(row), [first, .., last]) = (BY_LENGTH.get(bytes.len()), bytes) else {
+        return 0;
     };
-    for &id in row {
-        if id == 0 {
+    for &(text, number) in row {
+        if number == 0 {
             break;
         }
-        let name = Name::ALL[usize::from(id) - 1];
-        let text = name.text().as_bytes();
-        // Most candidates differ in the first byte.
-        if text[0] == bytes[0] | 0x20 && text.eq_ignore_ascii_case(bytes) {
-            return name;
+        // Most candidates differ in the first byte or the last.
+        let near = text[0] == first | 0x20 && text[text.len() - 1] == last | 0x20;
+        if near && text.eq_ignore_ascii_case(bytes) {
+            return number;
         }
     }
-    Name::Other
+    0
 }
 
 #[cfg(test)]

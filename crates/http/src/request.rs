@@ -119,7 +119,7 @@ pub fn parse_request(
     if head.len() > usize::from(u16::MAX) {
         return Err(Bad::new(BadCode::HeadLong, usize::from(u16::MAX)));
     }
-    let Some(line_end) = memchr::memmem::find(head, b"\r\n") else {
+    let Some(line_end) = memchr::memchr(b'\r', head) else {
         return Err(Bad::new(BadCode::StartLine, 0));
     };
     let line = &head[..line_end];
@@ -147,7 +147,7 @@ pub fn parse_request(
     if let Some(bad) = not_target(target) {
         return Err(Bad::new(BadCode::Target, target_at + bad));
     }
-    parse_fields(head, line_end + 2, head.len(), fields, limits)?;
+    parse_fields(head, line_end + 2, fields, limits)?;
     let kind = Method::of(method);
     let parts = split_target(head, target_at, target_len, kind)?;
     let framing = framing(head, fields, version, false)?;

@@ -58,7 +58,7 @@ pub fn parse_response(
     if head.len() > usize::from(u16::MAX) {
         return Err(Bad::new(BadCode::HeadLong, usize::from(u16::MAX)));
     }
-    let Some(line_end) = memchr::memmem::find(head, b"\r\n") else {
+    let Some(line_end) = memchr::memchr(b'\r', head) else {
         return Err(Bad::new(BadCode::StartLine, 0));
     };
     let line = &head[..line_end];
@@ -87,7 +87,7 @@ pub fn parse_response(
     if let Some(bad) = not_value(&line[reason_at..]) {
         return Err(Bad::new(BadCode::Byte, reason_at + bad));
     }
-    parse_fields(head, line_end + 2, head.len(), fields, limits)?;
+    parse_fields(head, line_end + 2, fields, limits)?;
     let wishes = hops(head, fields);
     let (body, length) = body(head, fields, version, status, asked)?;
     let reusable = !matches!(body, Body::UntilClose | Body::Tunnel);

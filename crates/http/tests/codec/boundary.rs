@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use sluice_http::{
-    Context, Limits, Outgoing, Program, Scan, Scanned, format_request, pack_request, pack_response,
+    Context, Formatter, Limits, Outgoing, Program, Scan, Scanned, pack_request, pack_response,
     parse_request, parse_response,
 };
 
@@ -102,16 +102,17 @@ fn programs_that_typescript_writes() {
                     ..Context::default()
                 };
                 let mut out = Vec::new();
-                format_request(
-                    &head,
-                    &request,
-                    &fields,
-                    &Outgoing::default(),
-                    &context,
-                    &mut out,
-                )
-                .map(|()| escape(&out))
-                .map_err(|error| format!("{error:?}"))
+                Formatter::default()
+                    .request(
+                        &head,
+                        &request,
+                        &fields,
+                        &Outgoing::default(),
+                        &context,
+                        &mut out,
+                    )
+                    .map(|()| escape(&out))
+                    .map_err(|error| format!("{error:?}"))
             });
         assert_eq!(
             outcome.unwrap_or_else(|error| format!("! {error}")),

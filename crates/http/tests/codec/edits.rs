@@ -2,9 +2,8 @@
 
 use crate::support::escape;
 use sluice_http::{
-    Asked, Body, Context, Edit, EditError, Field, FormatError, Limits, Mode, Name, Outgoing, Place,
-    Program, Request, Stamp, Version, format_request, format_response, parse_request,
-    parse_response,
+    Asked, Body, Context, Edit, EditError, Field, FormatError, Formatter, Limits, Mode, Name,
+    Outgoing, Place, Program, Request, Stamp, Version, parse_request, parse_response,
 };
 
 /// A program in the making.
@@ -60,7 +59,7 @@ fn edited(draft: &Draft, stamps: &[Stamp<'_>]) -> Result<String, FormatError> {
         ..Context::default()
     };
     let mut out = Vec::new();
-    format_request(
+    Formatter::default().request(
         HEAD,
         &request,
         &fields,
@@ -153,7 +152,8 @@ fn what_frames_a_message_is_nobodys_to_edit() {
                 ..Outgoing::default()
             };
             let mut out = Vec::new();
-            let result = format_request(head, &request, &fields, &to, &context, &mut out);
+            let result =
+                Formatter::default().request(head, &request, &fields, &to, &context, &mut out);
             let expected = match index {
                 5.. => Err(FormatError::Edit(EditError::Index)),
                 // Named by Connection: it goes no further, and there is nothing to edit.
@@ -280,15 +280,16 @@ fn stamps_are_appended_replaced_kept_and_removed() {
             stamps,
             ..Context::default()
         };
-        format_request(
-            head,
-            &request,
-            &fields,
-            &Outgoing::default(),
-            &context,
-            &mut out,
-        )
-        .expect("a head");
+        Formatter::default()
+            .request(
+                head,
+                &request,
+                &fields,
+                &Outgoing::default(),
+                &context,
+                &mut out,
+            )
+            .expect("a head");
         escape(&out).replace(r"GET / HTTP/1.1\r\nHost: h\r\n", "")
     };
     let stamp = |mode, name| Stamp {
@@ -334,15 +335,16 @@ fn a_stamp_is_not_what_the_client_named_in_connection() {
         stamps: &stamps,
         ..Context::default()
     };
-    format_request(
-        head,
-        &request,
-        &fields,
-        &Outgoing::default(),
-        &context,
-        &mut out,
-    )
-    .expect("a head");
+    Formatter::default()
+        .request(
+            head,
+            &request,
+            &fields,
+            &Outgoing::default(),
+            &context,
+            &mut out,
+        )
+        .expect("a head");
     assert_eq!(
         escape(&out),
         r"GET / HTTP/1.1\r\nHost: h\r\nx-forwarded-for: 1.2.3.4\r\n\r\n"
@@ -369,7 +371,9 @@ fn a_response_takes_the_clients_version() {
         ..Context::default()
     };
     let mut out = Vec::new();
-    format_response(head, &response, &fields, &to, &context, &mut out).expect("a head");
+    Formatter::default()
+        .response(head, &response, &fields, &to, &context, &mut out)
+        .expect("a head");
     assert_eq!(
         escape(&out),
         r"HTTP/1.0 404 \r\nx: 1\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\n"
@@ -388,7 +392,7 @@ fn what_goes_out_is_bounded() {
         most: 1_000,
         ..Context::default()
     };
-    let result = format_request(
+    let result = Formatter::default().request(
         HEAD,
         &request,
         &fields,
@@ -405,14 +409,15 @@ fn what_goes_out_is_bounded() {
         most: length,
         ..Context::default()
     };
-    format_request(
-        HEAD,
-        &request,
-        &fields,
-        &Outgoing::default(),
-        &fits,
-        &mut out,
-    )
-    .expect("it fits exactly");
+    Formatter::default()
+        .request(
+            HEAD,
+            &request,
+            &fields,
+            &Outgoing::default(),
+            &fits,
+            &mut out,
+        )
+        .expect("it fits exactly");
     assert_eq!(out.len(), "before".len() + length);
 }

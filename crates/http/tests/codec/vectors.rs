@@ -2,9 +2,8 @@
 
 use crate::support::{Expected, Kind, Vector, escape, statuses, vectors};
 use sluice_http::{
-    Asked, BadCode, Body, ChunkLimits, Chunks, Context, Form, Limits, Outgoing, Piece, Request,
-    Response, Scan, Scanned, Span, Version, format_request, format_response, parse_request,
-    parse_response,
+    Asked, BadCode, Body, ChunkLimits, Chunks, Context, Form, Formatter, Limits, Outgoing, Piece,
+    Request, Response, Scan, Scanned, Span, Version, parse_request, parse_response,
 };
 
 #[test]
@@ -119,7 +118,8 @@ fn request(bytes: &[u8]) -> Expected {
         ..Outgoing::default()
     };
     let mut out = Vec::new();
-    format_request(head, &request, &fields, &to, &Context::default(), &mut out)
+    Formatter::default()
+        .request(head, &request, &fields, &to, &Context::default(), &mut out)
         .expect("nothing is edited");
     Expected::Good(request_facts(head, &request), escape(&out))
 }
@@ -179,7 +179,8 @@ fn response(bytes: &[u8], asked: Asked) -> Expected {
         ..Outgoing::default()
     };
     let mut out = Vec::new();
-    format_response(head, &response, &fields, &to, &Context::default(), &mut out)
+    Formatter::default()
+        .response(head, &response, &fields, &to, &Context::default(), &mut out)
         .expect("nothing is edited");
     Expected::Good(response_facts(head, &response), escape(&out))
 }
