@@ -304,6 +304,19 @@ test('what goes out is bounded', () => {
 })
 
 test('limits, each at its last byte and behind it', () => {
+  const size = (text: string) => {
+    try {
+      return new Chunks({ line: 16, trailers: 32 }).next(Buffer.from(text))?.kind
+    } catch (error) {
+      return error instanceof Bad ? HttpBadLabels[error.code] : error
+    }
+  }
+  assert.equal(size(`5;${'x'.repeat(14)}\r\n`), 'size')
+  assert.equal(size(`5;${'x'.repeat(15)}\r\n`), 'chunk-long')
+  assert.equal(size(`5;${'x'.repeat(15)}`), 'chunk-long')
+  // What is wrong behind the limit is nobody's to see.
+  assert.equal(size(`5;${'x'.repeat(15)}\n`), 'chunk-long')
+  assert.equal(size('0'.repeat(17)), 'chunk-long')
   const scan = (text: string, limits: Partial<typeof HEAD_LIMITS>) => {
     try {
       return new HeadScan({ ...HEAD_LIMITS, ...limits }).scan(Buffer.from(text))

@@ -216,11 +216,12 @@ fn line_end(bytes: &[u8], from: usize, code: BadCode, most: usize) -> Result<Opt
         return Ok(None);
     };
     let end = from + found;
-    if bytes[end] != b'\r' {
-        return Err(Bad::new(code, end));
-    }
+    // First: in pieces nobody would have come as far as to the byte that is wrong.
     if end > most {
         return Err(Bad::new(BadCode::ChunkLong, most));
+    }
+    if bytes[end] != b'\r' {
+        return Err(Bad::new(code, end));
     }
     match bytes.get(end + 1) {
         None => Ok(None),

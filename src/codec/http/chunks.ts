@@ -135,8 +135,9 @@ function lineEnd(bytes: Uint8Array, from: number, code: number, most: number): n
   for (let i = from; i < bytes.length; i++) {
     const byte = bytes[i]
     if (byte !== CR && byte !== LF && byte !== 0) continue
-    if (byte !== CR) throw new Bad(code, i)
+    // First: in pieces nobody would have come as far as to the byte that is wrong.
     if (i > most) throw new Bad(HttpBad.CHUNK_LONG, most)
+    if (byte !== CR) throw new Bad(code, i)
     const next = bytes[i + 1]
     if (next === undefined) return undefined
     if (next !== LF) throw new Bad(code, i)

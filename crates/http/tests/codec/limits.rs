@@ -129,6 +129,11 @@ fn size_lines_and_trailers_of_the_limit_and_one_more() {
         Err(BadCode::ChunkLong)
     );
     assert_eq!(next(&"0".repeat(17)), Err(BadCode::ChunkLong));
+    // What is wrong behind the limit is nobody's to see.
+    assert_eq!(
+        next(&format!("5;{}\n", "x".repeat(15))),
+        Err(BadCode::ChunkLong)
+    );
     let trailers = |bytes: &str| {
         let mut chunks = Chunks::new();
         assert!(matches!(
