@@ -7,12 +7,15 @@ export type { Cidr } from '../address/set.js'
 export type { Duration, Size } from '../base/units.js'
 export type * from '../options/written.js'
 export type {
+  At,
   BackendNames,
   ByName,
   Names,
   NamesBackend,
   NamesIn,
+  NamesStage,
   NamesTable,
+  StageOf,
   Using,
 } from '../policy/names.js'
 export type { Rules, Sync, VerdictAmong } from '../policy/rule.js'

@@ -46,7 +46,7 @@ type Lists = { [K in RuleList]: Option<RuleOf<K>[], RuleOf<K>[], false> }
 const lists = Object.fromEntries(
   ruleListNames.map((name) => {
     const { doc, subject } = ruleLists[name]
-    const type = name === 'handshake' ? handshakeRules : rulesOf(subject)
+    const type = name === 'handshake' ? handshakeRules : rulesOf(name, subject)
     return [name, optional<unknown, unknown>(type, doc, { default: [], means: 'none' })]
   }),
 ) as Lists

@@ -8,6 +8,7 @@ import { readSize, type Size, show } from '../base/units.js'
 import type { Applet } from '../policy/applet.js'
 import type { Plugin, PluginInside } from '../policy/plugin.js'
 import { type HandshakeRule, type Rule, verdictKinds } from '../policy/rule.js'
+import type { RuleList } from '../policy/rule-lists.js'
 import { foreignVerdict } from './foreign.js'
 import { type Options, optional, required, section } from './section.js'
 import { duration, either, flag, fn, leaf, list, oneOf, type Type, text } from './type.js'
@@ -83,12 +84,12 @@ function ruleOf<R>(options: Options, words: string): Type<R> {
 }
 
 /**
- * Rules: each a function, a verdict, or a function with a name and options. `subject`: the type of
- * what they are about, in TypeScript, where that is not every connection.
+ * Rules of a stage: each a function, a verdict, or a function with a name and options. `subject`: the
+ * type of what they are about, in TypeScript, where that is not every connection.
  */
-export function rules<C>(subject = 'Connection'): Type<Rule<C>[], Rule<C>[]> {
+export function rules<C>(stage: RuleList, subject = 'Connection'): Type<Rule<C>[], Rule<C>[]> {
   const rule = ruleOf<Rule<C>>(ruleOptions, 'name, run, deadline, onError')
-  return { ...list(rule), code: () => `Rules<${subject}, N>`, names: true }
+  return { ...list(rule), code: () => `Rules<${subject}, At<'${stage}', N>>`, names: true }
 }
 
 /** Rules on the first bytes. */
@@ -96,7 +97,7 @@ export const handshakeRules: Type<HandshakeRule[], HandshakeRule[]> = {
   ...list(
     ruleOf<HandshakeRule>(byteRuleOptions, 'name, run, limit, deadline, onError, speaksFirst'),
   ),
-  code: () => 'HandshakeRules<N>',
+  code: () => "HandshakeRules<At<'handshake', N>>",
   names: true,
 }
 

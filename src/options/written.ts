@@ -8,7 +8,7 @@ import type { Duration, Size } from '../base/units.js'
 import type { ClientHello } from '../codec/tls.js'
 import type { Applet } from '../policy/applet.js'
 import type { Started } from '../policy/live.js'
-import type { BackendNames, Names, NamesIn, Using } from '../policy/names.js'
+import type { At, BackendNames, Names, NamesIn, Using } from '../policy/names.js'
 import type { Plugin } from '../policy/plugin.js'
 import type { HandshakeRules, Rules } from '../policy/rule.js'
 import type { Connection, TlsInfo } from '../policy/types.js'
@@ -152,24 +152,24 @@ export interface FrontendConfig<N extends Names = Names> {
   /** Rules by stage, in the order in which they run. */
   rules?: {
     /** Rules right after the PROXY header, before a session exists. Default: none. */
-    connection?: Rules<Connection, N>
+    connection?: Rules<Connection, At<'connection', N>>
     /**
      * Rules with the ClientHello: they may choose certificate, client certificate demand and
      * backend, let it through, or reject. Default: none.
      */
-    clientHello?: Rules<Connection & { readonly hello: ClientHello }, N>
+    clientHello?: Rules<Connection & { readonly hello: ClientHello }, At<'clientHello', N>>
     /**
      * Rules when TLS is complete, before the session: certificate, cipher and version are in
      * `conn.tls`. Default: none.
      */
-    secured?: Rules<Connection & { readonly tls: TlsInfo }, N>
+    secured?: Rules<Connection & { readonly tls: TlsInfo }, At<'secured', N>>
     /**
      * Rules with the first bytes, behind TLS those that were decrypted: they may wait for more,
      * take bytes away or put others in their place, answer, and start TLS. Default: none.
      */
-    handshake?: HandshakeRules<N>
+    handshake?: HandshakeRules<At<'handshake', N>>
     /** Rules when the session is made. Default: none. */
-    session?: Rules<Connection, N>
+    session?: Rules<Connection, At<'session', N>>
   }
   /** Plugins, whose rules run before those above. Default: none. */
   use?: Plugin[]
@@ -630,24 +630,24 @@ export interface PluginParts<N extends Names = Names> {
   /** Rules by stage. In logs they are 'PLUGIN/RULE'. */
   rules?: {
     /** Rules right after the PROXY header, before a session exists. Default: none. */
-    connection?: Rules<Connection, N>
+    connection?: Rules<Connection, At<'connection', N>>
     /**
      * Rules with the ClientHello: they may choose certificate, client certificate demand and
      * backend, let it through, or reject. Default: none.
      */
-    clientHello?: Rules<Connection & { readonly hello: ClientHello }, N>
+    clientHello?: Rules<Connection & { readonly hello: ClientHello }, At<'clientHello', N>>
     /**
      * Rules when TLS is complete, before the session: certificate, cipher and version are in
      * `conn.tls`. Default: none.
      */
-    secured?: Rules<Connection & { readonly tls: TlsInfo }, N>
+    secured?: Rules<Connection & { readonly tls: TlsInfo }, At<'secured', N>>
     /**
      * Rules with the first bytes, behind TLS those that were decrypted: they may wait for more,
      * take bytes away or put others in their place, answer, and start TLS. Default: none.
      */
-    handshake?: HandshakeRules<N>
+    handshake?: HandshakeRules<At<'handshake', N>>
     /** Rules when the session is made. Default: none. */
-    session?: Rules<Connection, N>
+    session?: Rules<Connection, At<'session', N>>
   }
   /** Stick tables. In stats they are 'PLUGIN.TABLE'. */
   tables?: Record<string, TableConfig>

@@ -5,12 +5,21 @@
 
 declare const backendMeant: unique symbol
 declare const tableMeant: unique symbol
+declare const stageMeant: unique symbol
 
-/** Names that a configuration has, or that its options use. */
-export interface Names<Backend extends string = string, Table extends string = string> {
+/** Names that a configuration has, or that its options use; and the stage of a list of rules. */
+export interface Names<
+  Backend extends string = string,
+  Table extends string = string,
+  Stage extends string = string,
+> {
   backend: Backend
   table: Table
+  stage: Stage
 }
+
+/** The same names in the rules of one stage. */
+export type At<Stage extends string, N extends Names> = Names<N['backend'], N['table'], Stage>
 
 /**
  * What names a backend. A method is compared in both directions: a name that is known nowhere
@@ -24,6 +33,16 @@ export interface NamesBackend<Backend extends string = string> {
 export interface NamesTable<Table extends string = string> {
   readonly [tableMeant]?: { is(name: Table): void }
 }
+
+/** What is for one stage only: as `NamesBackend`. */
+export interface NamesStage<Stage extends string = string> {
+  readonly [stageMeant]?: { is(stage: Stage): void }
+}
+
+/** The stage that a verdict is for; unknown where any is. */
+export type StageOf<V> = V extends { readonly [stageMeant]?: { is(stage: infer S): void } }
+  ? S
+  : unknown
 
 /** Backends, and in each its servers, by name; of the values nothing is known. */
 export type BackendNames = Record<string, Record<string, unknown>>

@@ -1,7 +1,7 @@
 /** Rules, and the verdicts that they answer. */
 
 import type { Duration, Size } from '../base/units.js'
-import type { Names } from './names.js'
+import type { Names, NamesStage, StageOf } from './names.js'
 import type { RuleList, SeenBy } from './rule-lists.js'
 import type { Connection, FirstBytes } from './types.js'
 import { type Kind, madeBy } from './verdict.js'
@@ -10,8 +10,11 @@ import * as constructors from './verdicts.js'
 
 type Made<F> = F extends (...args: never) => infer V ? Extract<V, { readonly kind: string }> : never
 
+/** Each as its constructor gives it, with the stage that it is for. */
+type Each = Made<(typeof constructors)[keyof typeof constructors]>
+
 /** What a rule answers. `undefined` goes on with the next rule. */
-export type Verdict = Made<(typeof constructors)[keyof typeof constructors]>
+export type Verdict = Anywhere<Each> | AtOne<Each, string>
 
 export type VerdictKind = Verdict['kind']
 
@@ -26,11 +29,22 @@ export const verdictKinds: ReadonlyMap<unknown, Kind> = new Map(
   }),
 )
 
+/** Those verdicts that are for every stage. */
+type Anywhere<V> = V extends unknown ? (unknown extends StageOf<V> ? V : never) : never
+
+/** Those that are for one, as if for `S`: the compiler compares the two. */
+type AtOne<V, S extends string> = V extends unknown
+  ? unknown extends StageOf<V>
+    ? never
+    : Omit<V, keyof NamesStage> & NamesStage<S>
+  : never
+
 // biome-ignore lint/suspicious/noConfusingVoidType: a function without a return statement is an answer
 export type Sync<T> = T | undefined | void
 /** A verdict that names nothing else than these. */
 export type VerdictAmong<N extends Names> =
-  | Exclude<Verdict, UseBackend | UseServer | Track>
+  | Anywhere<Exclude<Verdict, UseBackend | UseServer | Track>>
+  | AtOne<Each, N['stage']>
   | UseBackend<NoInfer<N['backend']>>
   | UseServer<NoInfer<N['backend']>>
   | Track<NoInfer<N['table']>>

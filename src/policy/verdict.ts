@@ -5,6 +5,7 @@
 
 import { suggest } from '../base/suggest.js'
 import { show } from '../base/units.js'
+import type { NamesStage } from './names.js'
 import type { RuleList } from './rule-lists.js'
 
 /** What is wrong with a value. */
@@ -40,6 +41,11 @@ export type Shape<K, F> = Plain<
   }
 >
 
+/** A verdict as its constructor gives it: the compiler knows the stage that it is for. */
+export type Answer<K, F, O extends string> = [O] extends [never]
+  ? Shape<K, F>
+  : Shape<K, F> & NamesStage<O>
+
 /** A kind of verdict. */
 export interface Kind {
   /** The name of its constructor. */
@@ -66,13 +72,19 @@ const kinds = new WeakMap<object, Kind>()
 export const answersRight = new WeakSet<object>()
 
 /** Declares a kind of verdict. Gives its constructor, `make`. */
-export function declare<const K extends string, F extends Fields, A extends unknown[]>(
-  kind: Pick<Kind, 'call' | 'only' | 'ends' | 'either'> & {
+export function declare<
+  const K extends string,
+  F extends Fields,
+  A extends unknown[],
+  O extends RuleList = never,
+>(
+  kind: Pick<Kind, 'call' | 'ends' | 'either'> & {
     kind: K
+    only?: O
     fields: F
     make: (...args: A) => Shape<NoInfer<K>, NoInfer<F>>
   },
-): (...args: A) => Shape<K, F> {
+): (...args: A) => Answer<K, F, O> {
   const { make, ...rest } = kind
   // Standing in a list of rules uncalled, it is a rule with this name.
   Object.defineProperty(make, 'name', { value: kind.kind })
@@ -84,7 +96,7 @@ export function declare<const K extends string, F extends Fields, A extends unkn
     list: [undefined, ...all],
     isShared: all.every(({ optional }) => optional),
   })
-  return make
+  return make as (...args: A) => Answer<K, F, O>
 }
 
 /** What `maker` makes; undefined where it is no constructor of verdicts. */

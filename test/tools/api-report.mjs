@@ -19,7 +19,7 @@ const check = process.argv.includes('--check')
 
 /** Of types that follow from declarations: an editor shows what comes out, and never these. */
 const derived = new Set([
-  ...['Made', 'Shape', 'constructors', 'makeTrack'],
+  ...['Made', 'Shape', 'Answer', 'Each', 'Anywhere', 'AtOne', 'constructors', 'makeTrack'],
   ...['CounterTable', 'Writable', 'Feeding', 'Empty', 'SchemaResult'],
 ])
 

@@ -7,7 +7,20 @@ import {
   type Rule,
   type Verdict,
 } from '#sluice/index.js'
-import { type RuleFunction, reject, track, useBackend, useServer } from '#sluice/policy.js'
+import {
+  consume,
+  expectProxy,
+  more,
+  passthrough,
+  type RuleFunction,
+  reject,
+  send,
+  startTls,
+  track,
+  useBackend,
+  useCertificate,
+  useServer,
+} from '#sluice/policy.js'
 
 const tables = { seen: { key: 'ip', size: 1000 } } as const
 const backends = { app: { servers: { a: '127.0.0.1:1' } }, api: { servers: { b: '127.0.0.1:2' } } }
@@ -111,5 +124,50 @@ createProxy({
   backends,
   frontends: {
     web: { bind: ':0', backend: named, rules: { session: [() => useBackend('typo')] } },
+  },
+})
+
+// Verdicts of one stage, in another: in place, from a function, in a list, as a constant.
+const anyStage: Rule = () => more()
+const anyVerdict: Verdict = startTls()
+const waits = () => more()
+
+defineConfig({
+  backends,
+  frontends: {
+    web: {
+      bind: ':0',
+      backend: 'app',
+      rules: {
+        connection: [
+          anyStage,
+          anyVerdict,
+          () => expectProxy(),
+          // @ts-expect-error it is for handshake rules
+          waits,
+          // @ts-expect-error the same
+          more(),
+          // @ts-expect-error the same
+          () => [reject(), startTls()],
+        ],
+        clientHello: [
+          passthrough(),
+          () => [useBackend('app'), useCertificate('a')],
+          // @ts-expect-error it is for connection rules
+          expectProxy(),
+        ],
+        handshake: [
+          waits,
+          ({ bytes, last }) => (bytes.length === 0 && !last ? more() : consume(1)),
+          { name: 'greets', speaksFirst: true, run: () => [send('hi'), more()] },
+          // @ts-expect-error it is for ClientHello rules
+          () => passthrough(),
+        ],
+        session: [
+          // @ts-expect-error it is for handshake rules
+          async () => send('x'),
+        ],
+      },
+    },
   },
 })

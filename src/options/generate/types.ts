@@ -23,6 +23,7 @@ const homes: Readonly<Record<string, string>> = {
   ClientHello: '../codec/tls.js',
   Applet: '../policy/applet.js',
   Started: '../policy/live.js',
+  At: '../policy/names.js',
   BackendNames: '../policy/names.js',
   Names: '../policy/names.js',
   NamesIn: '../policy/names.js',

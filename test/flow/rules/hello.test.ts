@@ -12,6 +12,7 @@ import {
   reject,
   useBackend,
   useCertificate,
+  type Verdict,
 } from '#sluice/policy.js'
 import { type ConnectOptions, createTestProxy } from '#sluice/testing/index.js'
 
@@ -141,8 +142,8 @@ test('accept and reject end the ruleset', async () => {
 
 for (const verdict of [useCertificate('b.example'), clientCert('none'), passthrough()]) {
   test(`'${verdict.kind}' is for ClientHello rules: elsewhere the rule fails`, async () => {
-    // A constant in the wrong place is found before anything starts.
-    const rule = () => verdict
+    // A constant in the wrong place is found before anything starts, and what the compiler knows by it.
+    const rule = (): Verdict => verdict
     const places = [{ connection: [rule] }, { secured: [rule] }, { session: [rule] }]
     for (const place of places) {
       const { reason, logs, sent } = await pass(place)
