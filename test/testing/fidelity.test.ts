@@ -21,6 +21,7 @@ import {
   reply,
   send,
   setVar,
+  startTls,
   staticReply,
   tarpit,
   useBackend,
@@ -231,6 +232,15 @@ const scenarios: Scenario[] = [
     bytes: 'EHLOme',
     split: [2, 5],
     reply: 'ok',
+    fin: true,
+  },
+  {
+    name: 'TLS that is started when the FIN has been seen',
+    frontend: {
+      bind: { ...tlsBind, startTls: 'rule' },
+      rules: { handshake: [({ last }) => (last ? [consume(1), startTls()] : more())] },
+    },
+    bytes: 'S',
     fin: true,
   },
   {

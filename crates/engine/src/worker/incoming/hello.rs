@@ -36,6 +36,10 @@ impl Worker {
     fn look_at_hello(&mut self, slot: u32) {
         loop {
             let connection = self.slots.get_mut(slot);
+            if connection.input.buffer.is_none() && connection.input.ended() {
+                // Seen by an inspection: nobody tells of it again.
+                return self.end_early(slot, phase::TLS);
+            }
             if connection.input.buffer.is_none() && connection.watch == Watch::No {
                 // A client rarely has sent it by now, and if so the poller says it.
                 return self.await_hello(slot);
