@@ -119,10 +119,9 @@ impl Formatter {
         context: &Context<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), FormatError> {
-        self.plan(head, fields, context)?;
-        let start = out.len();
-        write_request(out, head, request, fields, to, context, &self.fates);
-        bound(out, start, context.most)
+        self.write(head, fields, context, out, |out, fates| {
+            write_request(out, head, request, fields, to, context, fates);
+        })
     }
 
     /// Writes a response behind what `out` has; nothing where it fails.
@@ -135,10 +134,30 @@ impl Formatter {
         context: &Context<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), FormatError> {
+        self.write(head, fields, context, out, |out, fates| {
+            write_response(out, head, response, fields, to, context, fates);
+        })
+    }
+
+    /// What is longer than allowed is taken back. A head and a program are bounded both, so that it
+    /// is never much.
+    fn write(
+        &mut self,
+        head: &[u8],
+        fields: &[Field],
+        context: &Context<'_>,
+        out: &mut Vec<u8>,
+        run: impl FnOnce(&mut Vec<u8>, &[Fate]),
+    ) -> Result<(), FormatError> {
         self.plan(head, fields, context)?;
         let start = out.len();
-        write_response(out, head, response, fields, to, context, &self.fates);
-        bound(out, start, context.most)
+        run(out, &self.fates);
+        let length = out.len() - start;
+        if length <= context.most {
+            return Ok(());
+        }
+        out.truncate(start);
+        Err(FormatError::Long(length))
     }
 
     fn plan(
@@ -199,17 +218,6 @@ fn last(fields: &[Field], fates: &[Fate], name: Name) -> Option<usize> {
         field.id() == name && matches!(fate, Fate::Keep | Fate::Append(_))
     };
     fields.iter().zip(fates).rposition(goes)
-}
-
-/// What is longer than allowed is taken back. A head and a program are bounded both, so that it is
-/// never much.
-fn bound(out: &mut Vec<u8>, start: usize, most: usize) -> Result<(), FormatError> {
-    let length = out.len() - start;
-    if length <= most {
-        return Ok(());
-    }
-    out.truncate(start);
-    Err(FormatError::Long(length))
 }
 
 /// What becomes of a field.

@@ -115,21 +115,13 @@ pub(crate) fn hops(head: &[u8], fields: &mut [Field]) -> Wishes {
     let mut wishes = Wishes::default();
     for i in 0..fields.len() {
         let field = fields[i];
-        match field.id() {
-            Name::Connection => {
-                for element in elements(field.value(head)) {
-                    wish(head, fields, element, &mut wishes);
-                }
-                fields[i].set_hop();
+        if field.id() == Name::Connection {
+            for element in elements(field.value(head)) {
+                wish(head, fields, element, &mut wishes);
             }
-            Name::KeepAlive
-            | Name::ProxyConnection
-            | Name::Te
-            | Name::Trailer
-            | Name::Upgrade
-            | Name::Http2Settings
-            | Name::TransferEncoding => fields[i].set_hop(),
-            _ => {}
+        }
+        if field.id().is_hop_by_hop() {
+            fields[i].set_hop();
         }
     }
     wishes

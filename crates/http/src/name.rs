@@ -123,13 +123,12 @@ impl Name {
         }
     }
 
-    /// Framing and the connection itself: the engine writes them, nobody else.
+    /// Of one connection, whether or not Connection names it (RFC 9110 7.6.1).
     #[must_use]
-    pub const fn is_reserved(self) -> bool {
+    pub const fn is_hop_by_hop(self) -> bool {
         matches!(
             self,
-            Self::ContentLength
-                | Self::TransferEncoding
+            Self::TransferEncoding
                 | Self::Connection
                 | Self::KeepAlive
                 | Self::ProxyConnection
@@ -137,8 +136,13 @@ impl Name {
                 | Self::Trailer
                 | Self::Upgrade
                 | Self::Http2Settings
-                | Self::Expect
         )
+    }
+
+    /// Framing and the connection itself: the engine writes them, nobody else.
+    #[must_use]
+    pub const fn is_reserved(self) -> bool {
+        self.is_hop_by_hop() || matches!(self, Self::ContentLength | Self::Expect)
     }
 }
 

@@ -1,6 +1,6 @@
 /** The index of a head: its fields, where they are and what they are. */
 
-import { HttpBad, HttpName } from '../../wire/wire.js'
+import { HttpBad } from '../../wire/wire.js'
 import { Bad } from './bad.js'
 import { COLON, CR, dropBlanks, isToken, latin1, notValue, skipBlanks } from './grammar.js'
 import { type HeadLimits, MOST_FIELDS } from './limits.js'
@@ -52,15 +52,3 @@ export function parseFields(head: Uint8Array, base: number, limits: HeadLimits):
 export function fieldsOf(fields: readonly Field[], id: number): Field[] {
   return fields.filter((field) => field.id === id)
 }
-
-/** What goes no further although nothing names it. */
-export const ALWAYS_HOP: ReadonlySet<number> = new Set([
-  HttpName.CONNECTION,
-  HttpName.KEEP_ALIVE,
-  HttpName.PROXY_CONNECTION,
-  HttpName.TE,
-  HttpName.TRAILER,
-  HttpName.UPGRADE,
-  HttpName.HTTP2_SETTINGS,
-  HttpName.TRANSFER_ENCODING,
-])

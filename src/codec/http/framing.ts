@@ -2,9 +2,9 @@
 
 import { HttpBad, HttpName } from '../../wire/wire.js'
 import { Bad } from './bad.js'
-import { ALWAYS_HOP, type Field, fieldsOf } from './fields.js'
+import { type Field, fieldsOf } from './fields.js'
 import { decimal, elements, isToken, spelt, trim } from './grammar.js'
-import { nameNumber } from './names.js'
+import { isHopByHop, nameNumber } from './names.js'
 
 export type Version = '1.0' | '1.1'
 
@@ -76,7 +76,7 @@ const NOBODYS = new Set<number>([
 export function markHops(fields: readonly Field[]): Wishes {
   const wishes: Wishes = { close: false, keepAlive: false, upgrade: false }
   for (const field of fields) {
-    if (ALWAYS_HOP.has(field.id)) field.hop = true
+    if (isHopByHop(field.id)) field.hop = true
     if (field.id !== HttpName.CONNECTION) continue
     for (const element of elements(field.value)) {
       if (element === 'close') wishes.close = true

@@ -16,8 +16,7 @@ export function nameText(number: number): string {
   return number === 0 ? '' : (HttpNameLabels[number] as string)
 }
 
-const reserved = new Set<number>([
-  HttpName.CONTENT_LENGTH,
+const hopByHop = new Set<number>([
   HttpName.TRANSFER_ENCODING,
   HttpName.CONNECTION,
   HttpName.KEEP_ALIVE,
@@ -26,10 +25,14 @@ const reserved = new Set<number>([
   HttpName.TRAILER,
   HttpName.UPGRADE,
   HttpName.HTTP2_SETTINGS,
-  HttpName.EXPECT,
 ])
+
+/** Of one connection, whether or not Connection names it (RFC 9110 7.6.1). */
+export function isHopByHop(number: number): boolean {
+  return hopByHop.has(number)
+}
 
 /** Framing and the connection itself: the engine writes them, nobody else. */
 export function isReserved(number: number): boolean {
-  return reserved.has(number)
+  return isHopByHop(number) || number === HttpName.CONTENT_LENGTH || number === HttpName.EXPECT
 }
